@@ -1,0 +1,255 @@
+/**
+ * Stormwire's own contract: what travels inside a topology, and how daemons talk to Nimbus.
+ *
+ * Messages, batches and links are the data plane between workers. Coordination is the service of Nimbus
+ * for supervisors and workers. Storm's own contract stays in storm.thrift, untouched by anything here.
+ */
+include "storm.thrift"
+
+namespace py stormwire.messages
+namespace java io.stormwire.messages
+
+// ---- Values and messages ------------------------------------------------------------------------
+
+/** One entry of a map value. A list of entries, since Thrift gives map keys no order and no doubles. */
+struct Entry {
+  1: required Value key
+  2: required Value value
+}
+
+/** A number of any size with a decimal point: unscaled * 10^-scale; unscaled is two's complement, big endian. */
+struct Decimal {
+  1: required binary unscaled
+  2: required i32 scale
+}
+
+/**
+ * One value of a tuple. Java's number types stay apart (an int is not a long), since fields grouping
+ * hashes them differently and a receiver may tell them apart.
+ */
+union Value {
+  1: storm.NullStruct null_value
+  2: bool bool_value
+  3: byte byte_value
+  4: i16 short_value
+  5: i32 int_value
+  6: i64 long_value
+  /** A 32-bit float, widened without loss. */
+  7: double float_value
+  8: double double_value
+  /** A UTF-16 code unit. */
+  9: i32 char_value
+  10: string string_value
+  11: binary bytes_value
+  12: list<Value> list_value
+  13: list<Entry> map_value
+  /** An integer of any size: two's complement, big endian. */
+  14: binary big_integer_value
+  15: Decimal decimal_value
+}
+
+/** Globally unique: no two tuples of a topology's life share all three parts. */
+struct MessageId {
+  /** Of the worker that emitted it; a restarted task never uses one again. */
+  1: required i64 generation
+  2: required i32 source_task
+  3: required i64 sequence
+}
+
+/** One edge of a tuple tree: the root it belongs to and its own random number. */
+struct Anchor {
+  1: required i64 root
+  2: required i64 edge
+}
+
+/** One tuple on its way to one task. */
+struct Message {
+  1: required MessageId id
+  /** Microseconds since the Unix epoch: event time where the component set one, else time of emission. */
+  2: required i64 timestamp_us
+  3: required string stream
+  4: required i32 target_task
+  5: required list<Anchor> anchors
+  6: required list<Value> values
+}
+
+/**
+ * Many messages of one source task. What they share stands here once; the rest is packed in body, whose
+ * layout src/messaging/codec.rs defines. body_version names that layout.
+ */
+struct MessageBatch {
+  1: required i64 generation
+  2: required i32 source_task
+  3: required i64 first_sequence
+  4: required i64 first_timestamp_us
+  5: required i32 count
+  6: required i32 body_version
+  7: required binary body
+}
+
+/** Ack traffic between workers: packed records, layout in src/messaging/codec.rs. */
+struct AckBatch {
+  1: required i32 count
+  2: required binary records
+}
+
+// ---- Links between workers ----------------------------------------------------------------------
+
+/** Acks have a connection of their own, so that they never wait behind data. */
+enum LinkKind {
+  DATA = 1
+  ACKS = 2
+}
+
+/** First frame from the worker that connects. */
+struct Hello {
+  1: required i32 wire_version
+  2: required string topology_id
+  /** Of the system topology and task numbers; unequal hashes would misroute streams. */
+  3: required binary topology_hash
+  4: required string node
+  5: required i32 port
+  6: required i64 generation
+  7: required LinkKind kind
+}
+
+/** Answer to Hello. */
+struct Welcome {
+  1: required i32 wire_version
+  2: required i64 generation
+}
+
+/** Answer to a Hello that does not fit; the connection closes after it. */
+struct Refused {
+  1: required string reason
+}
+
+/** What follows each 4-byte length on a link between workers. */
+union Frame {
+  1: Hello hello
+  2: Welcome welcome
+  3: Refused refused
+  4: MessageBatch batch
+  5: AckBatch acks
+}
+
+// ---- Coordination: supervisors and workers to Nimbus ----------------------------------------------
+
+/** A worker process that a supervisor knows to run. */
+struct LocalWorker {
+  1: required string topology_id
+  2: required i32 port
+  3: required string worker_id
+  4: required i64 generation
+  5: required list<storm.ExecutorInfo> executors
+  6: required i32 uptime_secs
+}
+
+/** Why something failed, to be shown under a component of a topology. */
+struct ComponentError {
+  1: required string topology_id
+  2: required string component_id
+  3: required storm.ErrorInfo error
+}
+
+/** Registration, heartbeat and pull in one: sent at start, whenever something changed, and every few seconds. */
+struct SupervisorReport {
+  1: required string node
+  2: required storm.SupervisorInfo info
+  /** Names this run of the supervisor's process. */
+  3: required string session
+  4: required list<LocalWorker> workers
+  5: required list<ComponentError> errors
+  /** Version of the last directive that was received; 0 for none. */
+  6: required i64 known_version
+  /** How long Nimbus may hold the call while nothing has changed, in milliseconds. */
+  7: required i32 wait_ms
+}
+
+/** What a node has to know of one topology. */
+struct TopologyWork {
+  1: required storm.Assignment assignment
+  /** Grows with each change of this topology's assignment; part of the generation of its workers. */
+  2: required i64 epoch
+  3: required storm.TopologyStatus status
+  4: required map<string, storm.DebugOptions> component_debug
+}
+
+/** Everything a node has to run: a topology that is absent has no work here. */
+struct SupervisorDirective {
+  1: required i64 version
+  2: required map<string, TopologyWork> topologies
+}
+
+/** A worker's heartbeat, its statistics when they are due, its errors, and its question for news. */
+struct WorkerReport {
+  1: required string topology_id
+  2: required string node
+  3: required i32 port
+  4: required i64 generation
+  5: required list<storm.ExecutorInfo> executors
+  6: required i32 uptime_secs
+  7: optional map<storm.ExecutorInfo, storm.ExecutorStats> executor_stats
+  8: required list<ComponentError> errors
+  9: required i64 known_version
+  10: required i32 wait_ms
+}
+
+enum WorkerOrder {
+  RUN = 1
+  /** The slot is no longer this worker's: stop and exit. */
+  STOP = 2
+}
+
+struct WorkerDirective {
+  1: required i64 version
+  2: required WorkerOrder order
+  3: optional TopologyWork work
+}
+
+struct BlobChunk {
+  1: required binary data
+  /** Size of the whole blob in bytes. */
+  2: required i64 total
+  3: required i64 version
+}
+
+service Coordination {
+  SupervisorDirective syncSupervisor(1: SupervisorReport report) throws (1: storm.AuthorizationException e)
+  WorkerDirective syncWorker(1: WorkerReport report) throws (1: storm.AuthorizationException e)
+  BlobChunk readBlob(1: string key, 2: i64 offset, 3: i32 length) throws (1: storm.AuthorizationException e, 2: storm.KeyNotFoundException knf)
+}
+
+// ---- Records on disk ------------------------------------------------------------------------------
+
+/** Nimbus's record of a topology's assignment. */
+struct AssignmentRecord {
+  1: required storm.Assignment assignment
+  2: required i64 epoch
+}
+
+/** Why and with what a worker process was started: its own instructions, and how the next supervisor adopts it. */
+struct WorkerLaunch {
+  1: required string worker_id
+  2: required string topology_id
+  3: required string node
+  4: required string host
+  5: required i32 port
+  6: required i64 generation
+  7: required list<storm.ExecutorInfo> executors
+  /** Directory with stormcode.ser, stormconf.ser and resources/. */
+  8: required string code_dir
+  9: required string log_dir
+  /** host:port addresses of Coordination, in order of preference. */
+  10: required list<string> coordination
+  11: required i32 threads
+  12: required TopologyWork work
+  13: required storm.WorkerResources resources
+}
+
+/** A process on this machine, proof against reuse of its pid. */
+struct ProcessRecord {
+  1: required i32 pid
+  /** Clock ticks since boot at which it started (field 22 of /proc/PID/stat). */
+  2: required i64 start_ticks
+}
