@@ -9,5 +9,8 @@ pub mod clock;
 pub mod id;
 pub mod limits;
 
+// L2 wire
+pub mod rpc;
+
 // L7 surface
 pub mod testing;
