@@ -1,0 +1,215 @@
+//! What a component emits through: thin faces over the executor's emitter.
+//!
+//! No trait objects and no allocation per tuple; the rules of anchors, groupings and targets are in
+//! `worker::emit`. A collector lives for one call: what emits later does so from `poll`.
+
+use std::time::Duration;
+
+use crate::component::{ComponentFailure, Result};
+use crate::id::TaskId;
+use crate::tuple::{Tuple, Value, ValueRef};
+use crate::worker::emit::{Emitter, Order};
+
+/// A bolt's way out.
+pub struct Collector<'a> {
+    emitter: &'a mut Emitter,
+}
+
+/// A spout's way out.
+pub struct SpoutCollector<'a> {
+    emitter: &'a mut Emitter,
+}
+
+/// Everything about a bolt's emit but its values. The default: unanchored, to the stream `default`.
+pub struct Emit<'e> {
+    pub stream: &'e str,
+    /// The tuples whose trees the new tuple joins.
+    pub anchors: &'e [Tuple<'e>],
+    /// The one task that gets the tuple, on a stream with direct grouping.
+    pub direct: Option<TaskId>,
+    /// Microseconds since the epoch; else the time of emission.
+    pub event_time_us: Option<i64>,
+    /// Filled with the tasks that the tuple was sent to (cleared first).
+    pub task_ids: Option<&'e mut Vec<TaskId>>,
+}
+
+/// Everything about a spout's emit but its values. The default: untracked, to the stream `default`.
+pub struct SpoutEmit<'e> {
+    pub stream: &'e str,
+    /// What `ack` or `fail` is called with; without one the tuple is not tracked.
+    pub id: Option<Value>,
+    /// The one task that gets the tuple, on a stream with direct grouping.
+    pub direct: Option<TaskId>,
+    /// Microseconds since the epoch; else the time of emission.
+    pub event_time_us: Option<i64>,
+    /// Filled with the tasks that the tuple was sent to (cleared first).
+    pub task_ids: Option<&'e mut Vec<TaskId>>,
+}
+
+/// Why an emit was refused. The tuple went nowhere; the component may go on.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum EmitError {
+    #[error("component {component} does not declare a stream `{stream}`")]
+    UnknownStream { component: String, stream: String },
+    #[error("stream `{stream}` declares {declared} fields, the tuple has {given} values")]
+    Arity {
+        stream: String,
+        declared: usize,
+        given: usize,
+    },
+    #[error("stream `{stream}` has a direct grouping: emit to a task")]
+    NeedsDirect { stream: String },
+    #[error("task {task} subscribes to stream `{stream}` without a direct grouping")]
+    NotDirect { stream: String, task: TaskId },
+}
+
+// === impl Collector ===
+
+impl<'a> Collector<'a> {
+    pub(crate) fn new(emitter: &'a mut Emitter) -> Self {
+        Collector { emitter }
+    }
+
+    /// Emits to the stream `default`, anchored to `anchor`.
+    #[inline]
+    pub fn emit<'v>(
+        &mut self,
+        anchor: &Tuple<'_>,
+        values: impl AsRef<[ValueRef<'v>]>,
+    ) -> Result<()> {
+        self.emitter.emit_anchored(anchor, values.as_ref())
+    }
+
+    /// Emits to the stream `default` without an anchor: nobody hears of its loss.
+    #[inline]
+    pub fn emit_unanchored<'v>(&mut self, values: impl AsRef<[ValueRef<'v>]>) -> Result<()> {
+        self.emitter.emit_unanchored(values.as_ref())
+    }
+
+    /// Emits as told.
+    pub fn emit_with<'v>(
+        &mut self,
+        emit: Emit<'_>,
+        values: impl AsRef<[ValueRef<'v>]>,
+    ) -> Result<()> {
+        let order = Order {
+            stream: emit.stream,
+            direct: emit.direct,
+            event_time_us: emit.event_time_us,
+            task_ids: emit.task_ids,
+        };
+        self.emitter
+            .emit_ordered(order, emit.anchors, values.as_ref())
+    }
+
+    /// Done with `tuple`, and with all emits anchored to it. Once for each tuple, and not after `fail`.
+    #[inline]
+    pub fn ack(&mut self, tuple: &Tuple<'_>) {
+        self.emitter.ack(tuple);
+    }
+
+    /// Fails the trees of `tuple`: their spouts are told at once.
+    #[inline]
+    pub fn fail(&mut self, tuple: &Tuple<'_>) {
+        self.emitter.fail(tuple);
+    }
+
+    /// Starts the time-out of the trees of `tuple` anew.
+    pub fn reset_timeout(&mut self, tuple: &Tuple<'_>) {
+        self.emitter.reset_timeout(tuple);
+    }
+
+    /// Shows an error under the component without failing anything. Throttled.
+    pub fn report_error(&mut self, failure: &ComponentFailure) {
+        self.emitter.report_error(failure);
+    }
+
+    /// Has `poll` called again no later than after `delay`.
+    pub fn wake_after(&mut self, delay: Duration) {
+        self.emitter.wake_after(delay);
+    }
+}
+
+// === impl SpoutCollector ===
+
+impl<'a> SpoutCollector<'a> {
+    pub(crate) fn new(emitter: &'a mut Emitter) -> Self {
+        SpoutCollector { emitter }
+    }
+
+    /// Emits to the stream `default`, untracked.
+    #[inline]
+    pub fn emit<'v>(&mut self, values: impl AsRef<[ValueRef<'v>]>) -> Result<()> {
+        self.emitter.emit_unanchored(values.as_ref())
+    }
+
+    /// Emits to the stream `default`; `ack` or `fail` will be called with `id`, exactly once.
+    #[inline]
+    pub fn emit_reliable<'v>(
+        &mut self,
+        values: impl AsRef<[ValueRef<'v>]>,
+        id: Value,
+    ) -> Result<()> {
+        self.emitter.emit_tracked(values.as_ref(), id)
+    }
+
+    /// Emits as told.
+    pub fn emit_with<'v>(
+        &mut self,
+        emit: SpoutEmit<'_>,
+        values: impl AsRef<[ValueRef<'v>]>,
+    ) -> Result<()> {
+        let order = Order {
+            stream: emit.stream,
+            direct: emit.direct,
+            event_time_us: emit.event_time_us,
+            task_ids: emit.task_ids,
+        };
+        self.emitter
+            .emit_from_spout(order, emit.id, values.as_ref())
+    }
+
+    /// Tracked tuples of this executor that were neither acked nor failed yet.
+    pub fn n_pending(&self) -> usize {
+        self.emitter.n_pending()
+    }
+
+    /// Shows an error under the component. Throttled.
+    pub fn report_error(&mut self, failure: &ComponentFailure) {
+        self.emitter.report_error(failure);
+    }
+
+    /// Has `next_tuple` (and `poll`) called again no later than after `delay`, and after a call that
+    /// emitted nothing no earlier either.
+    pub fn wake_after(&mut self, delay: Duration) {
+        self.emitter.wake_after(delay);
+    }
+}
+
+// === impl Emit ===
+
+impl Default for Emit<'_> {
+    fn default() -> Self {
+        Emit {
+            stream: "default",
+            anchors: &[],
+            direct: None,
+            event_time_us: None,
+            task_ids: None,
+        }
+    }
+}
+
+// === impl SpoutEmit ===
+
+impl Default for SpoutEmit<'_> {
+    fn default() -> Self {
+        SpoutEmit {
+            stream: "default",
+            id: None,
+            direct: None,
+            event_time_us: None,
+            task_ids: None,
+        }
+    }
+}
