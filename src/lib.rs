@@ -12,5 +12,9 @@ pub mod limits;
 // L2 wire
 pub mod rpc;
 
+// L4 the outside
+pub mod blob;
+pub mod cluster;
+
 // L7 surface
 pub mod testing;
