@@ -1,8 +1,8 @@
 //! Blobs as files of one directory: `<local>/blobs/data_<key>`, each the plain content.
 //!
-//! A blob comes to be whole or not at all: written to `<local>/blobs/.new/<number>`, fsynced, renamed,
-//! and the directory fsynced. What a crash leaves in `.new` is removed at the next start. Versions are
-//! checksums of the content, counted at the first question and then remembered.
+//! A blob comes to be whole or not at all: written to `<local>/blobs/.new/<number>`, fsynced,
+//! renamed, and the directory fsynced. What a crash leaves in `.new` is removed at the next start.
+//! Versions are checksums of the content, counted at the first question and then remembered.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};

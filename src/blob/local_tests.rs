@@ -36,7 +36,7 @@ fn a_blob_is_written_read_in_parts_replaced_and_deleted() {
             .data
             .is_empty()
     );
-    assert_eq!(blobs.list().expect("readable"), [key.clone()]);
+    assert_eq!(blobs.list().expect("readable"), std::slice::from_ref(&key));
     let other = blobs.put(&key, b"other").expect("room");
     assert_ne!(other.version, info.version);
     assert_eq!(blobs.info(&key).expect("there"), other);

@@ -24,7 +24,8 @@ pub struct BlobKeyError {
 // === impl BlobKey ===
 
 impl BlobKey {
-    /// Section 7 of the control plane: `^[\w \t\._-]+$` with letters of any script, not `.` or `..`.
+    /// Section 7 of the control plane: `^[\w \t\._-]+$` with letters of any script, not `.` or
+    /// `..`.
     pub fn new(key: impl Into<String>) -> Result<Self, BlobKeyError> {
         let key = key.into();
         let allowed = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '\t' | '_' | '-' | '.');

@@ -1,8 +1,9 @@
 //! The store of a single Nimbus: one redb file, owned by one thread.
 //!
-//! A commit is acknowledged after fsync. When an fsync fails the store stops, since nobody knows what
-//! the disk holds; when a write fails for want of space, the commit fails and the file is opened again
-//! from its last commit. Ephemeral records live in memory: their session is this process.
+//! A commit is acknowledged after fsync. When an fsync fails the store stops, since nobody knows
+//! what the disk holds; when a write fails for want of space, the commit fails and the file is
+//! opened again from its last commit. Ephemeral records live in memory: their session is this
+//! process.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -150,7 +151,8 @@ impl Store for EmbeddedStore {
 }
 
 impl Drop for EmbeddedStore {
-    /// Waits for what was asked before, at most one commit's fsync, so that the next open finds no lock.
+    /// Waits for what was asked before, at most one commit's fsync, so that the next open finds no
+    /// lock.
     fn drop(&mut self) {
         self.requests = None;
         if let Some(owner) = self.owner.take()

@@ -257,8 +257,8 @@ impl Owner {
         Ok(())
     }
 
-    /// After a failed write: closes the file, so that the next write begins from the last commit, or
-    /// stops when nobody can know what the disk holds.
+    /// After a failed write: closes the file, so that the next write begins from the last commit,
+    /// or stops when nobody can know what the disk holds.
     fn failed(&mut self, error: redb::Error) -> StoreError {
         self.database = None;
         let reason = error.to_string();

@@ -14,8 +14,8 @@ use crate::limits;
 /// An answer on its way from a store.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Names one state of one record; compare for equality only. No record ever has the same twice, also
-/// not after it was deleted and made again.
+/// Names one state of one record; compare for equality only. No record ever has the same twice,
+/// also not after it was deleted and made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(pub u64);
 
@@ -64,7 +64,7 @@ pub enum StoreError {
         path: String,
         found: Option<Version>,
     },
-    #[error("leadership has passed on: this is term {}, the store is in term {}", held.0, current.0)]
+    #[error("leadership has passed on: term {} is over, this is term {}", held.0, current.0)]
     Deposed { held: Epoch, current: Epoch },
     #[error("`{path}` is not a path of a record: {reason}")]
     Path { path: String, reason: &'static str },
@@ -92,8 +92,8 @@ pub trait Store: Send + Sync + 'static {
     /// The names right below a path, in order: of records and of those that have records below.
     fn children(&self, path: &str) -> Pending<'_, Result<Vec<String>, StoreError>>;
 
-    /// Makes all writes or none, and answers only when they are on disk. The version is that of every
-    /// record written.
+    /// Makes all writes or none, and answers only when they are on disk. The version is that of
+    /// every record written.
     fn commit(&self, epoch: Epoch, writes: Vec<Write>) -> Pending<'_, Result<Version, StoreError>>;
 
     /// Changes with each commit that touches the path or anything below it.
