@@ -3,6 +3,8 @@
 //! A queue, map, retry or wait that outsiders can grow has its bound here. Bounds that users may set are
 //! configuration keys (`conf::keys`); these are the ones they may not.
 
+use std::time::Duration;
+
 // ---- Wire ------------------------------------------------------------------------------------------
 
 /// Largest request frame, in bytes: what Java's Thrift servers refuse to exceed (control-plane 1.1).
@@ -13,6 +15,55 @@ pub const REPLY_BYTES_MAX: usize = 1_048_576;
 
 /// Deepest nesting of structs and containers in a message.
 pub const WIRE_DEPTH_MAX: usize = 64;
+
+// ---- Connections -----------------------------------------------------------------------------------
+
+/// Longest that the first byte of a frame may wait for its last, beside what `FRAME_RATE_MIN`
+/// grants: a peer that trickles bytes must not hold a buffer for long, a slow line needs a while.
+pub const FRAME_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// Bytes per second that a peer must move, either way, to be granted time beyond the fixed waits:
+/// below any working network, far above a trickle. The largest frame gets about 4 minutes more.
+pub const FRAME_RATE_MIN: u32 = 65_536;
+
+/// Longest that a reply may wait for a peer that does not read, beside what `FRAME_RATE_MIN` grants.
+pub const REPLY_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// Connections that one server keeps: thousands of clients, and descriptors left for the rest of
+/// the daemon. When it is full the connection that idled longest makes room.
+pub const CONNECTIONS_MAX: usize = 4096;
+
+/// Of these, connections that have not completed one good call: garbage and idlers displace each
+/// other long before they displace a client.
+pub const UNPROVEN_CONNECTIONS_MAX: usize = 512;
+
+/// Bytes of half-sent frames that one server holds, over all its connections: sixteen of the
+/// largest. Above it the connection that holds most goes, one without a good call before others.
+pub const HALF_SENT_BYTES_MAX: usize = 16 * FRAME_BYTES_MAX;
+
+/// Bytes taken from a peer that sends its next request while its last still runs: enough to see it
+/// hang up; the rest waits in the socket.
+pub const READ_AHEAD_BYTES_MAX: usize = 65_536;
+
+/// How long a call goes on after its peer hung up: an ordinary call ends as if it had stayed, one
+/// that is parked is dropped.
+pub const ABANDONED_CALL_MAX: Duration = Duration::from_secs(5);
+
+/// How long running calls may take to end when a server drains.
+pub const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// Pause of an accept loop that the system refused a descriptor: long enough for the connection
+/// that was closed in its favour to be gone.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Log lines about refused connections per `REFUSAL_LOG_PERIOD`: garbage must not fill a disk.
+pub const REFUSAL_LOG_LINES_MAX: u64 = 20;
+
+/// See `REFUSAL_LOG_LINES_MAX`.
+pub const REFUSAL_LOG_PERIOD: Duration = Duration::from_secs(10);
+
+/// Longest wait of a client for a connection to open, for each address of the host.
+pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
 
 // ---- Store and blobs -------------------------------------------------------------------------------
 

@@ -4,6 +4,11 @@
 //! One whole Thrift message goes in and one comes out. Frames, sockets, deadlines and retries live in the
 //! files below; the bytes of a message belong to `wire`.
 
+mod admission;
+mod connection;
+pub mod framing;
+pub mod server;
+
 use std::future::Future;
 use std::net::SocketAddr;
 
