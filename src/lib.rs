@@ -12,6 +12,9 @@ pub mod limits;
 // L2 wire
 pub mod rpc;
 
+// L3 model
+pub mod scheduler;
+
 // L4 the outside
 pub mod blob;
 pub mod cluster;
