@@ -14,6 +14,7 @@ pub mod rpc;
 
 // L3 model
 pub mod scheduler;
+pub mod tuple;
 
 // L4 the outside
 pub mod blob;
