@@ -1,16 +1,18 @@
 //! Every upper bound, by name, with its reason.
 //!
-//! A queue, map, retry or wait that outsiders can grow has its bound here. Bounds that users may set are
-//! configuration keys (`conf::keys`); these are the ones they may not.
+//! A queue, map, retry or wait that outsiders can grow has its bound here. Bounds that users may
+//! set are configuration keys (`conf::keys`); these are the ones they may not.
 
 use std::time::Duration;
 
 // ---- Wire ------------------------------------------------------------------------------------------
 
-/// Largest request frame, in bytes: what Java's Thrift servers refuse to exceed (control-plane 1.1).
+/// Largest request frame, in bytes: what Java's Thrift servers refuse to exceed (control-plane
+/// 1.1).
 pub const FRAME_BYTES_MAX: usize = 16_384_000;
 
-/// Largest reply, in bytes, where a reply can be paged: Java clients refuse more (control-plane 1.1).
+/// Largest reply, in bytes, where a reply can be paged: Java clients refuse more (control-plane
+/// 1.1).
 pub const REPLY_BYTES_MAX: usize = 1_048_576;
 
 /// Deepest nesting of structs and containers in a message.
@@ -26,7 +28,8 @@ pub const FRAME_WAIT_MAX: Duration = Duration::from_secs(30);
 /// below any working network, far above a trickle. The largest frame gets about 4 minutes more.
 pub const FRAME_RATE_MIN: u32 = 65_536;
 
-/// Longest that a reply may wait for a peer that does not read, beside what `FRAME_RATE_MIN` grants.
+/// Longest that a reply may wait for a peer that does not read, beside what `FRAME_RATE_MIN`
+/// grants.
 pub const REPLY_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Connections that one server keeps: thousands of clients, and descriptors left for the rest of
@@ -62,8 +65,11 @@ pub const REFUSAL_LOG_LINES_MAX: u64 = 20;
 /// See `REFUSAL_LOG_LINES_MAX`.
 pub const REFUSAL_LOG_PERIOD: Duration = Duration::from_secs(10);
 
-/// Longest wait of a client for a connection to open, for each address of the host.
+/// Longest wait of a client for a connection to open: resolving, connecting and greeting together.
 pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Longest wait of a client for a reply, unless it asks for another: Storm's socket timeout.
+pub const CALL_WAIT_MAX: Duration = Duration::from_secs(600);
 
 // ---- Store and blobs -------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 //! Who may stay connected to a server, and who has to go when it is full.
 //!
-//! Counts and names; it closes nothing itself. A connection holds a `Seat`, asks it at each change of its
-//! state, and leaves when `Seat::evicted` says so.
+//! Counts and names; it closes nothing itself. A connection holds a `Seat`, asks it at each change
+//! of its state, and leaves when `Seat::evicted` says so.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,7 +36,8 @@ pub struct Seat {
     idle: Option<IdleKey>,
 }
 
-/// Whether a connection has completed one good call. Orders those who have not before those who have.
+/// Whether a connection has completed one good call. Orders those who have not before those who
+/// have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Proven {
     NotYet,
@@ -81,8 +82,8 @@ impl Admission {
         })
     }
 
-    /// A seat for a new connection, at the cost of the one that idled longest when there is none left.
-    /// None when all others are busy.
+    /// A seat for a new connection, at the cost of the one that idled longest when there is none
+    /// left. None when all others are busy.
     pub fn admit(self: &Arc<Self>) -> Option<Admitted> {
         let mut seats = self.lock();
         let mut n_evicted = 0;
@@ -111,8 +112,8 @@ impl Admission {
         Some(Admitted { seat, n_evicted })
     }
 
-    /// Tells the connection that idled longest to leave, when the system itself has no room left. False
-    /// when none is idle.
+    /// Tells the connection that idled longest to leave, when the system itself has no room left.
+    /// False when none is idle.
     pub fn make_room(&self) -> bool {
         self.lock().evict(Proven::Yes)
     }
@@ -137,7 +138,8 @@ impl Seats {
         key
     }
 
-    /// Tells the first of the idle to leave and counts it as gone at once, so that none leaves twice.
+    /// Tells the first of the idle to leave and counts it as gone at once, so that none leaves
+    /// twice.
     fn evict(&mut self, proven_max: Proven) -> bool {
         let Some(entry) = self.idle.first_entry() else {
             return false;
@@ -183,8 +185,8 @@ impl Seat {
         self.leave.notified().await;
     }
 
-    /// The first bytes of a request arrived, `n_bytes` of it so far. One that never completed a good call
-    /// can still be told to leave, others no longer. False when it was told so before.
+    /// The first bytes of a request arrived, `n_bytes` of it so far. One that never completed a
+    /// good call can still be told to leave, others no longer. False when it was told so before.
     #[must_use]
     pub fn receiving(&mut self, n_bytes: usize) -> bool {
         if self.proven == Proven::Yes && !self.busy() {

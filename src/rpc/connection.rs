@@ -1,5 +1,5 @@
-//! One connection of a server, from its first byte to its end: requests in, one at a time and in order,
-//! replies out.
+//! One connection of a server, from its first byte to its end: requests in, one at a time and in
+//! order, replies out.
 //!
 //! Works on any stream of bytes. Accepting, counting and logging are `server`'s.
 
@@ -131,8 +131,9 @@ where
         }
     }
 
-    /// Runs one call to its end, however long it takes. Bytes of the next request are taken meanwhile,
-    /// so that a peer that hangs up is noticed; its call is then given a little time to end by itself.
+    /// Runs one call to its end, however long it takes. Bytes of the next request are taken
+    /// meanwhile, so that a peer that hangs up is noticed; its call is then given a little time to
+    /// end by itself.
     async fn answer(
         &mut self,
         inbound: &mut Inbound,
@@ -184,7 +185,8 @@ async fn passed(deadline: Option<(Instant, Duration)>) -> Duration {
 async fn caught<F: Future>(future: F) -> Result<F::Output, String> {
     let mut future = pin!(future);
     std::future::poll_fn(move |context| {
-        // After a panic the future is dropped and never polled again: nobody sees a broken state of it.
+        // After a panic the future is dropped and never polled again: nobody sees a broken state of
+        // it.
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
             Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
             Ok(Poll::Pending) => Poll::Pending,

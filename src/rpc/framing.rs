@@ -15,8 +15,8 @@ pub enum Form {
     Framed,
 }
 
-/// Bytes of one connection on their way in. Its memory follows the bytes that arrived, never a length
-/// that the peer announced.
+/// Bytes of one connection on their way in. Its memory follows the bytes that arrived, never a
+/// length that the peer announced.
 #[derive(Debug)]
 pub struct Inbound {
     form: Form,
@@ -89,8 +89,8 @@ impl Inbound {
         Ok(Some(self.split(length)))
     }
 
-    /// The first `length` bytes, which must be there. An empty rest gives its memory back: a connection
-    /// that idles owns no buffer.
+    /// The first `length` bytes, which must be there. An empty rest gives its memory back: a
+    /// connection that idles owns no buffer.
     fn split(&mut self, length: usize) -> Bytes {
         let message = self.buffer.split_to(length).freeze();
         if self.buffer.is_empty() {
@@ -100,8 +100,8 @@ impl Inbound {
     }
 }
 
-/// Waits for bytes and takes them; 0 means that the peer ended the stream. Can be dropped at any time
-/// without losing bytes.
+/// Waits for bytes and takes them; 0 means that the peer ended the stream. Can be dropped at any
+/// time without losing bytes.
 pub async fn fill<S>(stream: &mut S, inbound: &mut Inbound) -> io::Result<usize>
 where
     S: AsyncRead + Unpin,
@@ -109,7 +109,8 @@ where
     if inbound.held() > 0 {
         return stream.read_buf(inbound.room()).await;
     }
-    // Most connections wait here, most requests are small: a few bytes on the task instead of a buffer.
+    // Most connections wait here, most requests are small: a few bytes on the task instead of a
+    // buffer.
     let mut first = [0; FIRST_BYTES];
     let n_read = stream.read(&mut first).await?;
     inbound.handle_bytes(first.get(..n_read).unwrap_or_default());

@@ -1,10 +1,11 @@
-//! Calls between daemons and their clients: who asks, what can fail, and the seams between the generated
-//! services and the sockets.
+//! Calls between daemons and their clients: who asks, what can fail, and the seams between the
+//! generated services and the sockets.
 //!
-//! One whole Thrift message goes in and one comes out. Frames, sockets, deadlines and retries live in the
-//! files below; the bytes of a message belong to `wire`.
+//! One whole Thrift message goes in and one comes out. Frames, sockets, deadlines and retries live
+//! in the files below; the bytes of a message belong to `wire`.
 
 mod admission;
+pub mod client;
 mod connection;
 pub mod framing;
 pub mod server;
@@ -35,7 +36,8 @@ pub enum Failure {
     /// TApplicationException 6: something undeclared went wrong in the service. Holds the cause.
     #[error("{0}")]
     Internal(String),
-    /// An empty result of a method that promises one: Java's null (TApplicationException 5 in clients).
+    /// An empty result of a method that promises one: Java's null (TApplicationException 5 in
+    /// clients).
     #[error("the reply holds no result")]
     NoResult,
     /// The bytes did not reach the peer, or its reply did not come back.
@@ -43,8 +45,8 @@ pub enum Failure {
     Transport(#[from] std::io::Error),
 }
 
-/// The connection must be dropped without a reply (control-plane 1.3: a message that ends too early, a
-/// header of another version). Holds the reason, for the log.
+/// The connection must be dropped without a reply (control-plane 1.3: a message that ends too
+/// early, a header of another version). Holds the reason, for the log.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Close(pub String);

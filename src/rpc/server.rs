@@ -1,6 +1,7 @@
 //! A Thrift server over TCP for any `Dispatch`: binds, accepts, bounds, counts, drains.
 //!
-//! What happens on one connection is in `connection`, who may stay in `admission`. Knows no service.
+//! What happens on one connection is in `connection`, who may stay in `admission`. Knows no
+//! service.
 
 use std::io;
 use std::net::SocketAddr;
@@ -270,8 +271,8 @@ impl Running {
         &self.counters
     }
 
-    /// Stops accepting, closes what idles, lets running calls end within `Limits::drain_max`, and returns
-    /// when all connections are gone.
+    /// Stops accepting, closes what idles, lets running calls end within `Limits::drain_max`, and
+    /// returns when all connections are gone.
     pub async fn drain(self) {
         self.stop.send_replace(true);
         if let Err(failure) = self.accepting.await {
@@ -345,8 +346,8 @@ impl<D: Dispatch> Shared<D> {
         Some(seat)
     }
 
-    /// The system gave no connection. For want of descriptors the longest idle one goes, so that the
-    /// others are served on.
+    /// The system gave no connection. For want of descriptors the longest idle one goes, so that
+    /// the others are served on.
     async fn accept_failed(&self, failure: io::Error) {
         Counters::count(&self.counters.accept_errors);
         let of_the_peer = matches!(

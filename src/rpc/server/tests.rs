@@ -1,5 +1,5 @@
-//! A real server on the loopback address, and peers that behave badly. Bounds are small, so that no test
-//! waits longer than it must.
+//! A real server on the loopback address, and peers that behave badly. Bounds are small, so that no
+//! test waits longer than it must.
 
 use std::sync::atomic::AtomicUsize;
 
