@@ -11,6 +11,7 @@ pub mod limits;
 
 // L2 wire
 pub mod rpc;
+pub mod wire;
 
 // L3 model
 pub mod scheduler;

@@ -90,3 +90,5 @@ pub const BLOB_KEY_BYTES_MAX: usize = 240;
 
 /// Most bytes that one read of a blob returns: a reply must stay below `REPLY_BYTES_MAX`.
 pub const BLOB_READ_BYTES_MAX: usize = 512 << 10;
+/// Longest error text that quotes what a peer sent, in bytes: a reply must not grow with the request.
+pub const ERROR_TEXT_BYTES_MAX: usize = 16_384;

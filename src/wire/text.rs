@@ -1,0 +1,160 @@
+//! What Java's `toString` shows of a struct: the error for a missing required field quotes it.
+
+use bytes::Bytes;
+
+use super::{Wire, WireError};
+use crate::limits;
+
+/// A text that grows to a bound and then stops.
+#[derive(Debug, Default)]
+pub struct Text {
+    text: String,
+    full: bool,
+    /// Ids of required fields that the outermost struct lacks; taken by it.
+    missing: Vec<i16>,
+    first_missing: Option<&'static str>,
+}
+
+/// The fields of one struct.
+pub struct Fields<'t> {
+    text: &'t mut Text,
+    missing: Vec<i16>,
+    n_shown: usize,
+}
+
+// === impl Text ===
+
+impl Text {
+    /// For a struct that lacks these required fields.
+    pub(super) fn of_incomplete(missing: Vec<i16>) -> Self {
+        Text {
+            missing,
+            ..Text::default()
+        }
+    }
+
+    pub(super) fn into_error(self) -> WireError {
+        WireError::RequiredFieldMissing {
+            field: self.first_missing.unwrap_or_default(),
+            shown: self.text,
+        }
+    }
+
+    /// Adds a part, unless the text is full.
+    pub fn push(&mut self, part: &str) {
+        if self.full {
+            return;
+        }
+        self.full = self.text.len() + part.len() > limits::ERROR_TEXT_BYTES_MAX;
+        self.text.push_str(if self.full { "..." } else { part });
+    }
+
+    /// A struct: the caller adds its fields in the order of the IDL and ends it.
+    pub fn structure(&mut self, name: &str) -> Fields<'_> {
+        self.push(name);
+        self.push("(");
+        let missing = std::mem::take(&mut self.missing);
+        Fields {
+            text: self,
+            missing,
+            n_shown: 0,
+        }
+    }
+
+    /// A union in which a variant is set.
+    pub fn variant<T: Wire>(&mut self, union: &str, variant: &str, value: &T) {
+        for part in ["<", union, " ", variant, ":"] {
+            self.push(part);
+        }
+        value.describe(self);
+        self.push(">");
+    }
+
+    pub(super) fn sequence<'i, T: Wire + 'i>(&mut self, items: impl Iterator<Item = &'i T>) {
+        self.push("[");
+        for (index, item) in items.enumerate() {
+            if index > 0 {
+                self.push(", ");
+            }
+            item.describe(self);
+        }
+        self.push("]");
+    }
+
+    pub(super) fn entries<'i, K: Wire + 'i, V: Wire + 'i>(
+        &mut self,
+        entries: impl Iterator<Item = (&'i K, &'i V)>,
+    ) {
+        self.push("{");
+        for (index, (key, value)) in entries.enumerate() {
+            if index > 0 {
+                self.push(", ");
+            }
+            key.describe(self);
+            self.push("=");
+            value.describe(self);
+        }
+        self.push("}");
+    }
+
+    /// The first bytes in hexadecimal.
+    pub(super) fn binary(&mut self, value: &Bytes) {
+        let shown: Vec<String> = value
+            .iter()
+            .take(BINARY_BYTES_SHOWN)
+            .map(|byte| format!("{byte:02X}"))
+            .collect();
+        self.push(&shown.join(" "));
+        if value.len() > BINARY_BYTES_SHOWN {
+            self.push("...");
+        }
+    }
+}
+
+// === impl Fields ===
+
+impl Fields<'_> {
+    pub fn required<T: Wire>(mut self, id: i16, name: &'static str, value: &T) -> Self {
+        self.name(name);
+        if self.missing.contains(&id) {
+            self.text.first_missing.get_or_insert(name);
+            self.text.push(T::ABSENT);
+        } else {
+            value.describe(self.text);
+        }
+        self
+    }
+
+    /// A field of default requiredness is shown even when it is not set.
+    pub fn plain<T: Wire>(mut self, name: &'static str, value: &Option<T>) -> Self {
+        self.name(name);
+        match value {
+            Some(value) => value.describe(self.text),
+            None => self.text.push(T::ABSENT),
+        }
+        self
+    }
+
+    pub fn optional<T: Wire>(self, name: &'static str, value: &Option<T>) -> Self {
+        match value {
+            Some(_) => self.plain(name, value),
+            None => self,
+        }
+    }
+
+    pub fn end(self) {
+        self.text.push(")");
+    }
+
+    fn name(&mut self, name: &'static str) {
+        if self.n_shown > 0 {
+            self.text.push(", ");
+        }
+        self.n_shown += 1;
+        self.text.push(name);
+        self.text.push(":");
+    }
+}
+
+/// As many as Java shows.
+const BINARY_BYTES_SHOWN: usize = 128;
