@@ -13,9 +13,6 @@ mod output;
 pub mod scan;
 mod text;
 
-#[cfg(test)]
-mod tests;
-
 use bytes::Bytes;
 pub use thrift::protocol::TType;
 
