@@ -6,6 +6,7 @@
 // L1 ground
 pub mod backoff;
 pub mod clock;
+pub mod conf;
 pub mod id;
 pub mod limits;
 

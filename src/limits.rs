@@ -92,3 +92,14 @@ pub const BLOB_KEY_BYTES_MAX: usize = 240;
 pub const BLOB_READ_BYTES_MAX: usize = 512 << 10;
 /// Longest error text that quotes what a peer sent, in bytes: a reply must not grow with the request.
 pub const ERROR_TEXT_BYTES_MAX: usize = 16_384;
+
+// ---- Configuration ---------------------------------------------------------------------------------
+
+/// Largest configuration file, in bytes: what Storm's own reader takes.
+pub const CONF_FILE_BYTES_MAX: u64 = 3 * 1024 * 1024;
+
+/// Deepest nesting of a configuration, in a file or in JSON: what Storm's own reader takes.
+pub const CONF_DEPTH_MAX: usize = 50;
+
+/// Most values in a configuration file, aliases unfolded: far above any real one.
+pub const CONF_NODES_MAX: usize = 250_000;

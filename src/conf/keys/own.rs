@@ -1,0 +1,34 @@
+//! Keys of our own. Storm knows nothing of them; each has its default in `defaults.yaml`.
+//!
+//! Spelled here and nowhere else; what they do is said by the modules that read them.
+
+super::keys! {
+    /// Address that every service binds; `0.0.0.0` opens it to other machines. Text.
+    STORMWIRE_BIND_ADDRESS = "stormwire.bind.address", Own [String, NotNull];
+    /// Port of our Coordination service, for supervisors and workers. Integer; 0: the system's
+    /// choice.
+    STORMWIRE_COORDINATION_PORT =
+        "stormwire.coordination.port", Own [Integer, PositiveOrZero, NotNull];
+    /// Storm version that Nimbus reports to clients. Text.
+    STORMWIRE_VERSION_REPORTED = "stormwire.version.reported", Own [String, NotNull];
+    /// Threads a worker runs executors on. Integer; null: cores divided by the slots in use.
+    STORMWIRE_WORKER_THREADS = "stormwire.worker.threads", Own [Integer, Positive];
+    /// Period at which a worker sends statistics to Nimbus, in seconds. Integer.
+    STORMWIRE_STATS_REPORT_SECS = "stormwire.stats.report.secs", Own [Integer, Positive, NotNull];
+    /// Time a shell child has to answer the handshake, in seconds. Integer.
+    STORMWIRE_SHELL_HANDSHAKE_TIMEOUT_SECS =
+        "stormwire.shell.handshake.timeout.secs", Own [Integer, Positive, NotNull];
+    /// Restarts of one shell child within the window before its worker ends. Integer.
+    STORMWIRE_SHELL_RESTART_MAX =
+        "stormwire.shell.restart.max", Own [Integer, PositiveOrZero, NotNull];
+    /// Window in which restarts count, in seconds. Integer.
+    STORMWIRE_SHELL_RESTART_WINDOW_SECS =
+        "stormwire.shell.restart.window.secs", Own [Integer, Positive, NotNull];
+    /// Whether children hear no `activate` and `deactivate`; some libraries fail on them.
+    /// Boolean.
+    STORMWIRE_SHELL_SUPPRESS_LIFECYCLE = "stormwire.shell.suppress.lifecycle", Own [Boolean];
+    /// Directories beside the inbox that may hold an `uploadedJarLocation`. List of text.
+    STORMWIRE_UPLOAD_PATH_ALLOW = "stormwire.upload.path.allow", Own [StringList];
+    /// Most executors of a topology where Nimbus sets no own limit. Integer; null: no limit.
+    STORMWIRE_TOPOLOGY_EXECUTORS_MAX = "stormwire.topology.executors.max", Own [Integer, Positive];
+}
