@@ -15,6 +15,7 @@ pub mod rpc;
 pub mod wire;
 
 // L3 model
+pub mod grouping;
 pub mod scheduler;
 pub mod tuple;
 

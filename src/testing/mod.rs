@@ -6,3 +6,5 @@
 pub mod allocations;
 #[cfg(test)]
 pub mod fixtures;
+#[cfg(test)]
+pub mod typed;

@@ -23,3 +23,5 @@ pub use view::{FieldIndex, HeldTuple, Tuple};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub use tests::any_value;

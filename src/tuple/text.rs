@@ -4,7 +4,7 @@
 //! Two values print differently from Java: byte strings as `[1, -2]`, where Java prints an address, and
 //! half a surrogate pair as `?`, as Java's encoder does.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use super::number;
 use super::value::{Value, ValueRef};
@@ -62,41 +62,87 @@ fn map(f: &mut fmt::Formatter<'_>, entries: &[(Value, Value)]) -> fmt::Result {
 }
 
 /// The significant decimal digits of a finite number: `0.d1d2d3.. * 10^exponent`.
+#[derive(Default)]
 struct Digits {
-    digits: String,
+    /// ASCII; no double has more than 17 digits.
+    digits: [u8; 20],
+    n_digits: usize,
     exponent: i32,
 }
 
 impl Digits {
     fn of_double(value: f64) -> Self {
-        let shortest = Digits::parse(&format!("{:e}", value.abs()));
-        let two = format!("{:.1e}", value.abs());
-        shortest.or_two(&two, two.parse() == Ok(value.abs()))
+        let shortest = Digits::read(format_args!("{:e}", value.abs()));
+        let two = Digits::read(format_args!("{:.1e}", value.abs()));
+        shortest.or_two(two, |text| text.parse() == Ok(value.abs()))
     }
 
     fn of_float(value: f32) -> Self {
-        let shortest = Digits::parse(&format!("{:e}", value.abs()));
-        let two = format!("{:.1e}", value.abs());
-        shortest.or_two(&two, two.parse() == Ok(value.abs()))
+        let shortest = Digits::read(format_args!("{:e}", value.abs()));
+        let two = Digits::read(format_args!("{:.1e}", value.abs()));
+        shortest.or_two(two, |text| text.parse() == Ok(value.abs()))
     }
 
     /// Java prints at least two digits and takes the closest two, even where one would do: the
     /// smallest double is 4.9E-324, not 5.0E-324.
-    fn or_two(self, two: &str, means_the_same: bool) -> Self {
-        if self.digits.len() == 1 && means_the_same {
-            Digits::parse(two)
+    fn or_two(self, two: Digits, means_the_same: impl Fn(&str) -> bool) -> Self {
+        if self.n_digits != 1 {
+            return self;
+        }
+        let mut text = Short::default();
+        let _ = write!(text, "0.{}e{}", two.text(), two.exponent);
+        if means_the_same(text.text()) {
+            two
         } else {
             self
         }
     }
 
     /// From Rust's `1.25e-7`; text of no number gives no digits.
-    fn parse(text: &str) -> Self {
-        let (digits, exponent) = text.split_once('e').unwrap_or(("", "0"));
-        Digits {
-            digits: digits.replace('.', ""),
-            exponent: exponent.parse::<i32>().map_or(0, |exponent| exponent + 1),
+    fn read(printed: fmt::Arguments<'_>) -> Self {
+        let mut short = Short::default();
+        let _ = short.write_fmt(printed);
+        let Some((digits, exponent)) = short.text().split_once('e') else {
+            return Digits::default();
+        };
+        let mut read = Digits::default();
+        for digit in digits
+            .bytes()
+            .filter(u8::is_ascii_digit)
+            .take(read.digits.len())
+        {
+            read.digits[read.n_digits] = digit;
+            read.n_digits += 1;
         }
+        read.exponent = exponent.parse::<i32>().map_or(0, |exponent| exponent + 1);
+        read
+    }
+
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.digits[..self.n_digits]).unwrap_or_default()
+    }
+}
+
+/// A text of a few bytes on the stack; what is too much is refused.
+#[derive(Default)]
+struct Short {
+    bytes: [u8; 32],
+    n_bytes: usize,
+}
+
+impl Short {
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.n_bytes]).unwrap_or_default()
+    }
+}
+
+impl fmt::Write for Short {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.n_bytes + text.len();
+        let place = self.bytes.get_mut(self.n_bytes..end).ok_or(fmt::Error)?;
+        place.copy_from_slice(text.as_bytes());
+        self.n_bytes = end;
+        Ok(())
     }
 }
 
@@ -114,7 +160,7 @@ fn floating(f: &mut fmt::Formatter<'_>, number: &Digits, value: f64) -> fmt::Res
     if value == 0.0 {
         return f.write_str("0.0");
     }
-    let digits = number.digits.as_str();
+    let digits = number.text();
     match number.exponent {
         point @ 1..=7 => {
             let point = point as usize;

@@ -1,0 +1,243 @@
+//! Groupings: which tasks of a subscribing component get a tuple (data-plane section 2).
+//!
+//! Groupers are built once per executor. Choosing allocates nothing and draws randomness only from the
+//! generator that it was given. Sends nothing and knows no queues.
+
+mod java_hash;
+mod partial_key;
+mod root;
+mod shuffle;
+
+use crate::id::{ComponentId, TaskId};
+use crate::tuple::{Fields, ValueRef};
+
+pub use java_hash::{deep_hash, java_hash};
+pub use partial_key::PartialKey;
+pub use root::{SLOT_BITS, acker_index, draw_root, slot_of};
+pub use shuffle::Shuffle;
+
+/// How one subscriber of a stream divides its tuples among its tasks.
+#[derive(Clone, Debug)]
+pub enum Grouping {
+    /// Every task.
+    All(Vec<TaskId>),
+    /// Each task in turn. Also local-or-shuffle, whose targets are chosen when it is built.
+    Shuffle(Shuffle),
+    /// Equal values at these positions always go to the same task.
+    Fields {
+        positions: Vec<usize>,
+        targets: Vec<TaskId>,
+    },
+    /// One task: that with the lowest id.
+    Global(Option<TaskId>),
+    /// Any task, by chance.
+    None {
+        targets: Vec<TaskId>,
+        random: fastrand::Rng,
+    },
+    /// Each key has two tasks, of which it takes the less used one.
+    PartialKey(PartialKey),
+    /// The task that the emitter names.
+    Direct(Vec<TaskId>),
+}
+
+/// The subscribers of one stream, as one executor sees them.
+#[derive(Clone, Debug, Default)]
+pub struct Subscribers {
+    groupings: Vec<(ComponentId, Grouping)>,
+}
+
+/// Why a grouping cannot be built or a tuple not be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GroupingError {
+    #[error("grouping field {field} does not exist in the stream")]
+    NoSuchField { field: String },
+    #[error("component {subscriber} takes the stream by direct grouping: emit to a task")]
+    DirectOnly { subscriber: ComponentId },
+    #[error("component {subscriber} of task {task} does not take the stream by direct grouping")]
+    NotDirect {
+        subscriber: ComponentId,
+        task: TaskId,
+    },
+}
+
+// === impl Grouping ===
+
+/// `tasks` are those of the subscribing component, in any order.
+impl Grouping {
+    pub fn all(tasks: Vec<TaskId>) -> Self {
+        Grouping::All(sorted(tasks))
+    }
+
+    pub fn shuffle(tasks: Vec<TaskId>, random: &mut fastrand::Rng) -> Self {
+        Grouping::Shuffle(Shuffle::new(sorted(tasks), random))
+    }
+
+    /// Shuffle over the tasks that are `local`, or over all where none is (data-plane 2.3).
+    pub fn local_or_shuffle(
+        tasks: Vec<TaskId>,
+        local: impl Fn(TaskId) -> bool,
+        random: &mut fastrand::Rng,
+    ) -> Self {
+        let near: Vec<_> = tasks.iter().copied().filter(|task| local(*task)).collect();
+        Grouping::shuffle(if near.is_empty() { tasks } else { near }, random)
+    }
+
+    /// By the values of `names`, fields of the stream; no names is Storm's spelling of global.
+    pub fn fields(
+        stream: &Fields,
+        names: &[String],
+        tasks: Vec<TaskId>,
+    ) -> Result<Self, GroupingError> {
+        if names.is_empty() {
+            return Ok(Grouping::global(tasks));
+        }
+        let positions = positions(stream, names)?;
+        Ok(Grouping::Fields {
+            positions,
+            targets: sorted(tasks),
+        })
+    }
+
+    pub fn global(tasks: Vec<TaskId>) -> Self {
+        Grouping::Global(tasks.into_iter().min())
+    }
+
+    /// Takes a generator of its own from `random`.
+    pub fn none(tasks: Vec<TaskId>, random: &mut fastrand::Rng) -> Self {
+        Grouping::None {
+            targets: sorted(tasks),
+            random: random.fork(),
+        }
+    }
+
+    /// By the values of `names`, or with none by the text of the first value.
+    pub fn partial_key(
+        stream: &Fields,
+        names: &[String],
+        tasks: Vec<TaskId>,
+    ) -> Result<Self, GroupingError> {
+        let positions = positions(stream, names)?;
+        Ok(Grouping::PartialKey(PartialKey::new(
+            positions,
+            sorted(tasks),
+        )))
+    }
+
+    pub fn direct(tasks: Vec<TaskId>) -> Self {
+        Grouping::Direct(sorted(tasks))
+    }
+
+    /// Appends the tasks that get a tuple of these values: none where there are no tasks, and none for
+    /// a direct grouping. The caller has checked the number of values against the stream's fields.
+    #[inline]
+    pub fn choose(&mut self, values: &[ValueRef<'_>], targets: &mut Vec<TaskId>) {
+        match self {
+            Grouping::All(tasks) => targets.extend_from_slice(tasks),
+            Grouping::Shuffle(shuffle) => targets.extend(shuffle.choose()),
+            Grouping::Fields {
+                positions,
+                targets: tasks,
+            } => {
+                let key = positions
+                    .iter()
+                    .map(|at| values.get(*at).copied().unwrap_or_default());
+                targets.extend(tasks.get(floor_mod(deep_hash(key), tasks.len())));
+            }
+            Grouping::Global(task) => targets.extend(*task),
+            Grouping::None {
+                targets: tasks,
+                random,
+            } => targets.extend(random.choice(&*tasks)),
+            Grouping::PartialKey(grouping) => targets.extend(grouping.choose(values)),
+            Grouping::Direct(_) => {}
+        }
+    }
+}
+
+// === impl Subscribers ===
+
+impl Subscribers {
+    pub fn new(groupings: Vec<(ComponentId, Grouping)>) -> Self {
+        Subscribers { groupings }
+    }
+
+    /// No one takes the stream.
+    pub fn is_empty(&self) -> bool {
+        self.groupings.is_empty()
+    }
+
+    /// Appends the tasks that get a plain emit of these values, subscriber by subscriber. A single
+    /// direct grouping makes the stream unusable with plain emit (data-plane 2.7).
+    #[inline]
+    pub fn choose(
+        &mut self,
+        values: &[ValueRef<'_>],
+        targets: &mut Vec<TaskId>,
+    ) -> Result<(), GroupingError> {
+        for (subscriber, grouping) in &mut self.groupings {
+            if let Grouping::Direct(_) = grouping {
+                return Err(GroupingError::DirectOnly {
+                    subscriber: subscriber.clone(),
+                });
+            }
+            grouping.choose(values, targets);
+        }
+        Ok(())
+    }
+
+    /// Appends `task` if its component takes the stream by direct grouping. A task of a component that
+    /// does not take the stream at all gets nothing, which is no error (data-plane 2.7); `subscriber`
+    /// is the component of `task`.
+    pub fn choose_direct(
+        &self,
+        task: TaskId,
+        subscriber: &ComponentId,
+        targets: &mut Vec<TaskId>,
+    ) -> Result<(), GroupingError> {
+        let found = self
+            .groupings
+            .iter()
+            .find(|(component, _)| component == subscriber);
+        match found {
+            None => Ok(()),
+            Some((_, Grouping::Direct(tasks))) => {
+                targets.extend(tasks.binary_search(&task).is_ok().then_some(task));
+                Ok(())
+            }
+            Some(_) => Err(GroupingError::NotDirect {
+                subscriber: subscriber.clone(),
+                task,
+            }),
+        }
+    }
+}
+
+fn sorted(mut tasks: Vec<TaskId>) -> Vec<TaskId> {
+    tasks.sort_unstable();
+    tasks
+}
+
+fn positions(stream: &Fields, names: &[String]) -> Result<Vec<usize>, GroupingError> {
+    let position = |name: &String| {
+        let field = || GroupingError::NoSuchField {
+            field: name.clone(),
+        };
+        stream.position(name).ok_or_else(field)
+    };
+    names.iter().map(position).collect()
+}
+
+/// `hash` modulo `n`, never negative; 0 for no targets.
+#[inline]
+fn floor_mod(hash: i32, n: usize) -> usize {
+    match i32::try_from(n) {
+        Ok(0) => 0,
+        Ok(n) => hash.rem_euclid(n) as usize,
+        // More targets than a hash has values.
+        Err(_) => hash.max(0) as usize,
+    }
+}
+
+#[cfg(test)]
+mod tests;
