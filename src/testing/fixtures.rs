@@ -35,6 +35,29 @@ pub fn lines(file: &str) -> Vec<Value> {
         .collect()
 }
 
+/// The bytes of a `..._b64` text.
+pub fn base64(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut bits, mut n_bits) = (0u32, 0);
+    for letter in text.bytes().take_while(|letter| *letter != b'=') {
+        let value = match letter {
+            b'A'..=b'Z' => letter - b'A',
+            b'a'..=b'z' => letter - b'a' + 26,
+            b'0'..=b'9' => letter - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => panic!("'{letter}' is not base64"),
+        };
+        bits = bits << 6 | u32::from(value);
+        n_bits += 6;
+        if n_bits >= 8 {
+            n_bits -= 8;
+            bytes.push((bits >> n_bits) as u8);
+        }
+    }
+    bytes
+}
+
 fn root() -> PathBuf {
     std::env::var_os("STORMWIRE_FIXTURES").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("interop-tests/fixtures"),
