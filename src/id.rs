@@ -40,6 +40,25 @@ pub struct Slot {
     pub port: u16,
 }
 
+// === impl TopologyId ===
+
+impl TopologyId {
+    /// Key of the blob that holds the submitted jar.
+    pub fn jar_key(&self) -> String {
+        format!("{self}-stormjar.jar")
+    }
+
+    /// Key of the blob that holds the user's topology, gzipped Thrift.
+    pub fn code_key(&self) -> String {
+        format!("{self}-stormcode.ser")
+    }
+
+    /// Key of the blob that holds the whole configuration, gzipped JSON.
+    pub fn conf_key(&self) -> String {
+        format!("{self}-stormconf.ser")
+    }
+}
+
 // === impl TaskId ===
 
 impl TaskId {
@@ -122,3 +141,25 @@ macro_rules! text_id {
 }
 
 text_id!(TopologyId, ComponentId, StreamId, NodeId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::fixtures::{self, Tally};
+
+    #[test]
+    fn golden_blob_keys() {
+        let mut tally = Tally::new("config/conversions (blob_keys)");
+        for line in fixtures::lines("config/conversions.jsonl") {
+            if line["kind"] != "blob_keys" {
+                continue;
+            }
+            let id = TopologyId::from(line["topology_id"].as_str().expect("an id"));
+            let equal = line["stormjar_key"] == id.jar_key()
+                && line["stormcode_key"] == id.code_key()
+                && line["stormconf_key"] == id.conf_key();
+            tally.case(equal, || line.to_string());
+        }
+        tally.finish(0);
+    }
+}

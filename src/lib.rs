@@ -9,6 +9,8 @@ pub mod clock;
 pub mod conf;
 pub mod id;
 pub mod limits;
+pub mod partition;
+pub mod version;
 
 // L2 wire
 pub mod rpc;
