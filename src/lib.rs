@@ -25,5 +25,10 @@ pub mod tuple;
 pub mod blob;
 pub mod cluster;
 
+// L5 execution
+pub mod component {
+    pub mod multilang;
+}
+
 // L7 surface
 pub mod testing;

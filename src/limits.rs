@@ -103,3 +103,9 @@ pub const CONF_DEPTH_MAX: usize = 50;
 
 /// Most values in a configuration file, aliases unfolded: far above any real one.
 pub const CONF_NODES_MAX: usize = 250_000;
+
+// ---- Shell children -----------------------------------------------------------------------------
+
+/// Deepest nesting of lists and maps in a message from a child: far beyond what adapters send, and far
+/// from the end of a thread's stack.
+pub const MULTILANG_DEPTH_MAX: usize = WIRE_DEPTH_MAX;

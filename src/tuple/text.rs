@@ -64,7 +64,7 @@ fn map(f: &mut fmt::Formatter<'_>, entries: &[(Value, Value)]) -> fmt::Result {
 /// The significant decimal digits of a finite number: `0.d1d2d3.. * 10^exponent`.
 #[derive(Default)]
 struct Digits {
-    /// ASCII; no double has more than 17 digits.
+    /// ASCII; no double has more than 19 digits.
     digits: [u8; 20],
     n_digits: usize,
     exponent: i32,
@@ -72,12 +72,20 @@ struct Digits {
 
 impl Digits {
     fn of_double(value: f64) -> Self {
+        let magnitude = value.abs();
+        if (TWO_POW_53..TWO_POW_63).contains(&magnitude) {
+            return Digits::of_big_whole(magnitude as u64, f64::MANTISSA_DIGITS);
+        }
         let shortest = Digits::read(format_args!("{:e}", value.abs()));
         let two = Digits::read(format_args!("{:.1e}", value.abs()));
         shortest.or_two(two, |text| text.parse() == Ok(value.abs()))
     }
 
     fn of_float(value: f32) -> Self {
+        let magnitude = value.abs();
+        if (TWO_POW_24..TWO_POW_63 as f32).contains(&magnitude) {
+            return Digits::of_big_whole(magnitude as u64, f32::MANTISSA_DIGITS);
+        }
         let shortest = Digits::read(format_args!("{:e}", value.abs()));
         let two = Digits::read(format_args!("{:.1e}", value.abs()));
         shortest.or_two(two, |text| text.parse() == Ok(value.abs()))
@@ -96,6 +104,20 @@ impl Digits {
         } else {
             self
         }
+    }
+
+    /// Whole numbers too big for the mantissa but not for a long: Java (before 19) prints every digit
+    /// but those that the mantissa surely cannot tell apart, at times one more than would do.
+    fn of_big_whole(whole: u64, mantissa_bits: u32) -> Self {
+        let spare_bits = whole.ilog2().saturating_sub(mantissa_bits + 1);
+        let n_dropped = if spare_bits > 1 {
+            (1_u64 << spare_bits).ilog10()
+        } else {
+            0
+        };
+        let unit = 10_u64.pow(n_dropped);
+        let kept = whole / unit + u64::from(n_dropped > 0 && whole % unit >= unit / 2);
+        Digits::read(format_args!("{kept}e{}", kept.ilog10() + n_dropped))
     }
 
     /// From Rust's `1.25e-7`; text of no number gives no digits.
@@ -223,6 +245,10 @@ fn decimal(f: &mut fmt::Formatter<'_>, unscaled: &[u8], scale: i32) -> fmt::Resu
     }
 }
 
+const TWO_POW_24: f32 = 16_777_216.0;
+const TWO_POW_53: f64 = 9_007_199_254_740_992.0;
+const TWO_POW_63: f64 = 9_223_372_036_854_775_808.0;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,6 +283,9 @@ mod tests {
         check(3.402_823_5e38_f32, "3.4028235E38");
         check(1e-45_f32, "1.4E-45");
         check(16_777_216_f32, "1.6777216E7");
+        check(49_366_155_933_441_264.0, "4.9366155933441264E16");
+        check(-9_007_199_254_740_992.0, "-9.007199254740992E15");
+        check(1e18, "1.0E18");
     }
 
     #[test]
