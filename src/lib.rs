@@ -13,6 +13,7 @@ pub mod partition;
 pub mod version;
 
 // L2 wire
+pub mod auth;
 pub mod rpc;
 pub mod wire;
 

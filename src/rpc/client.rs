@@ -19,6 +19,7 @@ use tracing::debug;
 
 use super::framing::{self, Form, FramingError, Inbound, fill};
 use super::{Channel, Failure};
+use crate::auth::tls::Connector;
 use crate::limits;
 
 /// Host and port of a service.
@@ -38,6 +39,8 @@ pub struct ClientOptions {
     pub call_wait_max: Duration,
     /// Largest reply accepted.
     pub reply_bytes_max: usize,
+    /// TLS, for a server's TLS port; without it the default transport.
+    pub tls: Option<Connector>,
 }
 
 /// How often and after which pauses a connection is tried again (control-plane 1.6).
@@ -87,6 +90,15 @@ pub enum ConnectError {
         source: io::Error,
     },
     #[error(
+        "no TLS with {address}: {source}; check that this is its TLS port, and the certificates of \
+         both sides"
+    )]
+    Tls {
+        address: Address,
+        #[source]
+        source: io::Error,
+    },
+    #[error(
         "cannot connect to {address}: no answer within {waited:?}; check host, port and firewalls"
     )]
     TimedOut { address: Address, waited: Duration },
@@ -128,9 +140,9 @@ pub enum CallError {
 }
 
 /// What a connection runs on.
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + Sync> Stream for S {}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -170,6 +182,7 @@ impl Default for ClientOptions {
             connect_wait_max: limits::CONNECT_WAIT_MAX,
             call_wait_max: limits::CALL_WAIT_MAX,
             reply_bytes_max: limits::FRAME_BYTES_MAX,
+            tls: None,
         }
     }
 }
@@ -242,15 +255,33 @@ impl Connection {
     /// Opens a connection; one attempt.
     pub async fn open(address: &Address, options: &ClientOptions) -> Result<Self, ConnectError> {
         let waited = options.connect_wait_max;
-        let opened = timeout(waited, connect(address)).await;
-        let stream = opened.unwrap_or_else(|_| {
+        let opened = timeout(waited, Connection::connect_and_greet(address, options)).await;
+        opened.unwrap_or_else(|_| {
             let address = address.clone();
             Err(ConnectError::TimedOut { address, waited })
-        })?;
+        })
+    }
+
+    async fn connect_and_greet(
+        address: &Address,
+        options: &ClientOptions,
+    ) -> Result<Self, ConnectError> {
+        let stream = connect(address).await?;
+        let (stream, form): (Box<dyn Stream>, _) = match &options.tls {
+            None => (Box::new(stream), Form::Framed),
+            Some(tls) => {
+                let greeted = tls.connect(&address.host, stream).await;
+                let stream = greeted.map_err(|source| ConnectError::Tls {
+                    address: address.clone(),
+                    source,
+                })?;
+                (Box::new(stream), Form::Unframed)
+            }
+        };
         Ok(Connection {
-            stream: Box::new(stream),
-            form: Form::Framed,
-            inbound: Inbound::new(Form::Framed, options.reply_bytes_max),
+            stream,
+            form,
+            inbound: Inbound::new(form, options.reply_bytes_max),
             address: address.clone(),
             call_wait_max: options.call_wait_max,
             state: State::Ready,
@@ -289,7 +320,8 @@ impl Connection {
         self.state == State::Ready && is_silent
     }
 
-    fn into_usable(mut self) -> Option<Self> {
+    /// The connection, if a call can still be sent.
+    pub(super) fn into_usable(mut self) -> Option<Self> {
         self.is_usable().then_some(self)
     }
 
@@ -391,7 +423,9 @@ impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         let kind = match &error {
             ConnectError::Resolve { .. } => io::ErrorKind::NotFound,
-            ConnectError::Connect { source, .. } => source.kind(),
+            ConnectError::Connect { source, .. } | ConnectError::Tls { source, .. } => {
+                source.kind()
+            }
             ConnectError::TimedOut { .. } => io::ErrorKind::TimedOut,
         };
         Failure::Transport(io::Error::new(kind, error))

@@ -43,6 +43,10 @@ pub(super) enum End {
     Stopped,
     #[error("it made room for another")]
     Evicted,
+    #[error("the handshake failed: {0}")]
+    Greeting(#[source] io::Error),
+    #[error("the handshake was not complete within {waited:?}")]
+    GreetingLate { waited: Duration },
     #[error("{0}")]
     Framing(#[from] FramingError),
     #[error("the peer closed it {n_bytes} bytes into a request")]

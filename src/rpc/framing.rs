@@ -8,11 +8,16 @@ use std::io;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use crate::wire::WireError;
+use crate::wire::scan::Scanner;
+
 /// How messages stand in the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// A 4-byte big-endian length before each message: the default transport (control-plane 1.1).
     Framed,
+    /// One after the other; each ends where its struct ends: inside TLS (control-plane 1.5).
+    Unframed,
 }
 
 /// Bytes of one connection on their way in. Its memory follows the bytes that arrived, never a
@@ -22,14 +27,18 @@ pub struct Inbound {
     form: Form,
     bytes_max: usize,
     buffer: BytesMut,
+    /// How far an unframed message is known.
+    scanner: Scanner,
 }
 
 /// The stream cannot be a stream of messages, or not one for us. The connection has to be closed.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum FramingError {
     /// Also what an HTTP request, an SSH banner or a TLS hello looks like on a framed port.
     #[error("a frame announces {length} bytes; 1 to {bytes_max} are accepted")]
     Length { length: i32, bytes_max: usize },
+    #[error("no message: {0}")]
+    Message(#[source] WireError),
 }
 
 // === impl Inbound ===
@@ -41,6 +50,7 @@ impl Inbound {
             form,
             bytes_max,
             buffer: BytesMut::new(),
+            scanner: Scanner::message(bytes_max),
         }
     }
 
@@ -65,6 +75,7 @@ impl Inbound {
     pub fn poll_message(&mut self) -> Result<Option<Bytes>, FramingError> {
         match self.form {
             Form::Framed => self.poll_frame(),
+            Form::Unframed => self.poll_unframed(),
         }
     }
 
@@ -87,6 +98,15 @@ impl Inbound {
         }
         self.buffer.advance(FRAME_HEADER_BYTES);
         Ok(Some(self.split(length)))
+    }
+
+    fn poll_unframed(&mut self) -> Result<Option<Bytes>, FramingError> {
+        let end = self.scanner.scan(&self.buffer);
+        let Some(end) = end.map_err(FramingError::Message)? else {
+            return Ok(None);
+        };
+        self.scanner = Scanner::message(self.bytes_max);
+        Ok(Some(self.split(end)))
     }
 
     /// The first `length` bytes, which must be there. An empty rest gives its memory back: a
@@ -130,6 +150,7 @@ where
             let mut frame = Buf::chain(header.as_slice(), message);
             stream.write_all_buf(&mut frame).await?;
         }
+        Form::Unframed => stream.write_all(message).await?,
     }
     stream.flush().await
 }
@@ -152,8 +173,10 @@ mod tests {
     fn refused(header: [u8; 4]) -> i32 {
         let mut inbound = Inbound::new(Form::Framed, 1000);
         inbound.handle_bytes(&header);
-        let FramingError::Length { length, .. } = inbound.poll_message().unwrap_err();
-        length
+        match inbound.poll_message().unwrap_err() {
+            FramingError::Length { length, .. } => length,
+            other => panic!("{other}"),
+        }
     }
 
     #[test]
@@ -175,6 +198,32 @@ mod tests {
     }
 
     #[test]
+    fn unframed_messages_end_where_their_struct_ends() {
+        // A call of `m` with one string of two bytes, and one without fields.
+        let first =
+            b"\x80\x01\x00\x01\x00\x00\x00\x01m\x00\x00\x00\x07\x0b\x00\x01\x00\x00\x00\x02hi\x00";
+        let second = b"\x80\x01\x00\x01\x00\x00\x00\x01m\x00\x00\x00\x08\x00";
+        let stream = [&first[..], second].concat();
+        for cut in 1..=stream.len() {
+            let mut inbound = Inbound::new(Form::Unframed, 1000);
+            let mut messages = Vec::new();
+            for piece in stream.chunks(cut) {
+                inbound.handle_bytes(piece);
+                while let Some(message) = inbound.poll_message().unwrap() {
+                    messages.push(message);
+                }
+            }
+            assert_eq!(messages, [&first[..], second], "cut every {cut} bytes");
+        }
+        let mut inbound = Inbound::new(Form::Unframed, 1000);
+        inbound.handle_bytes(b"GET / HTTP/1.1\r\n\r\n");
+        assert!(inbound.poll_message().is_err());
+        let mut inbound = Inbound::new(Form::Unframed, 20);
+        inbound.handle_bytes(first);
+        assert!(inbound.poll_message().is_err(), "longer than allowed");
+    }
+
+    #[test]
     fn lengths_out_of_bounds_are_refused_before_their_bytes_come() {
         assert_eq!(refused([0, 0, 0, 0]), 0);
         assert_eq!(refused([0xff; 4]), -1);
@@ -190,10 +239,10 @@ mod tests {
     fn memory_follows_the_bytes_that_arrived() {
         let mut inbound = Inbound::new(Form::Framed, 16_384_000);
         inbound.handle_bytes(&16_384_000i32.to_be_bytes());
-        assert_eq!(inbound.poll_message(), Ok(None));
+        assert!(inbound.poll_message().unwrap().is_none());
         assert!(inbound.room().capacity() <= 2 * ROOM_MIN);
         inbound.handle_bytes(&[0; 100_000]);
-        assert_eq!(inbound.poll_message(), Ok(None));
+        assert!(inbound.poll_message().unwrap().is_none());
         assert!(inbound.room().capacity() <= 400_000);
     }
 

@@ -8,6 +8,7 @@ mod admission;
 pub mod client;
 mod connection;
 pub mod framing;
+pub mod leader;
 pub mod server;
 
 use std::future::Future;

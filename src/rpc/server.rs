@@ -9,16 +9,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, error, info, warn};
 
 use super::admission::{Admission, Admitted, Bounds, Seat};
 use super::connection::{Connection, End};
 use super::framing::Form;
 use super::{Caller, Dispatch};
+use crate::auth::tls::Acceptor;
+use crate::conf::keys;
 use crate::{clock, limits};
 
 /// Where a service listens.
@@ -94,7 +97,8 @@ pub struct Counters {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     #[error(
-        "{service} cannot listen: {host} is no address of a machine; correct stormwire.bind.address"
+        "{service} cannot listen: {host} is no address of a machine; correct {}",
+        keys::STORMWIRE_BIND_ADDRESS
     )]
     Resolve {
         service: &'static str,
@@ -112,10 +116,19 @@ pub enum BindError {
     },
 }
 
+/// How a server's connections begin.
+#[derive(Debug)]
+enum Greeting {
+    /// With the first request.
+    None,
+    Tls(Acceptor),
+}
+
 /// What all tasks of one server share.
 struct Shared<D> {
     service: &'static str,
     dispatch: Arc<D>,
+    greeting: Greeting,
     limits: Limits,
     counters: Arc<Counters>,
     admission: Arc<Admission>,
@@ -148,12 +161,17 @@ impl Endpoint {
                 self.port_key
             ),
             io::ErrorKind::AddrNotAvailable => {
-                "this machine has no such address: correct stormwire.bind.address".to_owned()
+                let key = keys::STORMWIRE_BIND_ADDRESS;
+                format!("this machine has no such address: correct {key}")
             }
             io::ErrorKind::PermissionDenied => {
                 format!("ports below 1024 need rights: set {} higher", self.port_key)
             }
-            _ => format!("check stormwire.bind.address and {}", self.port_key),
+            _ => format!(
+                "check {} and {}",
+                keys::STORMWIRE_BIND_ADDRESS,
+                self.port_key
+            ),
         }
     }
 }
@@ -239,11 +257,22 @@ impl Server {
 
     /// Answers from now on, and says so in the log.
     pub fn serve<D: Dispatch>(self, dispatch: Arc<D>) -> Running {
+        self.start(dispatch, Greeting::None)
+    }
+
+    /// As `serve`, inside TLS and there without frames (control-plane 1.5). Callers have the name
+    /// that their certificate gives them.
+    pub fn serve_tls<D: Dispatch>(self, dispatch: Arc<D>, acceptor: Acceptor) -> Running {
+        self.start(dispatch, Greeting::Tls(acceptor))
+    }
+
+    fn start<D: Dispatch>(self, dispatch: Arc<D>, greeting: Greeting) -> Running {
         let (stop, stopped) = watch::channel(false);
         let counters = Arc::new(Counters::default());
         let shared = Shared {
             service: self.service,
             dispatch,
+            greeting,
             admission: Admission::new(self.limits.connections),
             limits: self.limits,
             counters: Arc::clone(&counters),
@@ -285,25 +314,57 @@ impl Running {
 
 impl<D: Dispatch> Shared<D> {
     async fn serve(&self, stream: TcpStream, peer: SocketAddr, seat: Seat) {
-        if let Err(failure) = stream.set_nodelay(true) {
-            debug!(service = self.service, %peer, %failure, "a connection was gone at once");
-            return;
+        let end = match self.greet_and_serve(stream, peer, seat).await {
+            Ok(end) | Err(end) => end,
+        };
+        self.ended(peer, &end);
+    }
+
+    async fn greet_and_serve(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        seat: Seat,
+    ) -> Result<End, End> {
+        stream.set_nodelay(true)?;
+        let mut caller = Caller {
+            peer: Some(peer),
+            principal: None,
+        };
+        match &self.greeting {
+            Greeting::None => Ok(self.converse(stream, Form::Framed, caller, seat).await),
+            Greeting::Tls(acceptor) => {
+                let waited = self.limits.frame_wait_max;
+                let mut stop = self.stop.clone();
+                let greeted = tokio::select! {
+                    biased;
+                    () = seat.evicted() => return Err(End::Evicted),
+                    greeted = timeout(waited, acceptor.accept(stream)) => greeted,
+                    () = stopped(&mut stop) => return Err(End::Stopped),
+                };
+                let greeted = greeted.map_err(|_| End::GreetingLate { waited })?;
+                let (stream, principal) = greeted.map_err(End::Greeting)?;
+                caller.principal = Some(principal);
+                Ok(self.converse(stream, Form::Unframed, caller, seat).await)
+            }
         }
+    }
+
+    async fn converse<S>(&self, stream: S, form: Form, caller: Caller, seat: Seat) -> End
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let connection = Connection {
             stream,
-            form: Form::Framed,
-            caller: Caller {
-                peer: Some(peer),
-                principal: None,
-            },
+            form,
+            caller,
             dispatch: self.dispatch.as_ref(),
             seat,
             limits: &self.limits,
             counters: &self.counters,
             stop: self.stop.clone(),
         };
-        let end = connection.serve().await;
-        self.ended(peer, &end);
+        connection.serve().await
     }
 
     /// Counts and logs how a connection ended.
@@ -319,8 +380,12 @@ impl<D: Dispatch> Shared<D> {
                 error!(service, %peer, %end, "connection closed");
                 return;
             }
-            End::Framing(_) | End::CutShort { .. } | End::Refused(_) => &self.counters.malformed,
-            End::RequestLate { .. } | End::ReplyLate { .. } => &self.counters.late,
+            End::Framing(_) | End::CutShort { .. } | End::Refused(_) | End::Greeting(_) => {
+                &self.counters.malformed
+            }
+            End::RequestLate { .. } | End::ReplyLate { .. } | End::GreetingLate { .. } => {
+                &self.counters.late
+            }
             End::Abandoned(_) => &self.counters.abandoned,
         };
         Counters::count(counter);
@@ -427,9 +492,10 @@ pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
 
 fn announce(service: &str, address: SocketAddr) {
     if address.ip().is_loopback() {
+        let key = keys::STORMWIRE_BIND_ADDRESS;
         info!(
-            "{service} listens on {address}: for this machine only; \
-             `stormwire.bind.address: 0.0.0.0` opens it to others"
+            "{service} listens on {address}: for this machine only; `{key}: 0.0.0.0` opens it to \
+             others"
         );
     } else {
         info!("{service} listens on {address}: open to every machine that reaches it");
