@@ -18,6 +18,7 @@ pub mod rpc;
 pub mod wire;
 
 // L3 model
+pub mod acker;
 pub mod grouping;
 pub mod scheduler;
 pub mod tuple;

@@ -1,0 +1,15 @@
+//! Acking as pure state: the acker's ledger of tuple trees, the spout's table of what is pending.
+//!
+//! Takes time as an argument and sends nothing: `worker` moves records and notices. Roots and their bits
+//! are `grouping::draw_root`'s.
+
+mod ledger;
+mod pending;
+mod rotating;
+
+pub use ledger::{AckLedger, AckRecord, Notice, Outcome};
+pub use pending::{Pending, PendingTable};
+pub use rotating::{Disposition, RotatingMap};
+
+#[cfg(test)]
+mod tests;

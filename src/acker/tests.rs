@@ -1,0 +1,309 @@
+use std::collections::{BTreeMap, HashMap};
+
+use proptest::prelude::*;
+use serde_json::{Value as Json, json};
+
+use super::*;
+use crate::grouping::draw_root;
+use crate::id::TaskId;
+use crate::testing::{allocations, fixtures};
+use crate::tuple::{StreamNumber, Value};
+
+fn integer(json: &Json) -> i64 {
+    json.as_i64().expect("an integer")
+}
+
+/// The record of an acker's input tuple; `None` for streams that it does not know.
+fn record(stream: &str, values: &Json) -> Option<AckRecord> {
+    let root = integer(&values[0]) as u64;
+    Some(match stream {
+        "__ack_init" => AckRecord::Init {
+            root,
+            value: integer(&values[1]) as u64,
+            spout_task: TaskId(integer(&values[2]) as i32),
+        },
+        "__ack_ack" => AckRecord::Ack {
+            root,
+            value: integer(&values[1]) as u64,
+        },
+        "__ack_fail" => AckRecord::Fail { root },
+        "__ack_reset_timeout" => AckRecord::Reset { root },
+        _ => return None,
+    })
+}
+
+/// What Storm's acker emits for a notice.
+fn emitted(notice: Notice) -> Json {
+    let stream = match notice.outcome {
+        Outcome::Acked => "__ack_ack",
+        Outcome::Failed => "__ack_fail",
+        Outcome::Reset => "__ack_reset_timeout",
+    };
+    let values = json!([notice.root as i64, notice.elapsed_ms]);
+    json!({"op": "emit_direct", "task": notice.spout_task.0, "stream": stream, "values": values})
+}
+
+#[test]
+fn the_ledger_answers_as_storms_acker_does() {
+    let mut tally = fixtures::Tally::new("acker/acker.jsonl");
+    for line in fixtures::lines("acker/acker.jsonl") {
+        let mut ledger = AckLedger::new();
+        let mut now_ms = 0;
+        let mut out = Vec::new();
+        for step in line["steps"].as_array().unwrap() {
+            now_ms += integer(&step["advance_ms"]);
+            let stream = step["stream"].as_str().unwrap();
+            let mut answers = Vec::new();
+            if stream == "__tick" {
+                ledger.handle_tick();
+            } else if let Some(record) = record(stream, &step["values"]) {
+                answers.extend(ledger.handle(record, now_ms).map(emitted));
+                answers.push(json!({"op": "ack"}));
+            }
+            out.push(Json::from(answers));
+        }
+        let expected: Vec<_> = line["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|step| step["out"].clone())
+            .collect();
+        let first = (0..out.len()).find(|index| out[*index] != expected[*index]);
+        tally.case(first.is_none(), || {
+            let index = first.unwrap();
+            format!("step {index}: {} but {}", line["steps"][index], out[index])
+        });
+    }
+    tally.finish(0);
+}
+
+#[test]
+fn the_rotating_map_forgets_as_storms_does() {
+    let mut tally = fixtures::Tally::new("acker/rotating-map.jsonl");
+    for line in fixtures::lines("acker/rotating-map.jsonl") {
+        let mut map = RotatingMap::new(line["buckets"].as_u64().unwrap());
+        let is_equal = line["steps"].as_array().unwrap().iter().all(|step| {
+            let key = step["key"].as_str().unwrap_or_default().to_owned();
+            let result = match step["op"].as_str().unwrap() {
+                "put" => {
+                    map.put(key, integer(&step["value"]));
+                    None
+                }
+                "get" => Some(json!(map.get(&key))),
+                "remove" => Some(json!(map.remove(&key))),
+                "contains" => Some(json!(map.contains(&key))),
+                "rotate" => {
+                    let mut dropped = BTreeMap::new();
+                    map.rotate(|key, value| assert!(dropped.insert(key, value).is_none()));
+                    let callback = step["callback"].as_array().unwrap();
+                    let callback: BTreeMap<_, _> = callback
+                        .iter()
+                        .map(|pair| (pair[0].as_str().unwrap().to_owned(), integer(&pair[1])))
+                        .collect();
+                    return json!(dropped) == step["dropped"]
+                        && dropped == callback
+                        && json!(map.len()) == step["size"];
+                }
+                other => panic!("unknown step {other}"),
+            };
+            result.is_none_or(|result| result == step["result"]) && json!(map.len()) == step["size"]
+        });
+        tally.case(is_equal, || line.to_string());
+    }
+    tally.finish(0);
+}
+
+fn pending(n: i64) -> Pending {
+    Pending {
+        task: TaskId(1),
+        stream: StreamNumber(0),
+        id: Value::Long(n),
+        emitted_us: 0,
+    }
+}
+
+fn emit(table: &mut PendingTable, random: &mut fastrand::Rng, n: i64) -> u64 {
+    let root = draw_root(random, 3, Some(1), table.next_slot().unwrap());
+    table.handle_emit(root, pending(n));
+    root
+}
+
+#[test]
+fn what_is_pending_expires_at_its_second_tick() {
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut table = PendingTable::new(Some(3));
+    let mut expired = Vec::new();
+    let first = emit(&mut table, &mut random, 1);
+    let second = emit(&mut table, &mut random, 2);
+    table.handle_tick(&mut expired);
+    let third = emit(&mut table, &mut random, 3);
+    assert!(table.is_full() && expired.is_empty());
+    assert_eq!(table.handle_done(second, Outcome::Reset), None);
+    table.handle_tick(&mut expired);
+    assert_eq!((expired.as_slice(), table.len()), (&[pending(1)][..], 2));
+    assert_eq!(table.handle_done(first, Outcome::Acked), None);
+    assert_eq!(table.handle_done(third, Outcome::Failed), Some(pending(3)));
+    assert_eq!(table.handle_done(third, Outcome::Failed), None);
+    table.handle_tick(&mut expired);
+    assert_eq!(
+        (expired.as_slice(), table.len()),
+        (&[pending(1), pending(2)][..], 0)
+    );
+}
+
+#[test]
+fn acking_allocates_nothing_once_warm() {
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut table = PendingTable::new(Some(1000));
+    let mut ledger = AckLedger::new();
+    let (mut records, mut notices) = (Vec::new(), Vec::new());
+    let mut turn = || {
+        records.clear();
+        for n in 0..1000 {
+            let root = emit(&mut table, &mut random, n);
+            let edge = random.u64(..);
+            records.push(AckRecord::Ack { root, value: edge });
+            records.push(AckRecord::Init {
+                root,
+                value: edge,
+                spout_task: TaskId(1),
+            });
+        }
+        records.reverse();
+        ledger.handle_all(records.iter().copied(), 1, &mut notices);
+        notices
+            .drain(..)
+            .filter_map(|n| table.handle_done(n.root, n.outcome))
+            .count()
+    };
+    turn();
+    let (n_allocations, n_done) = allocations::during(|| (0..10).map(|_| turn()).sum::<usize>());
+    assert_eq!((n_allocations, n_done), (0, 10_000));
+}
+
+/// A tree as one would write it down without thinking of buckets or bits: when it was last put, the
+/// values that were XORed into it.
+#[derive(Clone, Default)]
+struct NaiveTree {
+    values: Vec<u64>,
+    spout_task: Option<i32>,
+    is_failed: bool,
+    put_at_tick: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Tick,
+    Take(AckRecord),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let (root, value) = (0..4u64, 0..4u64);
+    prop_oneof![
+        1 => Just(Step::Tick),
+        3 => (root.clone(), value.clone(), 0..3i32).prop_map(|(root, value, task)| {
+            Step::Take(AckRecord::Init { root, value, spout_task: TaskId(task) })
+        }),
+        6 => (root.clone(), value).prop_map(|(root, value)| {
+            Step::Take(AckRecord::Ack { root, value })
+        }),
+        1 => root.clone().prop_map(|root| Step::Take(AckRecord::Fail { root })),
+        1 => root.prop_map(|root| Step::Take(AckRecord::Reset { root })),
+    ]
+}
+
+fn naive_outcome(tree: &NaiveTree, record: AckRecord) -> Option<Outcome> {
+    tree.spout_task?;
+    if tree.values.iter().fold(0, |all, value| all ^ value) == 0 {
+        return Some(Outcome::Acked);
+    }
+    if tree.is_failed {
+        return Some(Outcome::Failed);
+    }
+    matches!(record, AckRecord::Reset { .. }).then_some(Outcome::Reset)
+}
+
+proptest! {
+    #[test]
+    fn the_ledger_agrees_with_a_naive_one(steps in prop::collection::vec(any_step(), 0..200)) {
+        let mut ledger = AckLedger::new();
+        let mut naive: HashMap<u64, NaiveTree> = HashMap::new();
+        let mut tick = 0;
+        for step in steps {
+            let Step::Take(record) = step else {
+                tick += 1;
+                ledger.handle_tick();
+                naive.retain(|_, tree| tick - tree.put_at_tick < 3);
+                continue;
+            };
+            let fresh = NaiveTree { put_at_tick: tick, ..NaiveTree::default() };
+            let tree = naive.entry(record.root()).or_insert(fresh);
+            match record {
+                AckRecord::Init { value, spout_task, .. } => {
+                    tree.values.push(value);
+                    tree.spout_task = Some(spout_task.0);
+                }
+                AckRecord::Ack { value, .. } => tree.values.push(value),
+                AckRecord::Fail { .. } => {
+                    tree.is_failed = true;
+                    tree.put_at_tick = tick;
+                }
+                AckRecord::Reset { .. } => tree.put_at_tick = tick,
+            }
+            let expected = naive_outcome(tree, record).map(|outcome| (outcome, tree.spout_task));
+            if matches!(expected, Some((Outcome::Acked | Outcome::Failed, _))) {
+                naive.remove(&record.root());
+            }
+            let actual = ledger.handle(record, 0);
+            prop_assert_eq!(actual.map(|n| (n.outcome, Some(n.spout_task.0))), expected);
+            prop_assert_eq!(ledger.len(), naive.len());
+        }
+    }
+
+    /// Every emit is over exactly once: acked, failed or expired, whatever notices arrive, in any order
+    /// and however often.
+    #[test]
+    fn every_emit_is_over_once(
+        seed: u64,
+        steps in prop::collection::vec((0..8u8, any::<prop::sample::Index>()), 0..300),
+    ) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut table = PendingTable::new(None);
+        let mut roots: Vec<u64> = Vec::new();
+        // What is pending, with the ticks seen since its emit or reset.
+        let mut model: BTreeMap<usize, u32> = BTreeMap::new();
+        let mut expired = Vec::new();
+        for (step, index) in steps {
+            match step {
+                0..4 => {
+                    let n = roots.len();
+                    roots.push(emit(&mut table, &mut random, n as i64));
+                    model.insert(n, 0);
+                }
+                4..7 if !roots.is_empty() => {
+                    let n = index.index(roots.len());
+                    let outcome = [Outcome::Acked, Outcome::Failed, Outcome::Reset][step as usize - 4];
+                    let done = table.handle_done(roots[n], outcome);
+                    if outcome == Outcome::Reset {
+                        prop_assert_eq!(done, None);
+                        model.entry(n).and_modify(|ticks| *ticks = 0);
+                    } else {
+                        let expected = model.remove(&n).map(|_| pending(n as i64));
+                        prop_assert_eq!(done, expected);
+                    }
+                }
+                _ => {
+                    table.handle_tick(&mut expired);
+                    model.values_mut().for_each(|ticks| *ticks += 1);
+                    let gone: Vec<_> =
+                        model.extract_if(.., |_, ticks| *ticks >= 2).map(|(n, _)| n).collect();
+                    expired.sort_by(|a, b| a.id.cmp(&b.id));
+                    let expected: Vec<_> = gone.into_iter().map(|n| pending(n as i64)).collect();
+                    prop_assert_eq!(&expired, &expected);
+                    expired.clear();
+                }
+            }
+            prop_assert_eq!(table.len(), model.len());
+        }
+    }
+}
