@@ -11,6 +11,7 @@ pub mod id;
 pub mod limits;
 pub mod partition;
 pub mod version;
+pub mod process;
 
 // L2 wire
 pub mod auth;
@@ -31,6 +32,8 @@ pub mod cluster;
 pub mod component {
     pub mod multilang;
 }
+// L6 daemons
+pub mod supervisor;
 
 // L7 surface
 pub mod testing;

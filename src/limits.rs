@@ -109,3 +109,22 @@ pub const CONF_NODES_MAX: usize = 250_000;
 /// Deepest nesting of lists and maps in a message from a child: far beyond what adapters send, and far
 /// from the end of a thread's stack.
 pub const MULTILANG_DEPTH_MAX: usize = WIRE_DEPTH_MAX;
+// ---- Topology jars ---------------------------------------------------------------------------------
+
+/// Most entries of a jar: a whole virtualenv has some ten thousand files.
+pub const JAR_ENTRIES_MAX: usize = 200_000;
+
+/// Most bytes that a jar's resources may unpack to: room for a virtualenv with large libraries, and an end
+/// to archives that unpack without one.
+pub const JAR_UNPACKED_BYTES_MAX: u64 = 4 << 30;
+
+// ---- Supervisor ------------------------------------------------------------------------------------
+
+/// Events on their way to the supervisor's task: each slot has a few at a time.
+pub const SUPERVISOR_EVENTS_MAX: usize = 1_024;
+
+/// Errors that wait for Nimbus to come back: the newest ones.
+pub const COMPONENT_ERRORS_HELD_MAX: usize = 100;
+
+/// Bytes that a stored conf or topology may unpack to: what a frame admits, with room for the full conf.
+pub const STORED_BYTES_MAX: usize = 64 << 20;

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value};
 
 pub mod convert;
+mod daemon;
 mod json;
 pub mod keys;
 mod load;

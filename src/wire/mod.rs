@@ -11,6 +11,7 @@ pub mod message;
 mod open;
 mod output;
 pub mod scan;
+pub mod stored;
 mod text;
 
 use bytes::Bytes;
