@@ -1,0 +1,112 @@
+//! Finds the workers that an earlier supervisor left running, and clears away those that died meanwhile.
+//!
+//! A worker is known by its directory: instructions, and a process record that a reused pid cannot forge.
+//! Whether it is still wanted is decided later, by its slot.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::layout::{self, Layout};
+use super::slot::{Desired, WorkerId};
+use crate::id::{ExecutorId, TaskId};
+use crate::process::{self, Process};
+use crate::wire;
+use crate::wire::messages::{ProcessRecord, WorkerLaunch};
+
+/// A worker that still runs.
+#[derive(Debug)]
+pub struct Adopted {
+    pub id: WorkerId,
+    pub port: u16,
+    pub process: Process,
+    pub generation: i64,
+    pub runs: Desired,
+}
+
+/// Looks through the workers' directory. Dead workers' children are killed and their directories removed.
+pub fn find(layout: &Layout) -> Vec<Adopted> {
+    let Ok(entries) = fs::read_dir(layout.all_workers()) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for dir in entries.flatten().map(|entry| entry.path()) {
+        match read(&dir) {
+            Ok(worker) if worker.process.is_alive() => {
+                tracing::info!(
+                    worker = worker.id.0,
+                    pid = worker.process.pid,
+                    "adopted a worker"
+                );
+                found.push(worker);
+            }
+            Ok(_) => clean_up(&dir),
+            Err(error) => {
+                tracing::warn!(path = %dir.display(), %error, "no worker can be read here: removed");
+                clean_up(&dir);
+            }
+        }
+    }
+    found
+}
+
+/// Ends what a dead worker left: the process groups of its shell children, then the rest of its session,
+/// then its directory.
+pub fn clean_up(dir: &Path) {
+    let groups = fs::read_dir(layout::groups(dir))
+        .into_iter()
+        .flatten()
+        .flatten();
+    for record in groups.filter_map(|entry| process_at(&entry.path()).ok()) {
+        process::kill_group(record);
+    }
+    if let Ok(worker) = process_at(&layout::process_record(dir))
+        && Process::of_pid(worker.pid).is_none()
+    {
+        // A child that was started in the worker's last moment may not have been recorded.
+        for member in process::session_members(worker.pid) {
+            member.signal(nix::sys::signal::Signal::SIGKILL);
+        }
+    }
+    if let Err(error) = fs::remove_dir_all(dir)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %dir.display(), %error, "cannot remove a dead worker's directory");
+    }
+}
+
+fn read(dir: &Path) -> io::Result<Adopted> {
+    let launch: WorkerLaunch = record_at(&layout::launch_record(dir))?;
+    let process = process_at(&layout::process_record(dir))?;
+    let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+    let executor = |info: &crate::wire::storm::ExecutorInfo| {
+        ExecutorId::new(TaskId(info.task_start), TaskId(info.task_end))
+    };
+    let executors: BTreeSet<_> = launch.executors.iter().map(executor).collect();
+    Ok(Adopted {
+        id: WorkerId(launch.worker_id),
+        port: u16::try_from(launch.port).map_err(|_| bad("its port is none"))?,
+        process,
+        generation: launch.generation,
+        runs: Desired {
+            topology: launch.topology_id.into(),
+            executors,
+            resources: launch.resources,
+            work: launch.work,
+        },
+    })
+}
+
+fn process_at(path: &Path) -> io::Result<Process> {
+    let record: ProcessRecord = record_at(path)?;
+    Ok(Process {
+        pid: record.pid,
+        start_ticks: record.start_ticks,
+    })
+}
+
+fn record_at<T: wire::Wire>(path: &Path) -> io::Result<T> {
+    let bytes = fs::read(path)?;
+    wire::from_bytes(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}

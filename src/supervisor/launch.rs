@@ -1,0 +1,294 @@
+//! Starts worker processes and names their generation.
+//!
+//! Makes the worker's directory, writes its instructions there, and runs the program; who watches the
+//! process afterwards is `slot`'s and `mod`'s business.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::process::{Child, Command};
+
+use super::layout::{self, Layout};
+use super::slot::{Desired, WorkerId};
+use crate::conf::{ConfError, keys};
+use crate::id::NodeId;
+use crate::process::Process;
+use crate::wire;
+use crate::wire::messages::{ProcessRecord, WorkerLaunch};
+use crate::wire::stored::{self, StoredError};
+use crate::wire::storm::ExecutorInfo;
+
+/// What runs a topology's executors. Storm's own JVM workers and a topology's own binary are to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkerKind {
+    /// This program, called as `stormwire worker`.
+    BuiltIn,
+}
+
+/// Where workers of this supervisor live and whom they talk to.
+#[derive(Clone, Debug)]
+pub struct Launcher {
+    pub layout: Layout,
+    pub node: NodeId,
+    pub host: String,
+    /// The program that `WorkerKind::BuiltIn` runs.
+    pub program: PathBuf,
+    /// `host:port` addresses of Coordination.
+    pub coordination: Vec<String>,
+}
+
+/// One start of one worker.
+struct Plan {
+    kind: WorkerKind,
+    desired: Desired,
+    port: u16,
+    /// Reactor threads.
+    threads: usize,
+    /// `topology.environment`, on top of the supervisor's own environment.
+    environment: BTreeMap<String, String>,
+}
+
+/// A worker process that just started.
+#[derive(Debug)]
+pub struct Started {
+    pub id: WorkerId,
+    pub process: Process,
+    pub child: Child,
+    pub generation: i64,
+    /// `topology.worker.timeout.secs` in milliseconds; 0 where the topology has none of its own.
+    pub silence_ms: u64,
+}
+
+/// Why no worker process could be started.
+#[derive(Debug, Error)]
+pub enum LaunchError {
+    #[error("cannot prepare the worker's directory {path}: {source}")]
+    Prepare { path: PathBuf, source: io::Error },
+    #[error("cannot start the worker program {program}: {source}")]
+    Start { program: PathBuf, source: io::Error },
+    #[error("the worker program {program} ended before it could be recorded")]
+    Ended { program: PathBuf },
+    #[error("cannot write the worker's instructions: {0}")]
+    Encode(#[from] wire::WireError),
+    #[error("the topology's conf {path} cannot be read: {source}")]
+    Unreadable { path: PathBuf, source: StoredError },
+    #[error("the topology's conf: {0}")]
+    Conf(#[from] ConfError),
+}
+
+// === impl Launcher ===
+
+impl Launcher {
+    /// Starts a worker with so many reactor threads. On an error nothing of it is left but, at most, an
+    /// unused generation. Blocks on the disk.
+    pub fn start(
+        &self,
+        desired: Desired,
+        port: u16,
+        threads: usize,
+    ) -> Result<Started, LaunchError> {
+        let path = self.layout.code(&desired.topology).join("stormconf.ser");
+        let unreadable = |source| LaunchError::Unreadable {
+            path: path.clone(),
+            source,
+        };
+        let stored = fs::read(&path)
+            .map_err(StoredError::from)
+            .map_err(unreadable)?;
+        let conf = stored::unpack_conf(&stored).map_err(unreadable)?;
+        let silence_ms = millis(conf.secs(keys::TOPOLOGY_WORKER_TIMEOUT_SECS)?);
+        let environment = conf.text_map(keys::TOPOLOGY_ENVIRONMENT)?;
+        let kind = WorkerKind::BuiltIn;
+        let plan = &Plan {
+            kind,
+            desired,
+            port,
+            threads,
+            environment,
+        };
+        let id = WorkerId(uuid::Uuid::new_v4().to_string());
+        let dir = self.layout.worker(&id.0);
+        let started = self.prepare(plan, &id, &dir).and_then(|generation| {
+            let (process, child) = self.spawn(plan, &dir)?;
+            Ok(Started {
+                id,
+                process,
+                child,
+                generation,
+                silence_ms,
+            })
+        });
+        if started.is_err() {
+            // Nothing half-made: the next attempt makes a directory of its own.
+            let _ = fs::remove_dir_all(&dir);
+        }
+        started
+    }
+
+    fn prepare(&self, plan: &Plan, id: &WorkerId, dir: &Path) -> Result<i64, LaunchError> {
+        let topology = &plan.desired.topology;
+        let log_dir = self.layout.artifacts(topology, plan.port);
+        for path in [
+            &dir.join("pids"),
+            &layout::groups(dir),
+            &dir.join("tmp"),
+            &log_dir,
+        ] {
+            fs::create_dir_all(path).map_err(prepare_error(path))?;
+        }
+        let launches = self.layout.launches(topology);
+        let generation = next_generation(&launches, plan.desired.work.epoch)
+            .map_err(prepare_error(&launches))?;
+        let launch = WorkerLaunch {
+            worker_id: id.0.clone(),
+            topology_id: topology.to_string(),
+            node: self.node.to_string(),
+            host: self.host.clone(),
+            port: plan.port.into(),
+            generation,
+            executors: executor_infos(&plan.desired),
+            code_dir: self.layout.code(topology).display().to_string(),
+            log_dir: log_dir.display().to_string(),
+            coordination: self.coordination.clone(),
+            threads: i32::try_from(plan.threads).unwrap_or(1),
+            work: plan.desired.work.clone(),
+            resources: plan.desired.resources.clone(),
+        };
+        let path = layout::launch_record(dir);
+        write_durably(&path, &wire::to_bytes(&launch)?).map_err(prepare_error(&path))?;
+        Ok(generation)
+    }
+
+    fn spawn(&self, plan: &Plan, dir: &Path) -> Result<(Process, Child), LaunchError> {
+        let WorkerKind::BuiltIn = plan.kind;
+        let start_error = |source| LaunchError::Start {
+            program: self.program.clone(),
+            source,
+        };
+        let log_dir = self.layout.artifacts(&plan.desired.topology, plan.port);
+        let log = append(&log_dir.join("worker.log")).map_err(start_error)?;
+        let errors = append(&log_dir.join("worker.log.err")).map_err(start_error)?;
+        let child = Command::new(&self.program)
+            .arg("worker")
+            .arg("--launch")
+            .arg(layout::launch_record(dir))
+            .envs(&plan.environment)
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            // Workers outlive their supervisor: it dies, the next one adopts them.
+            .kill_on_drop(false)
+            .spawn()
+            .map_err(start_error)?;
+        let process = child
+            .id()
+            .and_then(|pid| Process::of_pid(i32::try_from(pid).ok()?));
+        let Some(process) = process else {
+            return Err(LaunchError::Ended {
+                program: self.program.clone(),
+            });
+        };
+        let record = ProcessRecord {
+            pid: process.pid,
+            start_ticks: process.start_ticks,
+        };
+        let path = layout::process_record(dir);
+        write_durably(&path, &wire::to_bytes(&record)?).map_err(prepare_error(&path))?;
+        Ok((process, child))
+    }
+}
+
+/// The executors of an assignment as the wire writes them.
+pub fn executor_infos(desired: &Desired) -> Vec<ExecutorInfo> {
+    let info = |executor: &crate::id::ExecutorId| ExecutorInfo {
+        task_start: executor.first.0,
+        task_end: executor.last.0,
+    };
+    desired.executors.iter().map(info).collect()
+}
+
+/// The generation of a new worker: the assignment's epoch, and below it how often this node has started a
+/// worker of the topology in that epoch. Counted on disk before the process starts, so that a restarted
+/// task never uses one again; a task moves to another node only with a new epoch.
+fn next_generation(launches: &Path, epoch: i64) -> io::Result<i64> {
+    let text = match fs::read_to_string(launches) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error),
+    };
+    let mut numbers = text.split_whitespace().map(str::parse::<i64>);
+    let count = match (numbers.next(), numbers.next()) {
+        (Some(Ok(of_epoch)), Some(Ok(count))) if of_epoch == epoch => count + 1,
+        (Some(Ok(_)), Some(Ok(_))) | (None, None) => 1,
+        _ => {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "not a launch counter",
+            ));
+        }
+    };
+    if let Some(parent) = launches.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    write_durably(launches, format!("{epoch} {count}\n").as_bytes())?;
+    Ok(epoch << LAUNCH_COUNT_BITS | count)
+}
+
+/// Write, fsync, rename, fsync the directory: the file is whole or as it was.
+pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let half = path.with_extension("half");
+    let mut file = File::create(&half)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&half, path)?;
+    match path.parent() {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// A span of time in milliseconds.
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    fs::OpenOptions::new().append(true).create(true).open(path)
+}
+
+fn prepare_error(path: &Path) -> impl Fn(io::Error) -> LaunchError + use<> {
+    let path = path.to_owned();
+    move |source| LaunchError::Prepare {
+        path: path.clone(),
+        source,
+    }
+}
+
+/// Room for a million launches in one epoch, and for more epochs than there are microseconds in a century.
+const LAUNCH_COUNT_BITS: u32 = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generation_is_never_given_twice_and_grows() {
+        let dir = tempfile::tempdir().expect("dir");
+        let path = dir.path().join("launches/t-1-1");
+        let drawn: Vec<i64> = [1, 1, 1, 2, 2, 7]
+            .map(|epoch| next_generation(&path, epoch).expect("drawn"))
+            .into();
+        assert!(drawn.windows(2).all(|pair| pair[0] < pair[1]), "{drawn:?}");
+        fs::write(&path, "garbage").expect("file");
+        assert!(
+            next_generation(&path, 7).is_err(),
+            "a damaged counter must not start over"
+        );
+    }
+}

@@ -1,0 +1,154 @@
+//! Brings a topology's code, conf and jar to this machine, and takes them away again.
+//!
+//! Everything is fetched into a directory of its own and moved into place whole, so that what lies in
+//! `stormdist/<id>` is complete. Says nothing about who needs it (`slot`) and starts nothing.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+use tokio::task::spawn_blocking;
+
+use super::extract::{self, ExtractError};
+use super::layout::Layout;
+use super::link::{Link, LinkError};
+use crate::id::TopologyId;
+use crate::limits::BLOB_READ_BYTES_MAX;
+
+/// Fetches topologies' files through the link to Nimbus.
+#[derive(Clone)]
+pub struct Localizer {
+    pub layout: Layout,
+    pub link: Link,
+}
+
+/// Why a topology's files could not be brought here.
+#[derive(Debug, Error)]
+pub enum LocalizeError {
+    #[error("cannot fetch blob {key} from Nimbus: {source}")]
+    Fetch { key: String, source: LinkError },
+    #[error("blob {key} ended at byte {at} of {total}: Nimbus's store may be damaged")]
+    Short { key: String, at: u64, total: u64 },
+    #[error("cannot write {path}: {source}")]
+    Write { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Extract(#[from] ExtractError),
+    #[error("the unpacking task ended early: {0}")]
+    Unpack(#[from] tokio::task::JoinError),
+}
+
+// === impl Localizer ===
+
+impl Localizer {
+    /// Makes sure that `stormdist/<id>` holds `stormcode.ser`, `stormconf.ser` and `resources/`, and
+    /// `stormjar.jar` where the topology has one.
+    pub async fn localize(&self, topology: &TopologyId) -> Result<(), LocalizeError> {
+        let place = self.layout.code(topology);
+        if place.is_dir() {
+            return Ok(());
+        }
+        let part = self
+            .layout
+            .all_code()
+            .join(format!(".part-{}", uuid::Uuid::new_v4()));
+        let outcome = self.fetch_all(topology, &part).await.and_then(|()| {
+            fs::rename(&part, &place).map_err(write_error(&place))?;
+            sync_dir(&self.layout.all_code())
+        });
+        if outcome.is_err() {
+            // A part is of no use; should removing fail too, the next start of the supervisor sweeps it.
+            let _ = fs::remove_dir_all(&part);
+        }
+        outcome
+    }
+
+    /// Removes what no slot needs: topologies that left this node, parts of interrupted downloads.
+    pub fn sweep(&self, is_needed: impl Fn(&Path) -> bool) {
+        let Ok(entries) = fs::read_dir(self.layout.all_code()) else {
+            return;
+        };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if !is_needed(&path) {
+                match fs::remove_dir_all(&path) {
+                    Ok(()) => tracing::info!(path = %path.display(), "removed a topology's files"),
+                    Err(error) => {
+                        tracing::warn!(path = %path.display(), %error, "cannot remove files");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn fetch_all(&self, topology: &TopologyId, part: &Path) -> Result<(), LocalizeError> {
+        fs::create_dir_all(part).map_err(write_error(part))?;
+        for name in ["stormcode.ser", "stormconf.ser"] {
+            self.fetch(&format!("{topology}-{name}"), &part.join(name))
+                .await?;
+        }
+        let jar = part.join("stormjar.jar");
+        let resources = part.join("resources");
+        match self.fetch(&format!("{topology}-stormjar.jar"), &jar).await {
+            Ok(()) => {
+                spawn_blocking(move || extract::resources(&jar, &resources)).await??;
+            }
+            // A topology of native components needs no jar, but its directory always exists.
+            Err(LocalizeError::Fetch {
+                source: LinkError::NoSuchBlob,
+                ..
+            }) => {
+                fs::create_dir_all(&resources).map_err(write_error(&resources))?;
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    async fn fetch(&self, key: &str, path: &Path) -> Result<(), LocalizeError> {
+        let failed = |source| LocalizeError::Fetch {
+            key: key.to_owned(),
+            source,
+        };
+        let mut file = None;
+        let mut at: u64 = 0;
+        loop {
+            let chunk = self
+                .link
+                .read_blob(key, at, BLOB_READ_BYTES_MAX)
+                .await
+                .map_err(failed)?;
+            let total = u64::try_from(chunk.total).unwrap_or(0);
+            // Opened after the first answer: a blob that does not exist leaves no file.
+            let file = match &mut file {
+                Some(file) => file,
+                none => none.insert(File::create(path).map_err(write_error(path))?),
+            };
+            file.write_all(&chunk.data).map_err(write_error(path))?;
+            at += chunk.data.len() as u64;
+            if at >= total {
+                return file.sync_all().map_err(write_error(path));
+            }
+            if chunk.data.is_empty() {
+                return Err(LocalizeError::Short {
+                    key: key.to_owned(),
+                    at,
+                    total,
+                });
+            }
+        }
+    }
+}
+
+fn sync_dir(path: &Path) -> Result<(), LocalizeError> {
+    File::open(path)
+        .and_then(|dir| dir.sync_all())
+        .map_err(write_error(path))
+}
+
+fn write_error(path: &Path) -> impl Fn(io::Error) -> LocalizeError + use<> {
+    let path = path.to_owned();
+    move |source| LocalizeError::Write {
+        path: path.clone(),
+        source,
+    }
+}

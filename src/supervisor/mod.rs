@@ -1,0 +1,154 @@
+//! The supervisor: runs on each machine, starts and watches the worker processes that Nimbus assigned to it.
+//!
+//! Reads its part of the assignments over Coordination (`link`), keeps one state machine per slot (`slot`)
+//! and carries out what they order (`supervise`). Workers outlive it: the next one adopts them (`adopt`).
+
+mod adopt;
+mod desired;
+mod extract;
+mod launch;
+mod layout;
+mod link;
+mod localizer;
+mod service;
+mod slot;
+mod supervise;
+
+use std::fs::{self, File};
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nix::fcntl::{Flock, FlockArg};
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::conf::{Conf, ConfError, keys};
+use crate::id::NodeId;
+use crate::rpc::server::{BindError, Endpoint, Limits, Running, Server};
+use crate::wire::storm;
+use supervise::{Core, Settings};
+
+/// What becomes of the workers when the supervisor stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// They keep running; the next supervisor adopts them.
+    KeepWorkers,
+    /// They are ended first, in order.
+    EndWorkers,
+}
+
+/// A running supervisor.
+pub struct Handle {
+    /// Where the Supervisor service listens.
+    pub address: SocketAddr,
+    pub node: NodeId,
+    stop: watch::Sender<Option<Stop>>,
+    server: Running,
+    core: JoinHandle<()>,
+}
+
+/// Why a supervisor could not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Conf(#[from] ConfError),
+    #[error("cannot prepare {path}: {source}")]
+    Prepare { path: PathBuf, source: io::Error },
+    #[error(
+        "another supervisor runs on {path}: stop it, or give this one a storm.local.dir of its own"
+    )]
+    Locked { path: PathBuf },
+    #[error(transparent)]
+    Bind(#[from] BindError),
+}
+
+/// Starts a supervisor whose built-in workers run `program`.
+pub async fn start(conf: &Conf, program: PathBuf) -> Result<Handle, StartError> {
+    let settings = Settings::from_conf(conf, program)?;
+    let dir = settings.layout.supervisor();
+    for path in [
+        &dir,
+        &settings.layout.all_code(),
+        &settings.layout.all_workers(),
+    ] {
+        fs::create_dir_all(path).map_err(prepare_error(path))?;
+    }
+    let lock = lock(&dir.join("lock"))?;
+    let node = node_id(&dir.join("node-id"))?;
+    let shared = Arc::new(service::Shared::default());
+    let service = service::SupervisorService {
+        shared: shared.clone(),
+        node: node.clone(),
+    };
+    let server = Server::bind(&endpoint(conf)?, Limits::default()).await?;
+    let address = server.address();
+    let server = server.serve(Arc::new(storm::supervisor::Dispatcher(Arc::new(service))));
+    let (stop, stopped) = watch::channel(None);
+    let core = Core::new(settings, node.clone(), address.port(), shared);
+    let core = tokio::spawn(async move {
+        core.run(stopped).await;
+        drop(lock);
+    });
+    Ok(Handle {
+        address,
+        node,
+        stop,
+        server,
+        core,
+    })
+}
+
+// === impl Handle ===
+
+impl Handle {
+    /// Stops the supervisor; returns when it has, and when its workers have if they were to end.
+    pub async fn stop(self, stop: Stop) {
+        // The receiver is gone only when the core has ended already.
+        let _ = self.stop.send(Some(stop));
+        if let Err(error) = self.core.await {
+            tracing::error!(%error, "the supervisor's core ended by a panic");
+        }
+        self.server.drain().await;
+    }
+}
+
+fn endpoint(conf: &Conf) -> Result<Endpoint, ConfError> {
+    Ok(Endpoint {
+        service: "supervisor",
+        host: conf.text(keys::STORMWIRE_BIND_ADDRESS)?.unwrap_or_default(),
+        port: conf.port(keys::SUPERVISOR_THRIFT_PORT)?,
+        port_key: keys::SUPERVISOR_THRIFT_PORT,
+    })
+}
+
+/// One supervisor for each local directory, by a lock that ends with its process.
+fn lock(path: &Path) -> Result<Flock<File>, StartError> {
+    let file = File::create(path).map_err(prepare_error(path))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| StartError::Locked {
+        path: path.to_owned(),
+    })
+}
+
+/// This machine's id in assignments: drawn once, kept for good.
+fn node_id(path: &Path) -> Result<NodeId, StartError> {
+    match fs::read_to_string(path) {
+        Ok(id) if !id.trim().is_empty() => return Ok(id.trim().into()),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(source) => return Err(prepare_error(path)(source)),
+    }
+    let id = uuid::Uuid::new_v4().to_string();
+    launch::write_durably(path, id.as_bytes()).map_err(prepare_error(path))?;
+    Ok(id.into())
+}
+
+fn prepare_error(path: &Path) -> impl Fn(io::Error) -> StartError + use<> {
+    let path = path.to_owned();
+    move |source| StartError::Prepare {
+        path: path.clone(),
+        source,
+    }
+}
