@@ -22,6 +22,7 @@ pub mod wire;
 pub mod acker;
 pub mod grouping;
 pub mod scheduler;
+pub mod topology;
 pub mod tuple;
 
 // L4 the outside

@@ -128,3 +128,24 @@ pub const COMPONENT_ERRORS_HELD_MAX: usize = 100;
 
 /// Bytes that a stored conf or topology may unpack to: what a frame admits, with room for the full conf.
 pub const STORED_BYTES_MAX: usize = 64 << 20;
+// ---- Topologies -------------------------------------------------------------------------------
+
+/// Longest name of a topology, in bytes: it becomes part of file names, which file systems end at
+/// 255.
+pub const TOPOLOGY_NAME_BYTES_MAX: usize = 200;
+
+/// Longest component or stream id, in bytes: ids stand in every log line, record and page.
+pub const TOPOLOGY_ID_BYTES_MAX: usize = 1024;
+
+/// Most components of a topology, metrics consumers included.
+pub const TOPOLOGY_COMPONENTS_MAX: usize = 10_000;
+
+/// Most streams that the components of a topology may declare together.
+pub const TOPOLOGY_STREAMS_MAX: usize = 100_000;
+
+/// Most subscriptions of a topology, those of its metrics consumers included.
+pub const TOPOLOGY_INPUTS_MAX: usize = 200_000;
+
+/// Most tasks, and most executors, of a topology where the configuration keys of these limits are
+/// null: task ids are 32 bits wide and every worker holds all of them.
+pub const TOPOLOGY_TASKS_MAX: i32 = 1_000_000;

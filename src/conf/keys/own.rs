@@ -29,6 +29,9 @@ super::keys! {
     STORMWIRE_SHELL_SUPPRESS_LIFECYCLE = "stormwire.shell.suppress.lifecycle", Own [Boolean];
     /// Directories beside the inbox that may hold an `uploadedJarLocation`. List of text.
     STORMWIRE_UPLOAD_PATH_ALLOW = "stormwire.upload.path.allow", Own [StringList];
-    /// Most executors of a topology where Nimbus sets no own limit. Integer; null: no limit.
+    /// Most executors of a topology, system ones included, where Nimbus sets no own limit. Integer;
+    /// null: a million.
     STORMWIRE_TOPOLOGY_EXECUTORS_MAX = "stormwire.topology.executors.max", Own [Integer, Positive];
+    /// Most tasks of a topology, system ones included. Integer; null: a million.
+    STORMWIRE_TOPOLOGY_TASKS_MAX = "stormwire.topology.tasks.max", Own [Integer, Positive];
 }

@@ -1,0 +1,279 @@
+//! What Nimbus makes of a submitted conf and topology before it stores them (control-plane 4.4).
+//!
+//! Who submitted and who may use the topology is stamped by Nimbus.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use crate::conf::{Conf, keys};
+use crate::wire::storm::{ComponentCommon, StormTopology};
+
+use super::conf::{component_int, int, json_conf};
+use super::{Component, InvalidTopology, components, system};
+
+/// The topology's conf as it is stored: what was submitted, with the kryo settings of all
+/// components merged in, executor numbers written out, and the keys fixed that only the cluster may
+/// decide.
+///
+/// The saved conf is the daemon's overlaid by this one.
+pub fn conf(
+    daemon: &Conf,
+    submitted: &Conf,
+    topology: &StormTopology,
+) -> Result<Conf, InvalidTopology> {
+    let merged = daemon.overlay(submitted);
+    let mut conf = submitted.clone();
+    let (register, decorators) = kryo(&merged, topology)?;
+    conf.set(keys::TOPOLOGY_KRYO_REGISTER, register);
+    conf.set(keys::TOPOLOGY_KRYO_DECORATORS, decorators);
+    for key in WRITTEN_OUT {
+        conf.set(key, merged.get(key).cloned().unwrap_or(Value::Null));
+    }
+    for key in CLUSTER_DECIDES {
+        conf.set(key, daemon.get(key).cloned().unwrap_or(Value::Null));
+    }
+    let key = keys::STORM_MESSAGING_NETTY_AUTHENTICATION;
+    conf.set(key, flag(daemon, key)? || flag(submitted, key)?);
+    if !merged.contains(keys::TOPOLOGY_METRICS_REPORTERS)
+        && let Some(reporters) = merged.get(keys::STORM_METRICS_REPORTERS)
+    {
+        conf.set(keys::TOPOLOGY_METRICS_REPORTERS, reporters.clone());
+    }
+    let timeout_secs = int(&merged, keys::TOPOLOGY_WORKER_TIMEOUT_SECS)?;
+    let max_secs = int(&merged, keys::WORKER_MAX_TIMEOUT_SECS)?;
+    if let (Some(timeout_secs), Some(max_secs)) = (timeout_secs, max_secs)
+        && timeout_secs > max_secs
+    {
+        conf.set(keys::TOPOLOGY_WORKER_TIMEOUT_SECS, max_secs);
+    }
+    remove_forbidden(daemon, &mut conf)?;
+    Ok(conf)
+}
+
+/// The topology as it is stored: each component's `json_conf` says its `topology.tasks`. `conf` is
+/// the effective one. Parallelism hints stay as they are.
+pub fn topology(topology: &StormTopology, conf: &Conf) -> Result<StormTopology, InvalidTopology> {
+    let mut normalised = topology.clone();
+    for component in components(topology) {
+        let mut own = json_conf(&component)?;
+        let n_tasks = n_tasks(&component, &own, conf)?;
+        own.set(keys::TOPOLOGY_TASKS, n_tasks);
+        let json = Some(own.to_json());
+        if let Some(common) = common_mut(&mut normalised, &component) {
+            common.json_conf = json;
+        }
+    }
+    Ok(normalised)
+}
+
+/// Executor numbers that the resource-aware scheduler settles for a topology.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResourceAware {
+    /// Workers that the topology will need, by its memory.
+    pub estimated_workers: i32,
+    pub acker_executors: i32,
+    pub acker_executors_per_worker: i32,
+    pub event_logger_executors: i32,
+}
+
+/// The numbers of system executors under the resource-aware scheduler, where their default is one
+/// for each estimated worker. `conf` is the effective one, `topology` need not be normalised.
+pub fn resource_aware(
+    topology: &StormTopology,
+    conf: &Conf,
+) -> Result<ResourceAware, InvalidTopology> {
+    let estimated_workers = estimated_workers(topology, conf)?;
+    let per_worker = int(conf, keys::TOPOLOGY_RAS_ACKER_EXECUTORS_PER_WORKER)?.unwrap_or(1);
+    let (acker_executors, acker_executors_per_worker) =
+        match int(conf, keys::TOPOLOGY_ACKER_EXECUTORS)? {
+            Some(set) if estimated_workers > 0 => {
+                (set, (set - 1).div_euclid(estimated_workers) + 1)
+            }
+            Some(set) => (set, per_worker),
+            None => (estimated_workers.saturating_mul(per_worker), per_worker),
+        };
+    let event_loggers = int(conf, keys::TOPOLOGY_EVENTLOGGER_EXECUTORS)?;
+    Ok(ResourceAware {
+        estimated_workers,
+        acker_executors,
+        acker_executors_per_worker,
+        event_logger_executors: event_loggers.unwrap_or(estimated_workers),
+    })
+}
+
+/// Whether the cluster runs the resource-aware scheduler.
+pub fn is_resource_aware(daemon: &Conf) -> bool {
+    daemon.get(keys::STORM_SCHEDULER).and_then(Value::as_str) == Some(RESOURCE_AWARE_SCHEDULER)
+}
+
+fn estimated_workers(topology: &StormTopology, conf: &Conf) -> Result<i32, InvalidTopology> {
+    let default_mb = float(conf, keys::TOPOLOGY_COMPONENT_RESOURCES_ONHEAP_MEMORY_MB)?;
+    let mut total_mb = 0.0;
+    for component in components(topology) {
+        let own = json_conf(&component)?;
+        let own_mb = float(&own, keys::TOPOLOGY_COMPONENT_RESOURCES_ONHEAP_MEMORY_MB)?;
+        let onheap_mb = own_mb.or(default_mb).unwrap_or(ONHEAP_DEFAULT_MB);
+        total_mb += onheap_mb * f64::from(n_tasks(&component, &own, conf)?);
+    }
+    let acker_mb = float(conf, keys::TOPOLOGY_ACKER_RESOURCES_ONHEAP_MEMORY_MB)?;
+    let acker_mb = acker_mb.unwrap_or(ONHEAP_DEFAULT_MB);
+    total_mb += acker_mb * f64::from(system::n_ackers(conf)?);
+    let heap_mb = float(conf, keys::TOPOLOGY_WORKER_MAX_HEAP_SIZE_MB)?.unwrap_or(HEAP_DEFAULT_MB);
+    // A cast from f64 saturates, and turns what is no number into 0.
+    Ok((total_mb / heap_mb).ceil() as i32)
+}
+
+/// Tasks of a component before normalisation: its own `topology.tasks`, else the topology's, else
+/// one for each executor; at most `topology.max.task.parallelism`.
+fn n_tasks(component: &Component<'_>, own: &Conf, conf: &Conf) -> Result<i32, InvalidTopology> {
+    // As in a merge of maps: a key that the component has hides the topology's, even when it is
+    // null.
+    let setting = |key| {
+        if own.contains(key) {
+            component_int(component, own, key)
+        } else {
+            int(conf, key)
+        }
+    };
+    let n_tasks = setting(keys::TOPOLOGY_TASKS)?;
+    let n_tasks = n_tasks.unwrap_or_else(|| super::parallelism(component.common));
+    let n_max = setting(keys::TOPOLOGY_MAX_TASK_PARALLELISM)?;
+    Ok(n_max.map_or(n_tasks, |n_max| n_tasks.min(n_max)))
+}
+
+fn common_mut<'a>(
+    topology: &'a mut StormTopology,
+    component: &Component<'_>,
+) -> Option<&'a mut ComponentCommon> {
+    use super::ComponentKind::*;
+    match component.kind {
+        Spout => topology
+            .spouts
+            .get_mut(component.id)
+            .map(|spout| &mut spout.common),
+        Bolt => topology
+            .bolts
+            .get_mut(component.id)
+            .map(|bolt| &mut bolt.common),
+        StateSpout => topology
+            .state_spouts
+            .get_mut(component.id)
+            .map(|spout| &mut spout.common),
+    }
+}
+
+/// Kryo registrations as one map from class to serializer (null: the default one), and decorators
+/// without repetition. What the topology says wins over what a component says.
+fn kryo(merged: &Conf, topology: &StormTopology) -> Result<(Value, Value), InvalidTopology> {
+    let mut register = Map::new();
+    let mut decorators = BTreeSet::new();
+    for component in components(topology) {
+        let own = json_conf(&component)?;
+        collect_kryo(&own, &mut register, &mut decorators)?;
+    }
+    collect_kryo(merged, &mut register, &mut decorators)?;
+    let decorators = decorators.into_iter().map(Value::String).collect();
+    Ok((Value::Object(register), Value::Array(decorators)))
+}
+
+fn collect_kryo(
+    conf: &Conf,
+    register: &mut Map<String, Value>,
+    decorators: &mut BTreeSet<String>,
+) -> Result<(), InvalidTopology> {
+    let key = keys::TOPOLOGY_KRYO_REGISTER;
+    match conf.get(key) {
+        None | Some(Value::Null) => {}
+        Some(Value::Object(map)) => register.extend(map.clone()),
+        Some(Value::Array(entries)) => {
+            for entry in entries {
+                match entry {
+                    Value::String(class) => {
+                        register.insert(class.clone(), Value::Null);
+                    }
+                    Value::Object(map) => register.extend(map.clone()),
+                    other => return Err(unusable(key, other)),
+                }
+            }
+        }
+        Some(other) => return Err(unusable(key, other)),
+    }
+    let key = keys::TOPOLOGY_KRYO_DECORATORS;
+    match conf.get(key) {
+        None | Some(Value::Null) => {}
+        Some(Value::Array(classes)) => {
+            for class in classes {
+                let class = class.as_str().ok_or_else(|| unusable(key, class))?;
+                decorators.insert(class.to_owned());
+            }
+        }
+        Some(other) => return Err(unusable(key, other)),
+    }
+    Ok(())
+}
+
+fn unusable(key: &str, value: &Value) -> InvalidTopology {
+    InvalidTopology::Conf(format!("{key} cannot be {value}"))
+}
+
+/// Removes what a topology may not decide about the cluster (control-plane 3.2).
+fn remove_forbidden(daemon: &Conf, conf: &mut Conf) -> Result<(), InvalidTopology> {
+    for key in [
+        keys::STORM_LOCAL_HOSTNAME,
+        keys::STORM_WORKERS_ARTIFACTS_DIR,
+        keys::STORMWIRE_TOPOLOGY_EXECUTORS_MAX,
+        keys::STORMWIRE_TOPOLOGY_TASKS_MAX,
+    ] {
+        conf.remove(key);
+    }
+    if daemon
+        .text(keys::STORM_ZOOKEEPER_AUTH_SCHEME)
+        .ok()
+        .flatten()
+        .is_none()
+    {
+        conf.remove(keys::STORM_ZOOKEEPER_TOPOLOGY_AUTH_SCHEME);
+        conf.remove(keys::STORM_ZOOKEEPER_TOPOLOGY_AUTH_PAYLOAD);
+    }
+    if !flag(daemon, keys::STORM_TOPOLOGY_CLASSPATH_BEGINNING_ENABLED)? {
+        conf.remove(keys::TOPOLOGY_CLASSPATH_BEGINNING);
+    }
+    Ok(())
+}
+
+fn flag(conf: &Conf, key: &str) -> Result<bool, InvalidTopology> {
+    let value = conf
+        .flag(key)
+        .map_err(|error| InvalidTopology::Conf(error.to_string()))?;
+    Ok(value.unwrap_or(false))
+}
+
+fn float(conf: &Conf, key: &str) -> Result<Option<f64>, InvalidTopology> {
+    conf.float(key)
+        .map_err(|error| InvalidTopology::Conf(error.to_string()))
+}
+
+/// Written into the stored conf from wherever they come, also when that is null.
+const WRITTEN_OUT: [&str; 3] = [
+    keys::TOPOLOGY_ACKER_EXECUTORS,
+    keys::TOPOLOGY_EVENTLOGGER_EXECUTORS,
+    keys::TOPOLOGY_MAX_TASK_PARALLELISM,
+];
+
+/// Taken from the daemon's conf whatever the topology says.
+const CLUSTER_DECIDES: [&str; 4] = [
+    keys::STORM_CGROUP_HIERARCHY_DIR,
+    keys::WORKER_METRICS,
+    keys::NIMBUS_THRIFT_CLIENT_USE_TLS,
+    keys::TOPOLOGY_WORKER_NIMBUS_THRIFT_CLIENT_USE_TLS,
+];
+
+const RESOURCE_AWARE_SCHEDULER: &str = "org.apache.storm.scheduler.resource.ResourceAwareScheduler";
+
+/// Storm's defaults, for a conf that does not even have those.
+const ONHEAP_DEFAULT_MB: f64 = 128.0;
+const HEAP_DEFAULT_MB: f64 = 768.0;
+
+#[cfg(test)]
+mod tests;
