@@ -10,8 +10,8 @@ pub mod conf;
 pub mod id;
 pub mod limits;
 pub mod partition;
-pub mod version;
 pub mod process;
+pub mod version;
 
 // L2 wire
 pub mod auth;
@@ -28,11 +28,12 @@ pub mod tuple;
 // L4 the outside
 pub mod blob;
 pub mod cluster;
+pub mod messaging;
 
 // L5 execution
-pub mod component {
-    pub mod multilang;
-}
+pub mod component;
+pub mod worker;
+
 // L6 daemons
 pub mod supervisor;
 

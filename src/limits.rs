@@ -149,3 +149,36 @@ pub const TOPOLOGY_INPUTS_MAX: usize = 200_000;
 /// Most tasks, and most executors, of a topology where the configuration keys of these limits are
 /// null: task ids are 32 bits wide and every worker holds all of them.
 pub const TOPOLOGY_TASKS_MAX: i32 = 1_000_000;
+// ---- Between workers -------------------------------------------------------------------------------
+
+/// Largest frame on a link between workers, in bytes: one batch, or one tuple of that size.
+pub const LINK_FRAME_BYTES_MAX: usize = 16_000_000;
+
+/// Largest frame before a peer has said who it is, in bytes: a greeting is some hundred.
+pub const GREETING_BYTES_MAX: usize = 16_384;
+
+/// Longest wait for a greeting or its answer.
+pub const GREETING_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Links that one worker accepts: two from each other worker of a large topology.
+pub const LINKS_MAX: usize = 4096;
+
+/// Tuples in one batch: 4 MB of rows, made for no more bytes than a peer really sent.
+pub const BATCH_TUPLES_MAX: usize = 65_536;
+
+/// Ack records in one frame.
+pub const ACK_RECORDS_MAX: usize = 65_536;
+
+/// Ack records that wait for a worker that is away: what is beyond fails by time-out.
+pub const ACK_OUTBOX_RECORDS_MAX: usize = 1 << 20;
+
+/// Frame buffer that is kept for reuse, in bytes: one huge tuple must not pin its memory.
+pub const LINK_BUFFER_KEEP_BYTES: usize = 1 << 20;
+
+/// Deepest nesting of a value between workers.
+pub const VALUE_DEPTH_MAX: usize = 32;
+
+// ---- Executors -------------------------------------------------------------------------------------
+
+/// Errors of components that wait to be reported; newer ones push out older ones.
+pub const REPORTED_ERRORS_MAX: usize = 256;

@@ -57,10 +57,6 @@ pub enum EmitError {
         declared: usize,
         given: usize,
     },
-    #[error("stream `{stream}` has a direct grouping: emit to a task")]
-    NeedsDirect { stream: String },
-    #[error("task {task} subscribes to stream `{stream}` without a direct grouping")]
-    NotDirect { stream: String, task: TaskId },
 }
 
 // === impl Collector ===

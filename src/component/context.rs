@@ -112,7 +112,10 @@ impl TaskContext {
 
     /// The streams that a component declares, with their fields and whether they are direct.
     pub fn streams_of(&self, component: &str) -> BTreeMap<StreamId, storm::StreamInfo> {
-        let streams = self.topology.common(component).map(|common| &common.streams);
+        let streams = self
+            .topology
+            .common(component)
+            .map(|common| &common.streams);
         streams.into_iter().flatten().map(named).collect()
     }
 

@@ -6,6 +6,7 @@
 pub mod collector;
 pub mod context;
 pub mod failure;
+pub mod multilang;
 
 use crate::id::ComponentId;
 use crate::tuple::{Tuple, Value};

@@ -1,0 +1,80 @@
+//! How full a receiver is, as its senders see it: the credit that bounds memory.
+//!
+//! A gauge counts and tells when there is room again; who then runs or sends is decided elsewhere.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// How many tuples wait for one receiver: an executor of this worker, or another worker.
+pub struct Gauge {
+    n_queued: AtomicUsize,
+    capacity: usize,
+    awaited: AtomicBool,
+}
+
+// === impl Gauge ===
+
+impl Gauge {
+    /// `capacity` in tuples: at that many the receiver counts as full.
+    pub fn new(capacity: usize) -> Self {
+        Gauge {
+            n_queued: AtomicUsize::new(0),
+            capacity: capacity.max(1),
+            awaited: AtomicBool::new(false),
+        }
+    }
+
+    #[inline]
+    pub fn n_queued(&self) -> usize {
+        self.n_queued.load(Ordering::Relaxed)
+    }
+
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.n_queued() >= self.capacity
+    }
+
+    #[inline]
+    pub fn add(&self, n_tuples: usize) {
+        self.n_queued.fetch_add(n_tuples, Ordering::SeqCst);
+    }
+
+    /// Counts tuples as taken. True when someone waits for room and there is some again: the caller
+    /// then wakes all who may wait.
+    #[inline]
+    #[must_use]
+    pub fn take(&self, n_tuples: usize) -> bool {
+        let before = self.n_queued.fetch_sub(n_tuples, Ordering::SeqCst);
+        // Half empty before anyone is woken, so that a wake buys many tuples.
+        before.saturating_sub(n_tuples) <= self.capacity / 2
+            && self.awaited.load(Ordering::SeqCst)
+            && self.awaited.swap(false, Ordering::SeqCst)
+    }
+
+    /// Before waiting for room: true when there is still little, and then `take` will say when not.
+    pub fn await_room(&self) -> bool {
+        self.awaited.store(true, Ordering::SeqCst);
+        self.n_queued.load(Ordering::SeqCst) > self.capacity / 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_gauge_tells_once_when_there_is_room() {
+        let gauge = Gauge::new(10);
+        gauge.add(12);
+        assert!(gauge.is_full());
+        assert!(gauge.await_room());
+        assert!(!gauge.take(3));
+        assert!(!gauge.is_full());
+        assert!(gauge.take(4));
+        assert!(!gauge.take(5));
+        assert!(!gauge.await_room());
+    }
+}

@@ -1,0 +1,460 @@
+//! The emitter behind the collectors: from an emit to tuples in lanes and records for ackers.
+//!
+//! Holds what one executor's emits need (streams, groupings, sequences, random numbers, pending roots),
+//! so that an emit touches nothing shared. What lies in lanes and lists travels when the turn ends.
+
+use std::time::Duration;
+
+use crate::acker::Pending;
+use crate::clock;
+use crate::component::{ComponentFailure, EmitError, Result};
+use crate::grouping::Subscribers;
+use crate::id::{ComponentId, StreamId, TaskId};
+use crate::messaging::acks::{AckKind, AckRecord};
+use crate::tuple::{Anchor, StreamNumber, Tuple, TupleHead, Value, ValueRef};
+use crate::worker::lane::Lanes;
+use crate::worker::meter::Meter;
+use crate::worker::report::Reporter;
+use crate::worker::tracker::Tracker;
+
+/// What one executor emits through.
+pub struct Emitter {
+    pub(super) lanes: Lanes,
+    /// For ackers, in the order they arose.
+    pub(super) acks: Vec<AckRecord>,
+    pub(super) meter: Meter,
+    /// Of a spout whose topology has ackers.
+    pub(super) tracker: Option<Tracker>,
+    /// Ids that were emitted where there are no ackers: acked when the call is over (3.1).
+    pub(super) unwatched: Vec<Value>,
+    pub(super) wake_after: Option<Duration>,
+    /// Counts emits: a spout that emitted nothing is idle.
+    pub(super) n_emits: u64,
+    component: ComponentId,
+    reporter: Reporter,
+    streams: Vec<OutStream>,
+    default_stream: Option<usize>,
+    sequences: Vec<Sequence>,
+    current: usize,
+    generation: i64,
+    now_us: i64,
+    acking: Acking,
+    random: fastrand::Rng,
+    targets: Vec<TaskId>,
+    /// Component of each task, by its id; for direct emits.
+    components: std::sync::Arc<[ComponentId]>,
+}
+
+/// Whether the topology has ackers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acking {
+    On,
+    Off,
+}
+
+/// One declared stream.
+pub struct OutStream {
+    pub id: StreamId,
+    pub number: StreamNumber,
+    pub n_fields: usize,
+    pub subscribers: Subscribers,
+}
+
+/// An emit that is not the ordinary one.
+pub struct Order<'e> {
+    pub stream: &'e str,
+    pub direct: Option<TaskId>,
+    pub event_time_us: Option<i64>,
+    pub task_ids: Option<&'e mut Vec<TaskId>>,
+}
+
+/// Everything that an emitter is made of.
+pub struct EmitterParts {
+    pub component: ComponentId,
+    pub tasks: Vec<TaskId>,
+    pub generation: i64,
+    pub acking: Acking,
+    pub streams: Vec<OutStream>,
+    pub lanes: Lanes,
+    pub meter: Meter,
+    pub tracker: Option<Tracker>,
+    pub reporter: Reporter,
+    pub random: fastrand::Rng,
+    /// Component of each task, by its id.
+    pub components: std::sync::Arc<[ComponentId]>,
+}
+
+/// One task's next sequence number.
+struct Sequence {
+    task: TaskId,
+    next: u64,
+}
+
+// === impl Emitter ===
+
+impl Emitter {
+    pub fn new(parts: EmitterParts) -> Self {
+        let is_default = |stream: &OutStream| stream.id.as_str() == DEFAULT_STREAM;
+        let sequence = |task: &TaskId| Sequence {
+            task: *task,
+            next: 0,
+        };
+        Emitter {
+            default_stream: parts.streams.iter().position(is_default),
+            sequences: parts.tasks.iter().map(sequence).collect(),
+            lanes: parts.lanes,
+            acks: Vec::new(),
+            meter: parts.meter,
+            tracker: parts.tracker,
+            unwatched: Vec::new(),
+            wake_after: None,
+            n_emits: 0,
+            component: parts.component,
+            reporter: parts.reporter,
+            streams: parts.streams,
+            current: 0,
+            generation: parts.generation,
+            now_us: clock::wall_micros(),
+            acking: parts.acking,
+            random: parts.random,
+            targets: Vec::new(),
+            components: parts.components,
+        }
+    }
+
+    /// Reads the clock: the time of all that is emitted until the next call.
+    pub(super) fn start_turn(&mut self) {
+        self.now_us = clock::wall_micros();
+    }
+
+    /// Wall microseconds at the start of the turn.
+    pub(super) fn now_us(&self) -> i64 {
+        self.now_us
+    }
+
+    /// Which of the executor's tasks is called next.
+    #[inline]
+    pub(super) fn set_task(&mut self, index: usize) {
+        self.current = index;
+    }
+
+    /// The groupings of one stream, to be replaced when the assignment changes.
+    pub(super) fn streams_mut(&mut self) -> &mut [OutStream] {
+        &mut self.streams
+    }
+
+    #[inline]
+    pub(crate) fn emit_unanchored(&mut self, values: &[ValueRef<'_>]) -> Result<()> {
+        let stream = self.plain_default(values)?;
+        self.send(stream, self.now_us, values, |_| [])
+    }
+
+    #[inline]
+    pub(crate) fn emit_anchored(
+        &mut self,
+        anchor: &Tuple<'_>,
+        values: &[ValueRef<'_>],
+    ) -> Result<()> {
+        let stream = self.plain_default(values)?;
+        match anchor.anchors() {
+            [Anchor { root, .. }] if self.acking == Acking::On => {
+                let root = *root;
+                self.send(stream, self.now_us, values, |edge| {
+                    anchor.xor_out_ack(edge);
+                    [Anchor { root, edge }]
+                })
+            }
+            [] => self.send(stream, self.now_us, values, |_| []),
+            _ => self.send_in_many_trees(stream, self.now_us, &[*anchor], values),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn emit_tracked(&mut self, values: &[ValueRef<'_>], id: Value) -> Result<()> {
+        let stream = self.plain_default(values)?;
+        self.send_tracked(stream, self.now_us, id, values)
+    }
+
+    pub(crate) fn emit_ordered(
+        &mut self,
+        order: Order<'_>,
+        anchors: &[Tuple<'_>],
+        values: &[ValueRef<'_>],
+    ) -> Result<()> {
+        let stream = self.choose(&order, values)?;
+        let at_us = order.event_time_us.unwrap_or(self.now_us);
+        match anchors.iter().all(|anchor| anchor.anchors().is_empty()) {
+            true => self.send(stream, at_us, values, |_| [])?,
+            false => self.send_in_many_trees(stream, at_us, anchors, values)?,
+        }
+        self.tell_targets(order.task_ids);
+        Ok(())
+    }
+
+    pub(crate) fn emit_from_spout(
+        &mut self,
+        order: Order<'_>,
+        id: Option<Value>,
+        values: &[ValueRef<'_>],
+    ) -> Result<()> {
+        let stream = self.choose(&order, values)?;
+        let at_us = order.event_time_us.unwrap_or(self.now_us);
+        match id {
+            Some(id) => self.send_tracked(stream, at_us, id, values)?,
+            None => self.send(stream, at_us, values, |_| [])?,
+        }
+        self.tell_targets(order.task_ids);
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn ack(&mut self, tuple: &Tuple<'_>) {
+        if self.acking == Acking::Off {
+            return;
+        }
+        let out_ack = tuple.out_ack();
+        for anchor in tuple.anchors() {
+            self.record(AckKind::Ack, anchor.root, anchor.edge ^ out_ack);
+        }
+        self.meter.acked(tuple, self.now_us);
+    }
+
+    #[inline]
+    pub(crate) fn fail(&mut self, tuple: &Tuple<'_>) {
+        if self.acking == Acking::Off {
+            return;
+        }
+        for anchor in tuple.anchors() {
+            self.record(AckKind::Fail, anchor.root, 0);
+        }
+        self.meter.failed(tuple);
+    }
+
+    pub(crate) fn reset_timeout(&mut self, tuple: &Tuple<'_>) {
+        if self.acking == Acking::Off {
+            return;
+        }
+        for anchor in tuple.anchors() {
+            self.record(AckKind::Reset, anchor.root, 0);
+        }
+    }
+
+    pub(crate) fn report_error(&mut self, failure: &ComponentFailure) {
+        let task = self.sequences.get(self.current).map(|of| of.task);
+        self.reporter
+            .report(task.unwrap_or(TaskId::SYSTEM), failure);
+    }
+
+    pub(crate) fn wake_after(&mut self, delay: Duration) {
+        let sooner = self.wake_after.map_or(delay, |wanted| wanted.min(delay));
+        self.wake_after = Some(sooner);
+    }
+
+    pub(crate) fn n_pending(&self) -> usize {
+        self.tracker.as_ref().map_or(0, Tracker::n_pending)
+    }
+
+    /// Whether `topology.max.spout.pending` is reached.
+    #[inline]
+    pub(super) fn is_pending_full(&self) -> bool {
+        self.tracker.as_ref().is_some_and(Tracker::is_full)
+    }
+
+    #[inline]
+    fn record(&mut self, kind: AckKind, root: u64, value: u64) {
+        let record = AckRecord {
+            root,
+            value,
+            task: TaskId(0),
+            kind,
+        };
+        // The words of one sentence end one behind another: their acks are one record.
+        if !self.acks.last_mut().is_some_and(|last| last.merge(&record)) {
+            self.acks.push(record);
+        }
+    }
+
+    /// Checks a plain emit to the stream `default` and chooses its targets.
+    #[inline]
+    fn plain_default(&mut self, values: &[ValueRef<'_>]) -> Result<usize> {
+        let Some(index) = self.default_stream else {
+            return Err(self.unknown_stream(DEFAULT_STREAM).into());
+        };
+        let stream = &mut self.streams[index];
+        if stream.n_fields != values.len() {
+            return Err(wrong_arity(stream, values.len()).into());
+        }
+        self.targets.clear();
+        stream.subscribers.choose(values, &mut self.targets)?;
+        Ok(index)
+    }
+
+    /// Checks an emit and chooses its targets.
+    fn choose(&mut self, order: &Order<'_>, values: &[ValueRef<'_>]) -> Result<usize> {
+        let same = |stream: &OutStream| stream.id.as_str() == order.stream;
+        let Some(index) = self.streams.iter().position(same) else {
+            return Err(self.unknown_stream(order.stream).into());
+        };
+        let stream = &mut self.streams[index];
+        if stream.n_fields != values.len() {
+            return Err(wrong_arity(stream, values.len()).into());
+        }
+        self.targets.clear();
+        match order.direct {
+            None => stream.subscribers.choose(values, &mut self.targets)?,
+            Some(task) => {
+                let place = usize::try_from(task.0).unwrap_or(usize::MAX);
+                // A task that does not exist gets nothing, like one that does not subscribe (2.7).
+                if let Some(component) = self.components.get(place) {
+                    let targets = &mut self.targets;
+                    stream.subscribers.choose_direct(task, component, targets)?;
+                }
+            }
+        }
+        Ok(index)
+    }
+
+    /// Puts a tuple for each target into its lane. `anchors` makes those of one tuple from its edge.
+    #[inline]
+    fn send<const N: usize>(
+        &mut self,
+        stream: usize,
+        at_us: i64,
+        values: &[ValueRef<'_>],
+        mut anchors: impl FnMut(u64) -> [Anchor; N],
+    ) -> Result<()> {
+        let sequence = &mut self.sequences[self.current];
+        let mut head = TupleHead {
+            sequence: sequence.next,
+            generation: self.generation,
+            timestamp_us: at_us,
+            source_task: sequence.task,
+            target_task: TaskId(0),
+            stream: self.streams[stream].number,
+        };
+        sequence.next += self.targets.len() as u64;
+        self.n_emits += 1;
+        self.meter.emitted(stream, self.targets.len());
+        let mut targets = self.targets.iter();
+        let Some(first) = targets.next() else {
+            return Ok(());
+        };
+        let mut edge = || if N == 0 { 0 } else { self.random.u64(..) };
+        head.target_task = *first;
+        self.lanes.push(head, &anchors(edge()), values)?;
+        for target in targets {
+            head.sequence += 1;
+            head.target_task = *target;
+            self.lanes.push_next(head, &anchors(edge()), values)?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn send_tracked(
+        &mut self,
+        stream: usize,
+        at_us: i64,
+        id: Value,
+        values: &[ValueRef<'_>],
+    ) -> Result<()> {
+        let Some(tracker) = &mut self.tracker else {
+            self.unwatched.push(id);
+            return self.send(stream, at_us, values, |_| []);
+        };
+        let task = self.sequences[self.current].task;
+        let is_sampled = self.meter.samples_latency();
+        let root = tracker.insert(Pending {
+            task,
+            stream: self.streams[stream].number,
+            id,
+            emitted_us: if is_sampled { self.now_us } else { 0 },
+        })?;
+        let mut all_edges = 0;
+        self.send(stream, at_us, values, |edge| {
+            all_edges ^= edge;
+            [Anchor { root, edge }]
+        })?;
+        self.acks.push(AckRecord {
+            root,
+            value: all_edges,
+            task,
+            kind: AckKind::Init,
+        });
+        Ok(())
+    }
+
+    /// The general case: several anchors, or anchors that belong to several trees (3.1).
+    #[cold]
+    fn send_in_many_trees(
+        &mut self,
+        stream: usize,
+        at_us: i64,
+        anchors: &[Tuple<'_>],
+        values: &[ValueRef<'_>],
+    ) -> Result<()> {
+        if self.acking == Acking::Off {
+            return self.send(stream, at_us, values, |_| []);
+        }
+        let all = std::mem::take(&mut self.targets);
+        let mut merged: Vec<Anchor> = Vec::new();
+        let mut sent = Ok(());
+        for target in &all {
+            merged.clear();
+            for tuple in anchors.iter().filter(|tuple| !tuple.anchors().is_empty()) {
+                let edge = self.random.u64(..);
+                tuple.xor_out_ack(edge);
+                for Anchor { root, .. } in tuple.anchors() {
+                    match merged.iter_mut().find(|anchor| anchor.root == *root) {
+                        Some(anchor) => anchor.edge ^= edge,
+                        None => merged.push(Anchor { root: *root, edge }),
+                    }
+                }
+            }
+            let sequence = &mut self.sequences[self.current];
+            let head = TupleHead {
+                sequence: sequence.next,
+                generation: self.generation,
+                timestamp_us: at_us,
+                source_task: sequence.task,
+                target_task: *target,
+                stream: self.streams[stream].number,
+            };
+            sequence.next += 1;
+            sent = self.lanes.push(head, &merged, values);
+            if sent.is_err() {
+                break;
+            }
+        }
+        self.n_emits += 1;
+        self.meter.emitted(stream, all.len());
+        self.targets = all;
+        Ok(sent?)
+    }
+
+    fn tell_targets(&self, task_ids: Option<&mut Vec<TaskId>>) {
+        if let Some(task_ids) = task_ids {
+            task_ids.clear();
+            task_ids.extend_from_slice(&self.targets);
+        }
+    }
+
+    #[cold]
+    fn unknown_stream(&self, stream: &str) -> EmitError {
+        EmitError::UnknownStream {
+            component: self.component.to_string(),
+            stream: stream.to_owned(),
+        }
+    }
+}
+
+#[cold]
+fn wrong_arity(stream: &OutStream, given: usize) -> EmitError {
+    EmitError::Arity {
+        stream: stream.id.to_string(),
+        declared: stream.n_fields,
+        given,
+    }
+}
+
+const DEFAULT_STREAM: &str = "default";

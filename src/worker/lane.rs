@@ -1,0 +1,294 @@
+//! Where an executor's tuples wait until its turn ends: one open batch for each receiver.
+//!
+//! A lane leads to an executor of this thread, of another thread, or to another worker. Lanes only gather
+//! and say whether a receiver is full; the reactor carries batches away.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::id::TaskId;
+use crate::messaging::client::Peer;
+use crate::messaging::gauge::Gauge;
+use crate::tuple::{Anchor, StreamTable, TupleBatch, TupleError, TupleHead, ValueRef};
+
+/// Where a lane leads.
+#[derive(Clone)]
+pub enum Destination {
+    /// An executor of the same thread, by its place there.
+    Near { executor: usize, gauge: Arc<Gauge> },
+    /// An executor of another thread of this worker.
+    Far {
+        thread: usize,
+        executor: u32,
+        gauge: Arc<Gauge>,
+    },
+    /// Another worker.
+    Peer(Arc<Peer>),
+    /// No worker has the tasks now: tuples wait for an assignment.
+    Nowhere,
+}
+
+/// One lane.
+pub struct Lane {
+    pub destination: Destination,
+    open: Option<Box<TupleBatch>>,
+    sealed: VecDeque<Box<TupleBatch>>,
+    is_dirty: bool,
+    /// Whether a full receiver stops the executor: not where the receiver may be waiting for us.
+    pub blocks: bool,
+}
+
+/// The lanes of one executor.
+pub struct Lanes {
+    lanes: Vec<Lane>,
+    /// Lane of each task by its id; `NO_LANE` for tasks that nothing is sent to.
+    of_task: Vec<u32>,
+    dirty: Vec<u32>,
+    last: u32,
+    spare: Vec<Box<TupleBatch>>,
+    streams: Arc<StreamTable>,
+    n_sealed: usize,
+}
+
+// === impl Destination ===
+
+impl Destination {
+    pub fn gauge(&self) -> Option<&Gauge> {
+        match self {
+            Destination::Near { gauge, .. } | Destination::Far { gauge, .. } => Some(gauge),
+            Destination::Peer(peer) => Some(&peer.data.gauge),
+            Destination::Nowhere => None,
+        }
+    }
+}
+
+// === impl Lane ===
+
+impl Lane {
+    pub fn new(destination: Destination) -> Self {
+        Lane {
+            destination,
+            open: None,
+            sealed: VecDeque::new(),
+            is_dirty: false,
+            blocks: true,
+        }
+    }
+
+    /// The batch that goes next, oldest first.
+    pub fn take(&mut self) -> Option<Box<TupleBatch>> {
+        self.sealed.pop_front().or_else(|| {
+            self.is_dirty = false;
+            self.open.take()
+        })
+    }
+
+    /// Puts a batch back that could not go.
+    pub fn put_back(&mut self, batch: Box<TupleBatch>) {
+        self.sealed.push_front(batch);
+    }
+
+    /// Whether the executor has to wait for the receiver.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        if !self.sealed.is_empty() {
+            return true;
+        }
+        self.blocks && self.destination.gauge().is_some_and(Gauge::is_full)
+    }
+
+    /// Asks the receiver to tell when there is room. False when there is some already.
+    pub fn await_room(&self) -> bool {
+        match self.destination.gauge() {
+            Some(gauge) => gauge.await_room() || !self.sealed.is_empty(),
+            None => true,
+        }
+    }
+}
+
+// === impl Lanes ===
+
+impl Lanes {
+    /// `of_task` gives the lane of each task by its id, `NO_LANE` for none.
+    pub fn new(lanes: Vec<Lane>, of_task: Vec<u32>, streams: Arc<StreamTable>) -> Self {
+        Lanes {
+            lanes,
+            of_task,
+            dirty: Vec::new(),
+            last: NO_LANE,
+            spare: Vec::new(),
+            streams,
+            n_sealed: 0,
+        }
+    }
+
+    /// Adds the first tuple of an emit.
+    #[inline]
+    pub fn push(
+        &mut self,
+        head: TupleHead,
+        anchors: &[Anchor],
+        values: &[ValueRef<'_>],
+    ) -> Result<(), TupleError> {
+        let number = self.lane_of(head.target_task);
+        let Some(lane) = self.lanes.get_mut(number as usize) else {
+            return Ok(());
+        };
+        self.last = number;
+        if lane.open.is_none() {
+            let batch = self.spare.pop();
+            lane.open = Some(batch.unwrap_or_else(|| new_batch(&self.streams)));
+            if !lane.is_dirty {
+                lane.is_dirty = true;
+                self.dirty.push(number);
+            }
+        }
+        // Filled just above.
+        let batch = lane.open.as_mut().expect("the lane is open");
+        batch.push(head, anchors, values)?;
+        if batch.len() >= BATCH_TUPLES {
+            self.seal(number);
+        }
+        Ok(())
+    }
+
+    /// Adds a further tuple of the emit that `push` has just added one of.
+    #[inline]
+    pub fn push_next(
+        &mut self,
+        head: TupleHead,
+        anchors: &[Anchor],
+        values: &[ValueRef<'_>],
+    ) -> Result<(), TupleError> {
+        let number = self.lane_of(head.target_task);
+        if number == self.last
+            && let Some(batch) = self
+                .lanes
+                .get_mut(number as usize)
+                .and_then(|l| l.open.as_mut())
+            && !batch.is_empty()
+        {
+            batch.push_again(head, anchors)?;
+            if batch.len() >= BATCH_TUPLES {
+                self.seal(number);
+            }
+            return Ok(());
+        }
+        self.push(head, anchors, values)
+    }
+
+    /// Whether a batch is full: time to end the turn and publish.
+    #[inline]
+    pub fn has_sealed(&self) -> bool {
+        self.n_sealed > 0
+    }
+
+    /// Whether any receiver is full, or something could not be delivered yet.
+    #[inline]
+    pub fn is_blocked(&self) -> bool {
+        self.lanes.iter().any(Lane::is_full)
+    }
+
+    /// Before the executor waits for its receivers: false when it need not.
+    pub fn await_room(&self) -> bool {
+        // All full ones are asked, not only the first: any of them may be the one that stays full.
+        let full = self.lanes.iter().filter(|lane| lane.is_full());
+        full.fold(false, |waits, lane| lane.await_room() || waits)
+    }
+
+    /// The lanes with something to deliver. To be given back by `done` with those that still have.
+    pub fn take_dirty(&mut self) -> Vec<u32> {
+        self.n_sealed = 0;
+        self.last = NO_LANE;
+        std::mem::take(&mut self.dirty)
+    }
+
+    /// Ends a delivery that began with `take_dirty`.
+    pub fn done(&mut self, mut dirty: Vec<u32>) {
+        let lanes = &mut self.lanes;
+        dirty.retain(|number| {
+            let lane = &mut lanes[*number as usize];
+            lane.is_dirty = !lane.sealed.is_empty() || lane.open.is_some();
+            lane.is_dirty
+        });
+        dirty.append(&mut self.dirty);
+        self.dirty = dirty;
+    }
+
+    pub fn lane_mut(&mut self, number: u32) -> &mut Lane {
+        &mut self.lanes[number as usize]
+    }
+
+    /// Empty batches for the next turn; those that are not wanted are given back.
+    pub fn refill(&mut self, n_wanted: usize, pool: &mut Vec<Box<TupleBatch>>) {
+        while self.spare.len() < n_wanted.min(SPARE_BATCHES) {
+            match pool.pop() {
+                Some(batch) => self.spare.push(batch),
+                None => break,
+            }
+        }
+    }
+
+    /// Leads the lanes anew; what waits is spread over the new ones.
+    pub fn replace(&mut self, lanes: Vec<Lane>, of_task: Vec<u32>) -> Result<(), TupleError> {
+        let mut old = std::mem::replace(&mut self.lanes, lanes);
+        self.of_task = of_task;
+        self.dirty.clear();
+        self.n_sealed = 0;
+        self.last = NO_LANE;
+        for lane in &mut old {
+            while let Some(batch) = lane.take() {
+                for tuple in batch.iter() {
+                    self.push_copy(&tuple)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn push_copy(&mut self, tuple: &crate::tuple::Tuple<'_>) -> Result<(), TupleError> {
+        let target = tuple.target_task();
+        let number = self.lane_of(target);
+        let Some(lane) = self.lanes.get_mut(number as usize) else {
+            return Ok(());
+        };
+        if !lane.is_dirty {
+            lane.is_dirty = true;
+            self.dirty.push(number);
+        }
+        let streams = &self.streams;
+        let open = lane.open.get_or_insert_with(|| new_batch(streams));
+        open.push_from(tuple, target)?;
+        if open.len() >= BATCH_TUPLES {
+            self.seal(number);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn lane_of(&self, task: TaskId) -> u32 {
+        let index = usize::try_from(task.0).unwrap_or(usize::MAX);
+        self.of_task.get(index).copied().unwrap_or(NO_LANE)
+    }
+
+    fn seal(&mut self, number: u32) {
+        let lane = &mut self.lanes[number as usize];
+        lane.sealed.extend(lane.open.take());
+        self.n_sealed += 1;
+        self.last = NO_LANE;
+    }
+}
+
+#[cold]
+fn new_batch(streams: &Arc<StreamTable>) -> Box<TupleBatch> {
+    Box::new(TupleBatch::new(streams.clone()))
+}
+
+/// Of tasks that nothing is sent to.
+pub const NO_LANE: u32 = u32::MAX;
+
+/// Tuples at which a batch goes although the turn goes on: the batch stays within the caches.
+pub const BATCH_TUPLES: usize = 512;
+
+/// Empty batches that one executor keeps.
+const SPARE_BATCHES: usize = 8;

@@ -1,0 +1,105 @@
+//! A spout executor's tracked tuples: draws their roots and keeps what is pending.
+//!
+//! The table itself, its slots and its time-outs, is `acker::PendingTable`.
+
+use crate::acker::{Outcome, Pending, PendingTable};
+use crate::component::ComponentFailure;
+use crate::grouping::draw_root;
+
+/// Pending tuples of one executor, all its tasks together.
+pub struct Tracker {
+    table: PendingTable,
+    n_ackers: usize,
+    /// Ackers of this thread, or else of this worker, by their index.
+    near_ackers: Vec<usize>,
+    random: fastrand::Rng,
+}
+
+// === impl Tracker ===
+
+impl Tracker {
+    /// `near_ackers` are indices below `n_ackers`; without any the roots fall to all alike.
+    pub fn new(
+        n_pending_max: Option<usize>,
+        n_ackers: usize,
+        near_ackers: Vec<usize>,
+        random: fastrand::Rng,
+    ) -> Self {
+        Tracker {
+            table: PendingTable::new(n_pending_max),
+            n_ackers,
+            near_ackers,
+            random,
+        }
+    }
+
+    #[inline]
+    pub fn n_pending(&self) -> usize {
+        self.table.len()
+    }
+
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.table.is_full()
+    }
+
+    /// Takes a tuple that is about to be emitted; gives its root.
+    #[inline]
+    pub fn insert(&mut self, pending: Pending) -> Result<u64, ComponentFailure> {
+        let Some(slot) = self.table.next_slot() else {
+            return Err(too_many(self.table.len()));
+        };
+        let preferred = match self.near_ackers.as_slice() {
+            [] => None,
+            [one] => Some(*one),
+            many => self.random.choice(many).copied(),
+        };
+        let root = draw_root(&mut self.random, self.n_ackers, preferred, slot);
+        self.table.handle_emit(root, pending);
+        Ok(root)
+    }
+
+    /// Ends a tree or extends it; gives the tuple that is over.
+    #[inline]
+    pub fn finish(&mut self, root: u64, outcome: Outcome) -> Option<Pending> {
+        self.table.handle_done(root, outcome)
+    }
+
+    /// A time-out has passed: appends what expired.
+    pub fn rotate(&mut self, expired: &mut Vec<Pending>) {
+        self.table.handle_tick(expired);
+    }
+}
+
+#[cold]
+fn too_many(n_pending: usize) -> ComponentFailure {
+    let text = format!("{n_pending} tuples are pending: set topology.max.spout.pending");
+    ComponentFailure::new(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grouping::acker_index;
+    use crate::id::TaskId;
+    use crate::tuple::{StreamNumber, Value};
+
+    #[test]
+    fn roots_prefer_the_near_acker() {
+        let mut tracker = Tracker::new(Some(100), 3, vec![1], fastrand::Rng::with_seed(7));
+        for number in 0..100 {
+            let pending = Pending {
+                task: TaskId(1),
+                stream: StreamNumber(0),
+                id: Value::Long(number),
+                emitted_us: 0,
+            };
+            let root = tracker.insert(pending.clone()).unwrap();
+            assert_eq!(acker_index(root, 3), 1);
+            if number % 2 == 0 {
+                assert_eq!(tracker.finish(root, Outcome::Acked), Some(pending));
+            }
+        }
+        assert_eq!(tracker.n_pending(), 50);
+    }
+}
