@@ -67,3 +67,6 @@ pub trait Channel: Send {
     /// Sends one whole message and waits for the one that answers it.
     fn call(&mut self, message: Bytes) -> impl Future<Output = Result<Bytes, Failure>> + Send;
 }
+
+#[cfg(test)]
+mod tests;
