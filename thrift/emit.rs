@@ -277,18 +277,21 @@ impl<'m> Place<'m> {
             "                _ => input.skip(kind)?,\n            }\n        }",
         );
         put(out, "        input.struct_end()?;");
-        let is_strict = |field: &&Field| {
-            field.presence == Presence::Required && !field.annotations.contains_key("lenient")
+        let required = |lenient: bool| {
+            let chosen = |field: &&Field| {
+                field.presence == Presence::Required
+                    && field.annotations.contains_key("lenient") == lenient
+            };
+            let tests = fields.iter().filter(chosen);
+            let tests: Vec<_> = tests
+                .map(|Field { id, .. }| format!("({id}, f{id}.is_none())"))
+                .collect();
+            tests.join(", ")
         };
-        let strict = fields.iter().filter(is_strict);
-        let required: Vec<String> = strict
-            .map(|Field { id, .. }| format!("({id}, f{id}.is_none())"))
-            .collect();
-        if !required.is_empty() {
-            put(
-                out,
-                &format!("        let required = [{}];", required.join(", ")),
-            );
+        let (strict, lenient) = (required(false), required(true));
+        if !strict.is_empty() {
+            put(out, &format!("        let required = [{strict}];"));
+            put(out, &format!("        let lenient = [{lenient}];"));
         }
         put(out, "        let value = Self {");
         for field in fields {
@@ -313,10 +316,13 @@ impl<'m> Place<'m> {
             );
         }
         put(out, "        };");
-        if required.is_empty() {
+        if strict.is_empty() {
             put(out, "        Ok(value)\n    }\n");
         } else {
-            put(out, "        input.complete(value, &required)\n    }\n");
+            put(
+                out,
+                "        input.complete(value, &required, &lenient)\n    }\n",
+            );
         }
     }
 

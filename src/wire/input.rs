@@ -113,12 +113,19 @@ impl<'a> Input<'a> {
         Ok(())
     }
 
-    /// Gives the struct, or names its first required field that was missing.
-    pub fn complete<T: Wire>(&self, value: T, required: &[Required]) -> Result<T, WireError> {
+    /// Gives the struct, or names its first required field that was missing. The `lenient` ones may be
+    /// missing; beside another that may not, Java would show and name them too.
+    pub fn complete<T: Wire>(
+        &self,
+        value: T,
+        required: &[Required],
+        lenient: &[Required],
+    ) -> Result<T, WireError> {
         if required.iter().all(|(_, missing)| !missing) {
             return Ok(value);
         }
-        let missing = required.iter().filter(|(_, missing)| *missing);
+        let all = required.iter().chain(lenient);
+        let missing = all.filter(|(_, missing)| *missing);
         let mut text = Text::of_incomplete(missing.map(|(id, _)| *id).collect());
         value.describe(&mut text);
         Err(text.into_error())
