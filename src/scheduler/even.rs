@@ -4,9 +4,10 @@
 //! Does not move workers to idle supervisors (`nimbus.even.rebalance.idle.supervisor.enabled`, off
 //! by default in Storm).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::id::{ExecutorId, Slot};
+use crate::partition::shares;
 
 use super::{Cluster, Scheduler, Topology};
 
@@ -67,7 +68,7 @@ fn misfits(cluster: &Cluster, topology: &Topology) -> BTreeSet<Slot> {
     if n_slots == 0 || (n_slots <= used.len() && is_complete) {
         return BTreeSet::new();
     }
-    let mut spread = spread(topology.executors.len(), n_slots);
+    let mut spread = shares(topology.executors.len(), n_slots);
     let mut misfits = BTreeSet::new();
     for (slot, executors) in used {
         match spread.get_mut(&executors.len()) {
@@ -78,12 +79,6 @@ fn misfits(cluster: &Cluster, topology: &Topology) -> BTreeSet<Slot> {
         }
     }
     misfits
-}
-
-/// How many slots hold how many executors when they are spread evenly.
-fn spread(n_executors: usize, n_slots: usize) -> BTreeMap<usize, usize> {
-    let (size, n_larger) = (n_executors / n_slots, n_executors % n_slots);
-    BTreeMap::from([(size, n_slots - n_larger), (size + 1, n_larger)])
 }
 
 fn place(cluster: &mut Cluster, topology: &Topology) {

@@ -5,7 +5,7 @@
 
 use crate::conf::{Conf, ConfError, keys};
 
-use super::{Component, InvalidTopology};
+use super::{Component, InvalidTopology, cut};
 
 /// What is wrong with a `json_conf`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,9 +48,9 @@ pub fn component_int(
             cause: match error {
                 ConfError::Value { key, source } => ComponentConfError::Value {
                     key,
-                    reason: source.to_string(),
+                    reason: cut(source.to_string()),
                 },
-                other => ComponentConfError::Json(other.to_string()),
+                other => ComponentConfError::Json(cut(other.to_string())),
             },
         })?;
     Ok(value.map(within_32_bits))
@@ -58,9 +58,7 @@ pub fn component_int(
 
 /// An integer of the topology's conf. `None`: absent or null.
 pub fn int(conf: &Conf, key: &str) -> Result<Option<i32>, InvalidTopology> {
-    let value = conf
-        .int(key)
-        .map_err(|error| InvalidTopology::Conf(error.to_string()))?;
+    let value = conf.int(key).map_err(InvalidTopology::conf)?;
     Ok(value.map(within_32_bits))
 }
 

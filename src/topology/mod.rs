@@ -14,8 +14,10 @@ pub mod validate;
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::id::{ComponentId, StreamId};
+use crate::limits;
 use crate::wire::storm::{
     ComponentCommon, ComponentObject, Grouping, JavaObject, JavaObjectArg, StormTopology,
     StreamInfo,
@@ -74,6 +76,18 @@ pub struct StreamDeclaration {
 pub enum CustomGrouping {
     /// `PartialKeyGrouping` over these fields; none: over the first value.
     PartialKey(Vec<String>),
+}
+
+// === impl InvalidTopology ===
+
+impl InvalidTopology {
+    fn refused(reason: String) -> Self {
+        InvalidTopology::Refused(cut(reason))
+    }
+
+    fn conf(reason: impl fmt::Display) -> Self {
+        InvalidTopology::Conf(cut(reason.to_string()))
+    }
 }
 
 /// Every component: spouts, then bolts, then state spouts, each kind in byte order of ids.
@@ -214,6 +228,12 @@ pub fn java_order(a: &str, b: &str) -> Ordering {
 /// negative.
 pub fn parallelism(common: &ComponentCommon) -> i32 {
     common.parallelism_hint.unwrap_or(1)
+}
+
+/// Keeps a reason from growing with the text of a caller that it quotes.
+fn cut(mut reason: String) -> String {
+    reason.truncate(reason.floor_char_boundary(limits::ERROR_TEXT_BYTES_MAX));
+    reason
 }
 
 /// The ledger of tuple trees.

@@ -10,18 +10,20 @@ use crate::conf::{Conf, keys};
 use crate::wire::storm::{ComponentCommon, StormTopology};
 
 use super::conf::{component_int, int, json_conf};
-use super::{Component, InvalidTopology, components, system};
+use super::{Component, InvalidTopology, components, system, validate};
 
 /// The topology's conf as it is stored: what was submitted, with the kryo settings of all
 /// components merged in, executor numbers written out, and the keys fixed that only the cluster may
 /// decide.
 ///
-/// The saved conf is the daemon's overlaid by this one.
+/// The saved conf is the daemon's overlaid by this one. What exceeds our limits is refused here
+/// already, before any work goes into it.
 pub fn conf(
     daemon: &Conf,
     submitted: &Conf,
     topology: &StormTopology,
 ) -> Result<Conf, InvalidTopology> {
+    validate::limits(topology, 0)?;
     let merged = daemon.overlay(submitted);
     let mut conf = submitted.clone();
     let (register, decorators) = kryo(&merged, topology)?;
@@ -214,7 +216,7 @@ fn collect_kryo(
 }
 
 fn unusable(key: &str, value: &Value) -> InvalidTopology {
-    InvalidTopology::Conf(format!("{key} cannot be {value}"))
+    InvalidTopology::conf(format!("{key} cannot be {value}"))
 }
 
 /// Removes what a topology may not decide about the cluster (control-plane 3.2).
@@ -243,15 +245,12 @@ fn remove_forbidden(daemon: &Conf, conf: &mut Conf) -> Result<(), InvalidTopolog
 }
 
 fn flag(conf: &Conf, key: &str) -> Result<bool, InvalidTopology> {
-    let value = conf
-        .flag(key)
-        .map_err(|error| InvalidTopology::Conf(error.to_string()))?;
+    let value = conf.flag(key).map_err(InvalidTopology::conf)?;
     Ok(value.unwrap_or(false))
 }
 
 fn float(conf: &Conf, key: &str) -> Result<Option<f64>, InvalidTopology> {
-    conf.float(key)
-        .map_err(|error| InvalidTopology::Conf(error.to_string()))
+    conf.float(key).map_err(InvalidTopology::conf)
 }
 
 /// Written into the stored conf from wherever they come, also when that is null.

@@ -54,7 +54,7 @@ pub(super) fn derive(user: &StormTopology, conf: &Conf) -> Result<StormTopology,
     add_event_logger(&mut system, conf)?;
     let feedback = conf
         .flag(keys::TOPOLOGY_UPSTREAM_FEEDBACK_ENABLE)
-        .map_err(|error| InvalidTopology::Conf(error.to_string()))?
+        .map_err(InvalidTopology::conf)?
         .unwrap_or(false);
     if feedback {
         declare_everywhere(&mut system, FEEDBACK_STREAM, &["task-info", "feedback"]);
@@ -113,7 +113,7 @@ pub fn metrics_consumers(conf: &Conf) -> Result<Vec<MetricsConsumer>, InvalidTop
 
 fn not_a_consumer(entry: &Value) -> InvalidTopology {
     let key = keys::TOPOLOGY_METRICS_CONSUMER_REGISTER;
-    InvalidTopology::Conf(format!(
+    InvalidTopology::conf(format!(
         "{key} must be a list of maps with a class and an integer parallelism.hint, not {entry}"
     ))
 }
@@ -124,7 +124,7 @@ fn executors_or_workers(conf: &Conf, key: &str) -> Result<i32, InvalidTopology> 
     }
     let n_workers = conf::int(conf, keys::TOPOLOGY_WORKERS)?;
     n_workers.ok_or_else(|| {
-        InvalidTopology::Conf(format!(
+        InvalidTopology::conf(format!(
             "neither {key} nor {} is set",
             keys::TOPOLOGY_WORKERS
         ))
@@ -133,7 +133,7 @@ fn executors_or_workers(conf: &Conf, key: &str) -> Result<i32, InvalidTopology> 
 
 fn message_timeout_secs(conf: &Conf) -> Result<i32, InvalidTopology> {
     let key = keys::TOPOLOGY_MESSAGE_TIMEOUT_SECS;
-    conf::int(conf, key)?.ok_or_else(|| InvalidTopology::Conf(format!("{key} is not set")))
+    conf::int(conf, key)?.ok_or_else(|| InvalidTopology::conf(format!("{key} is not set")))
 }
 
 fn add_acker(system: &mut StormTopology, conf: &Conf) -> Result<(), InvalidTopology> {

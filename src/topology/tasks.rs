@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::conf::Conf;
 use crate::id::{ComponentId, ExecutorId, TaskId};
+use crate::partition::shares;
 use crate::wire::storm::StormTopology;
 
 use super::{InvalidTopology, components, java_order, validate};
@@ -78,20 +79,17 @@ fn runs(tasks: &BTreeMap<TaskId, ComponentId>) -> Vec<(ComponentId, ExecutorId)>
 }
 
 fn partition(run: ExecutorId, n_wanted: i32) -> Vec<ExecutorId> {
-    let n_tasks = run.last.0 - run.first.0 + 1;
-    if n_wanted <= 0 {
-        return Vec::new();
-    }
-    let n_chunks = n_wanted.min(n_tasks);
-    let (size, n_larger) = (n_tasks / n_chunks, n_tasks % n_chunks);
+    let n_tasks = (run.last.0 - run.first.0 + 1) as usize;
+    let n_chunks = usize::try_from(n_wanted).unwrap_or(0).min(n_tasks);
+    let sizes = shares(n_tasks, n_chunks).into_iter().rev();
+    let sizes = sizes.flat_map(|(size, n_times)| std::iter::repeat_n(size as i32, n_times));
     let mut first = run.first.0;
-    let chunk = |index| {
-        let last = first + size - 1 + i32::from(index < n_larger);
-        let chunk = ExecutorId::new(TaskId(first), TaskId(last));
-        first = last + 1;
+    let chunk = |size| {
+        let chunk = ExecutorId::new(TaskId(first), TaskId(first + size - 1));
+        first += size;
         chunk
     };
-    (0..n_chunks).map(chunk).collect()
+    sizes.map(chunk).collect()
 }
 
 #[cfg(test)]

@@ -3,16 +3,19 @@
 //!
 //! The conf's own values are checked by `crate::conf::validate`. Cycles of subscription are legal.
 
+mod bounds;
+mod runnable;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::conf::{Conf, keys};
 use crate::limits;
-use crate::wire::storm::{ComponentObject, Grouping, StormTopology};
+use crate::wire::storm::{Grouping, StormTopology};
 
-use super::{
-    Component, ComponentKind, InvalidTopology, components, conf, custom_grouping, is_system_id,
-    normalise,
-};
+use super::{Component, ComponentKind, InvalidTopology, components, conf, is_system_id, normalise};
+
+pub use bounds::{executors, limits, n_tasks};
+pub use runnable::runnable;
 
 /// Storm's rule for the name of a topology: not empty, and without slash, dot, colon or backslash.
 pub fn name(name: Option<&str>) -> Result<(), InvalidTopology> {
@@ -103,12 +106,12 @@ fn dangling(topology: &StormTopology) -> impl Iterator<Item = InvalidTopology> {
     inputs.filter_map(move |(id, input, grouping)| {
         let (from, stream) = (input.component_id.as_str(), input.stream_id.as_str());
         let Some(source) = sources.get(from) else {
-            return Some(InvalidTopology::Refused(format!(
+            return Some(InvalidTopology::refused(format!(
                 "Component: [{id}] subscribes from non-existent component [{from}]"
             )));
         };
         if !source.common.streams.contains_key(stream) {
-            return Some(InvalidTopology::Refused(format!(
+            return Some(InvalidTopology::refused(format!(
                 "Component: [{id}] subscribes from non-existent stream: [{stream}] of component \
                  [{from}]"
             )));
@@ -129,7 +132,7 @@ fn dangling(topology: &StormTopology) -> impl Iterator<Item = InvalidTopology> {
         }
         let missing = join(missing);
         // The plus sign is Storm's.
-        Some(InvalidTopology::Refused(format!(
+        Some(InvalidTopology::refused(format!(
             "Component: [{id}] subscribes from stream: [{stream}] of component [{from}] + with \
              non-existent fields: [{missing}]"
         )))
@@ -169,107 +172,6 @@ pub fn sizes(topology: &StormTopology, conf: &Conf, daemon: &Conf) -> Result<(),
     }
 }
 
-/// Our limits on what a user's topology may declare, before anything is derived from it: numbers of
-/// components, streams and subscriptions, and the text of ids.
-pub fn limits(topology: &StormTopology, n_metrics_consumers: usize) -> Result<(), InvalidTopology> {
-    let mut n_components = n_metrics_consumers;
-    let (mut n_streams, mut n_inputs) = (0, 0);
-    for component in components(topology) {
-        n_components += 1;
-        n_streams += component.common.streams.len();
-        n_inputs += component.common.inputs.len();
-    }
-    // Every consumer will read from every component.
-    n_inputs += n_metrics_consumers.saturating_mul(n_components);
-    let counts = [
-        (
-            "components",
-            n_components,
-            "TOPOLOGY_COMPONENTS_MAX",
-            limits::TOPOLOGY_COMPONENTS_MAX,
-        ),
-        (
-            "streams",
-            n_streams,
-            "TOPOLOGY_STREAMS_MAX",
-            limits::TOPOLOGY_STREAMS_MAX,
-        ),
-        (
-            "subscriptions",
-            n_inputs,
-            "TOPOLOGY_INPUTS_MAX",
-            limits::TOPOLOGY_INPUTS_MAX,
-        ),
-    ];
-    for (what, n, limit, max) in counts {
-        if n > max {
-            return refuse(format!(
-                "Topology has {n} {what}, more than {max} (limit {limit})"
-            ));
-        }
-    }
-    for component in components(topology) {
-        id_text("Component", component.id)?;
-        for stream in component.common.streams.keys() {
-            id_text("Stream", stream)?;
-        }
-    }
-    Ok(())
-}
-
-fn id_text(what: &str, id: &str) -> Result<(), InvalidTopology> {
-    let max = limits::TOPOLOGY_ID_BYTES_MAX;
-    if id.len() > max {
-        let start: String = id.chars().take(ID_SHOWN_CHARS).collect();
-        let n = id.len();
-        return refuse(format!(
-            "{what} id [{start}..] has {n} bytes, more than {max} (limit TOPOLOGY_ID_BYTES_MAX)"
-        ));
-    }
-    if id.contains('\0') {
-        return refuse(format!("{what} id {id:?} contains a NUL character"));
-    }
-    Ok(())
-}
-
-/// Our limits on executors and tasks of a system topology, which hold for ackers and the like too.
-pub fn executors(system: &StormTopology, conf: &Conf) -> Result<(), InvalidTopology> {
-    let hints = components(system).map(|c| (c.id, super::parallelism(c.common)));
-    let limit = keys::STORMWIRE_TOPOLOGY_EXECUTORS_MAX;
-    at_most("executors", hints, limit, conf::int(conf, limit)?)?;
-    let tasks = components(system).map(|c| Ok((c.id, conf::tasks(&c)?)));
-    n_tasks(&tasks.collect::<Result<Vec<_>, InvalidTopology>>()?, conf)
-}
-
-/// Refuses components that have more tasks together than `stormwire.topology.tasks.max`.
-pub fn n_tasks(tasks: &[(&str, i32)], conf: &Conf) -> Result<(), InvalidTopology> {
-    let limit = keys::STORMWIRE_TOPOLOGY_TASKS_MAX;
-    at_most(
-        "tasks",
-        tasks.iter().copied(),
-        limit,
-        conf::int(conf, limit)?,
-    )
-}
-
-fn at_most<'a>(
-    what: &str,
-    counts: impl Iterator<Item = (&'a str, i32)> + Clone,
-    limit: &str,
-    max: Option<i32>,
-) -> Result<(), InvalidTopology> {
-    let max = i64::from(max.unwrap_or(limits::TOPOLOGY_TASKS_MAX));
-    let total: i64 = counts.clone().map(|(_, n)| i64::from(n.max(0))).sum();
-    if total <= max {
-        return Ok(());
-    }
-    let (largest, n) = counts.max_by_key(|(_, n)| *n).unwrap_or_default();
-    refuse(format!(
-        "Topology requests {total} {what}, more than {max} (limit {limit}); component [{largest}] \
-         alone requests {n}"
-    ))
-}
-
 /// Storm's check that the largest component fits a worker's heap, under every scheduler. Only
 /// memory that a component declares itself counts. `submitted` is the topology's conf.
 pub fn heap(
@@ -301,131 +203,7 @@ pub fn heap(
 }
 
 fn amount(conf: &Conf, key: &str) -> Result<Option<f64>, InvalidTopology> {
-    conf.float(key)
-        .map_err(|error| InvalidTopology::Conf(error.to_string()))
-}
-
-/// Whether this cluster can run the user's topology. `is_native` knows the class names of built-in
-/// components.
-///
-/// Refuses code that needs a JVM, choices left empty, and values that Storm accepts and later fails
-/// on.
-pub fn runnable(
-    topology: &StormTopology,
-    is_native: &dyn Fn(&str) -> bool,
-) -> Result<(), InvalidTopology> {
-    for component in components(topology) {
-        has_code(&component, is_native)?;
-        has_groupings(&component)?;
-        resources(&component)?;
-    }
-    if topology
-        .worker_hooks
-        .as_ref()
-        .is_some_and(|hooks| !hooks.is_empty())
-    {
-        return refuse(
-            "Topology has worker hooks, which are serialized Java objects: they need a worker on \
-             a JVM, which is not there yet"
-                .to_owned(),
-        );
-    }
-    shared_memory(topology)
-}
-
-fn has_code(
-    component: &Component<'_>,
-    is_native: &dyn Fn(&str) -> bool,
-) -> Result<(), InvalidTopology> {
-    let id = component.id;
-    if component.kind == ComponentKind::StateSpout {
-        return refuse(format!(
-            "Component: [{id}] is a state spout, which nothing can run"
-        ));
-    }
-    match component.object {
-        ComponentObject::Unset => refuse(format!(
-            "Component: [{id}] has no code: its object sets none of serialized_java, shell and \
-             java_object"
-        )),
-        ComponentObject::SerializedJava(_) => refuse(format!(
-            "Component: [{id}] is a serialized Java object: it needs a worker on a JVM, which is \
-             not there yet. Use a shell component or the class name of a built-in one"
-        )),
-        ComponentObject::JavaObject(object) if !is_native(&object.full_class_name) => {
-            refuse(format!(
-                "Component: [{id}] names the class [{}], which is not one of the built-in \
-                 components; other classes need a worker on a JVM, which is not there yet",
-                object.full_class_name
-            ))
-        }
-        ComponentObject::JavaObject(_) | ComponentObject::Shell(_) => Ok(()),
-    }
-}
-
-fn has_groupings(component: &Component<'_>) -> Result<(), InvalidTopology> {
-    for (input, grouping) in &component.common.inputs {
-        let reason = match grouping {
-            Grouping::Unset => "without a grouping: none of its choices is set".to_owned(),
-            Grouping::CustomSerialized(_) => "with a serialized Java grouping: it needs a worker \
-                                              on a JVM, which is not there yet"
-                .to_owned(),
-            Grouping::CustomObject(object) if custom_grouping(object).is_none() => format!(
-                "with a grouping of the class [{}], which is not built in; other classes need a \
-                 worker on a JVM, which is not there yet",
-                object.full_class_name
-            ),
-            _ => continue,
-        };
-        return refuse(format!(
-            "Component: [{}] subscribes from stream: [{}] of component [{}] {reason}",
-            component.id, input.stream_id, input.component_id
-        ));
-    }
-    Ok(())
-}
-
-fn resources(component: &Component<'_>) -> Result<(), InvalidTopology> {
-    let own = conf::json_conf(component)?;
-    for key in RESOURCE_KEYS {
-        let amount = amount(&own, key).map_err(|error| {
-            InvalidTopology::Refused(format!("Component: [{}] {key}: {error}", component.id))
-        })?;
-        if let Some(amount) = amount.filter(|amount| !is_amount(*amount)) {
-            let id = component.id;
-            return refuse(format!("Component: [{id}] asks for {amount} of {key}"));
-        }
-    }
-    Ok(())
-}
-
-fn shared_memory(topology: &StormTopology) -> Result<(), InvalidTopology> {
-    let declared = topology.shared_memory.iter().flatten();
-    for (name, memory) in declared.clone() {
-        let amounts = [memory.on_heap, memory.off_heap_worker, memory.off_heap_node];
-        if let Some(amount) = amounts
-            .into_iter()
-            .flatten()
-            .find(|amount| !is_amount(*amount))
-        {
-            return refuse(format!("Shared memory [{name}] asks for {amount} MB"));
-        }
-    }
-    let declared: BTreeSet<&String> = declared.map(|(name, _)| name).collect();
-    for (component, names) in topology.component_to_shared_memory.iter().flatten() {
-        // Storm accepts this, and its first scheduling round then ends Nimbus.
-        if let Some(name) = names.iter().find(|name| !declared.contains(name)) {
-            return refuse(format!(
-                "Component: [{component}] uses the shared memory [{name}], which the topology does \
-                 not declare"
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn is_amount(amount: f64) -> bool {
-    amount.is_finite() && amount >= 0.0
+    conf.float(key).map_err(InvalidTopology::conf)
 }
 
 fn join(names: BTreeSet<&str>) -> String {
@@ -433,18 +211,8 @@ fn join(names: BTreeSet<&str>) -> String {
 }
 
 fn refuse<T>(reason: String) -> Result<T, InvalidTopology> {
-    Err(InvalidTopology::Refused(reason))
+    Err(InvalidTopology::refused(reason))
 }
-
-/// What a component may ask a scheduler for.
-const RESOURCE_KEYS: [&str; 3] = [
-    keys::TOPOLOGY_COMPONENT_RESOURCES_ONHEAP_MEMORY_MB,
-    keys::TOPOLOGY_COMPONENT_RESOURCES_OFFHEAP_MEMORY_MB,
-    keys::TOPOLOGY_COMPONENT_CPU_PCORE_PERCENT,
-];
-
-/// How much of an id that is too long an error repeats.
-const ID_SHOWN_CHARS: usize = 40;
 
 #[cfg(test)]
 mod tests;

@@ -6,8 +6,8 @@ use crate::testing::fixtures::{self, Tally};
 use crate::topology::{conf::ComponentConfError, system};
 use crate::wire;
 use crate::wire::storm::{
-    Bolt, ComponentCommon, GlobalStreamId, JavaObject, NullStruct, SharedMemory, ShellComponent,
-    SpoutSpec, StreamInfo,
+    Bolt, ComponentCommon, ComponentObject, GlobalStreamId, JavaObject, NullStruct, SharedMemory,
+    ShellComponent, SpoutSpec, StreamInfo,
 };
 
 fn conf_of(value: &Value) -> Conf {
@@ -254,7 +254,7 @@ fn what_storm_would_choke_on_later_is_refused() {
         };
         refused(runnable(&strange, &is_native), &["[cache]"]);
     }
-    for key in RESOURCE_KEYS {
+    for key in runnable::RESOURCE_KEYS {
         for value in ["-1", "\"NaN\"", "\"much\"", "[]"] {
             let mut topology = words();
             let bolt = topology.bolts.get_mut("count").unwrap();
@@ -438,4 +438,43 @@ fn a_long_chain_and_a_cycle_are_walked_without_recursion() {
         ..StormTopology::default()
     };
     assert!(system::build(&topology, &Conf::defaults()).is_ok());
+}
+
+#[test]
+fn reasons_do_not_grow_with_what_they_quote() {
+    let long = "x".repeat(1 << 20);
+    let mut topology = words();
+    let bolt = topology.bolts.get_mut("count").unwrap();
+    bolt.bolt_object = ComponentObject::JavaObject(JavaObject {
+        full_class_name: long.clone(),
+        args_list: Vec::new(),
+    });
+    let fields = (0..50_000).map(|index| format!("field{index}")).collect();
+    bolt.common.inputs = reader(Grouping::Fields(fields)).common.inputs;
+    let mut spoilt = words();
+    let bolt = spoilt.bolts.get_mut("count").unwrap();
+    bolt.common.json_conf = Some(format!(r#"{{"topology.tasks": "{long}"}}"#));
+    let conf = Conf::defaults();
+    let lists = conf_of(&serde_json::json!({"topology.metrics.consumer.register": [long]}));
+    for verdict in [
+        name(Some(&format!("{long}/"))),
+        runnable(&topology, &is_native),
+        structure(&topology),
+        basic(&spoilt),
+        system::build(&words(), &conf.overlay(&lists)).map(drop),
+    ] {
+        let text = verdict.expect_err("is refused").to_string();
+        assert!(text.len() <= crate::limits::ERROR_TEXT_BYTES_MAX + 100, "{}", text.len());
+    }
+}
+
+#[test]
+fn what_fills_a_frame_with_components_is_refused_before_any_work() {
+    let spout = shell_spout();
+    let spouts = (0..300_000).map(|index| (format!("s{index}"), spout.clone())).collect();
+    let topology = StormTopology { spouts, ..StormTopology::default() };
+    refused(
+        normalise::conf(&Conf::defaults(), &Conf::new(), &topology),
+        &["300000 components", "TOPOLOGY_COMPONENTS_MAX"],
+    );
 }
