@@ -464,15 +464,24 @@ fn reasons_do_not_grow_with_what_they_quote() {
         system::build(&words(), &conf.overlay(&lists)).map(drop),
     ] {
         let text = verdict.expect_err("is refused").to_string();
-        assert!(text.len() <= crate::limits::ERROR_TEXT_BYTES_MAX + 100, "{}", text.len());
+        assert!(
+            text.len() <= crate::limits::ERROR_TEXT_BYTES_MAX + 100,
+            "{}",
+            text.len()
+        );
     }
 }
 
 #[test]
 fn what_fills_a_frame_with_components_is_refused_before_any_work() {
     let spout = shell_spout();
-    let spouts = (0..300_000).map(|index| (format!("s{index}"), spout.clone())).collect();
-    let topology = StormTopology { spouts, ..StormTopology::default() };
+    let spouts = (0..300_000)
+        .map(|index| (format!("s{index}"), spout.clone()))
+        .collect();
+    let topology = StormTopology {
+        spouts,
+        ..StormTopology::default()
+    };
     refused(
         normalise::conf(&Conf::defaults(), &Conf::new(), &topology),
         &["300000 components", "TOPOLOGY_COMPONENTS_MAX"],
