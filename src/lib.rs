@@ -39,3 +39,5 @@ pub mod supervisor;
 
 // L7 surface
 pub mod testing;
+#[cfg(test)]
+mod tidy;

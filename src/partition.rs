@@ -18,8 +18,8 @@ pub fn parts<T>(items: &[T], n_parts: usize) -> Vec<&[T]> {
     sizes.filter(|size| *size > 0).map(cut).collect()
 }
 
-/// How often each share occurs when a sum is divided evenly: share -> number of parts that get it. A
-/// share of 0 is told too; no parts give an empty map.
+/// How often each share occurs when a sum is divided evenly: share -> number of parts that get it.
+/// A share of 0 is told too; no parts give an empty map.
 pub fn shares(sum: usize, n_parts: usize) -> BTreeMap<usize, usize> {
     if n_parts == 0 {
         return BTreeMap::new();

@@ -36,8 +36,8 @@ impl Version {
         Version { major, minor }
     }
 
-    /// The version to run a topology of this version with: the lowest that is not below it within the
-    /// same major, else the highest below it within the same major (control-plane 4.2).
+    /// The version to run a topology of this version with: the lowest that is not below it within
+    /// the same major, else the highest below it within the same major (control-plane 4.2).
     pub fn choose(self, available: impl IntoIterator<Item = Version>) -> Option<Version> {
         let same = |version: &Version| version.major == self.major;
         let (mut above, mut below) = (None, None);

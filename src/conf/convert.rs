@@ -17,7 +17,8 @@ pub enum ConversionError {
     NotANumber(String),
 }
 
-/// A 32-bit integer: an integer in range, or text that holds one. A fraction is refused, even `2.0`.
+/// A 32-bit integer: an integer in range, or text that holds one. A fraction is refused, even
+/// `2.0`.
 pub fn int(value: &Value) -> Result<i32, ConversionError> {
     match value {
         Value::Number(number) => number.as_i64().and_then(|i| i32::try_from(i).ok()),
@@ -218,7 +219,10 @@ mod tests {
 
     /// `{"ok": value}` or `{"exception", "message"}`.
     fn outcome(result: Result<Value, ConversionError>) -> Value {
-        let failure = |class: &str, message: String| json!({"exception": format!("java.lang.{class}"), "message": message});
+        let failure = |class: &str, message: String| {
+            let class = format!("java.lang.{class}");
+            json!({"exception": class, "message": message})
+        };
         match result {
             Ok(value) => json!({ "ok": value }),
             Err(ConversionError::WrongType(text)) => failure("IllegalArgumentException", text),

@@ -1,8 +1,8 @@
 //! Reads the JSON that clients send as configuration, as leniently as Storm's parser does.
 //!
-//! Strict JSON goes the short way. What is not strict is read again with Storm's allowances: commas too
-//! many, single quotes, names and values without quotes, leading zeros, control characters in text.
-//! Depth is bounded. Knows nothing of what a configuration means.
+//! Strict JSON goes the short way. What is not strict is read again with Storm's allowances: commas
+//! too many, single quotes, names and values without quotes, leading zeros, control characters in
+//! text. Depth is bounded. Knows nothing of what a configuration means.
 
 use std::iter::Peekable;
 use std::str::CharIndices;

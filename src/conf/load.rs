@@ -1,8 +1,9 @@
 //! Puts a daemon's configuration together: defaults, then storm.yaml, then `-c key=value`.
 //!
-//! The file is the first of these: the path given; `storm.yaml` in the directory that `STORM_CONF_DIR`
-//! names (that variable ends the search, whether the file is there or not); `storm.yaml` in the working
-//! directory; `~/.storm/storm.yaml`. None is no error. Later changes to the file are not seen.
+//! The file is the first of these: the path given; `storm.yaml` in the directory that
+//! `STORM_CONF_DIR` names (that variable ends the search, whether the file is there or not);
+//! `storm.yaml` in the working directory; `~/.storm/storm.yaml`. None is no error. Later changes to
+//! the file are not seen.
 
 use std::fs::File;
 use std::io::Read;
@@ -15,8 +16,8 @@ use crate::limits;
 
 impl Conf {
     /// The configuration of a daemon or command: defaults < file < overrides. `file` must be there
-    /// when it is given; each override is `key=value` with a JSON value, else plain text. A value that
-    /// breaks the rules of a known key is an error that says where it stands.
+    /// when it is given; each override is `key=value` with a JSON value, else plain text. A value
+    /// that breaks the rules of a known key is an error that says where it stands.
     pub fn load(file: Option<&Path>, overrides: &[String]) -> Result<Conf, ConfError> {
         let found = match file {
             Some(path) => Some(path.to_owned()),

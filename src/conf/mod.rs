@@ -1,7 +1,7 @@
 //! A configuration: Storm's keys and users' own, with JSON-like values.
 //!
-//! `Conf` holds and reads them, `load` puts one together for a daemon, `keys` spells the known ones,
-//! `validate` checks them. What a key does is its reader's business.
+//! `Conf` holds and reads them, `load` puts one together for a daemon, `keys` spells the known
+//! ones, `validate` checks them. What a key does is its reader's business.
 
 use std::path::PathBuf;
 use std::sync::LazyLock;

@@ -1,9 +1,9 @@
 //! Reads YAML 1.1 as Storm's parser does: `10_000` and `010` are numbers, `yes` and `off` booleans,
 //! `<<` merges, the last of two equal keys wins.
 //!
-//! Does not make dates of what looks like one, nor numbers of `1:30` (YAML 1.1's base 60): both stay
-//! text. A bare `y` or `n` is a boolean here, as YAML 1.1 says, and text to Storm's parser. Knows
-//! nothing of keys and files.
+//! Does not make dates of what looks like one, nor numbers of `1:30` (YAML 1.1's base 60): both
+//! stay text. A bare `y` or `n` is a boolean here, as YAML 1.1 says, and text to Storm's parser.
+//! Knows nothing of keys and files.
 
 use serde_json::{Map, Value};
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};

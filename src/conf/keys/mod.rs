@@ -1,8 +1,9 @@
 //! Every configuration key we know, in Storm's spelling: the one place where keys are spelled.
 //!
-//! A key is a constant (`keys::TOPOLOGY_WORKERS`) and an entry of a table with Storm's constant name,
-//! which its messages show, and the rules its values obey. Checks nothing itself (`conf::validate`) and
-//! holds no defaults (`defaults.yaml`). Keys that are not here are legal and pass through.
+//! A key is a constant (`keys::TOPOLOGY_WORKERS`) and an entry of a table with Storm's constant
+//! name, which its messages show, and the rules its values obey. Checks nothing itself
+//! (`conf::validate`) and holds no defaults (`defaults.yaml`). Keys that are not here are legal and
+//! pass through.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -115,8 +116,8 @@ pub fn is_component_overridable(name: &str) -> bool {
         || find(name).is_none_or(|key| key.scope != Scope::Topology)
 }
 
-/// Storm's keys that a component may set for itself. `topology.bolts.watermark.event.interval.ms` is
-/// not among them in Storm either, so that only a topology-wide value of it works.
+/// Storm's keys that a component may set for itself. `topology.bolts.watermark.event.interval.ms`
+/// is not among them in Storm either, so that only a topology-wide value of it works.
 pub const COMPONENT_OVERRIDABLE: &[&str] = &[
     TOPOLOGY_DEBUG,
     TOPOLOGY_MAX_SPOUT_PENDING,
@@ -150,7 +151,10 @@ static BY_NAME: LazyLock<BTreeMap<&'static str, &'static Key>> =
 
 /// Constants and table of one file of keys.
 macro_rules! keys {
-    ($($(#[doc = $doc:literal])* $constant:ident = $name:literal, $scope:ident [$($rule:ident),*];)*) => {
+    ($(
+        $(#[doc = $doc:literal])*
+        $constant:ident = $name:literal, $scope:ident [$($rule:ident),*];
+    )*) => {
         use super::{Key, Rule, Scope};
 
         $($(#[doc = $doc])* pub const $constant: &str = $name;)*

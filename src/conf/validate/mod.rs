@@ -1,8 +1,8 @@
 //! Checks values against the rules of their keys, as Storm does at submit and when a daemon starts.
 //!
-//! The messages are Storm's to the letter, because clients match on them; a class in a message is the
-//! one that Storm's YAML reader would have made. Keys that no table knows are never checked. Changes
-//! nothing, and reads no file.
+//! The messages are Storm's to the letter, because clients match on them; a class in a message is
+//! the one that Storm's YAML reader would have made. Keys that no table knows are never checked.
+//! Changes nothing, and reads no file.
 
 use serde_json::Value;
 
@@ -32,7 +32,8 @@ pub enum Violation {
 }
 
 impl Violation {
-    /// Whether Storm answers InvalidTopologyException with the message; an internal error otherwise.
+    /// Whether Storm answers InvalidTopologyException with the message; an internal error
+    /// otherwise.
     pub fn is_invalid_topology(&self) -> bool {
         matches!(self, Violation::Illegal(_) | Violation::NotANumber(_))
     }

@@ -1,5 +1,5 @@
-//! Rules on values with a structure: lists of records, maps of maps, the constraints of the resource
-//! aware scheduler. The messages are Storm's.
+//! Rules on values with a structure: lists of records, maps of maps, the constraints of the
+//! resource aware scheduler. The messages are Storm's.
 //!
 //! Null was dealt with before, save by those that refuse it themselves.
 
