@@ -228,6 +228,15 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_spelled_once() {
+        let text = "const A: &str = \"topology.workers\";";
+        assert_eq!(broken("src/rpc/a.rs", &body(text)), ["keys"]);
+        assert!(broken("src/conf/a.rs", &body(text)).is_empty());
+        let message = "const A: &str = \"topology.workers is wrong\";";
+        assert!(broken("src/rpc/a.rs", &body(message)).is_empty());
+    }
+
+    #[test]
     fn lost_files_and_unknown_modules_are_told() {
         let sources = vec![
             Source::new("src/lib.rs", "//! Root.\n"),

@@ -1,3 +1,5 @@
+//! The ledger, the pending table and the rotating map: Storm's recorded runs and simple models.
+
 use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! The blob store on a local disk: what survives, what is refused.
+
 use super::*;
 
 fn key(text: &str) -> BlobKey {

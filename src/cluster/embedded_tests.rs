@@ -1,3 +1,5 @@
+//! The embedded store: what survives a crash, watches, limits.
+
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 

@@ -261,10 +261,30 @@ static DEFAULTS: LazyLock<Conf> = LazyLock::new(|| {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
     use crate::testing::fixtures;
+
+    proptest! {
+        /// Half-formed text is likelier to reach deep into a reader than random bytes.
+        #[test]
+        fn no_text_breaks_a_reader(text in "[\\[\\]{}:,'\"\\\\#&*!|>a-c0-9ué<~ \n\t-]{0,60}") {
+            let _ = Conf::from_json(&text);
+            let _ = yaml::map(&text);
+            let _ = yaml::line_of(&text, "a");
+        }
+
+        #[test]
+        fn json_comes_back_as_it_went(
+            entries in proptest::collection::btree_map("[a-zé.\"]{1,5}", any::<i64>(), 0..5),
+        ) {
+            let values = entries.into_iter().map(|(key, value)| (key, value.into()));
+            let conf: Conf = values.collect();
+            prop_assert_eq!(Conf::from_json(&conf.to_json()).expect("our own JSON"), conf);
+        }
+    }
 
     #[test]
     fn golden_defaults() {

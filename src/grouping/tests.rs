@@ -1,3 +1,5 @@
+//! Groupings: Storm's recorded choices, and what holds for any input.
+
 use proptest::prelude::*;
 
 use super::*;

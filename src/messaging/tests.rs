@@ -1,1 +1,1 @@
-
+//! Frames and links between workers: round trips, limits, broken peers.

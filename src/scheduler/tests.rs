@@ -1,3 +1,5 @@
+//! The even scheduler against Storm's recorded assignments.
+
 use proptest::prelude::*;
 use serde_json::Value;
 

@@ -5,6 +5,7 @@
 
 use super::Violation;
 use super::source::{Source, words};
+use crate::conf::keys;
 
 /// Text that is not wanted, where, and why.
 struct Ban {
@@ -51,6 +52,7 @@ pub fn check(source: &Source, violations: &mut Vec<Violation>) {
     layers(source, &mut tell);
     purity(source, &mut tell);
     bans(source, &mut tell);
+    spelled_keys(source, &mut tell);
     order(source, &mut tell);
 }
 
@@ -233,6 +235,24 @@ fn bans(source: &Source, tell: &mut Tell<'_>) {
     }
 }
 
+/// Configuration keys are spelled in `conf/keys` alone, so that a misspelt one does not compile.
+fn spelled_keys(source: &Source, tell: &mut Tell<'_>) {
+    if source.path.starts_with("src/conf/") {
+        return;
+    }
+    for (at, _) in source.live() {
+        for literal in source.literals(at) {
+            if let Some(key) = keys::find(literal) {
+                tell(
+                    at,
+                    "keys",
+                    format!("\"{literal}\": write `keys::{}`", key.constant),
+                );
+            }
+        }
+    }
+}
+
 /// Whether the text stands in the line, and not as the end of a longer name.
 fn is_in(line: &str, text: &str) -> bool {
     line.match_indices(text).any(|(position, _)| {
@@ -279,10 +299,18 @@ const LAYERS: [&[&str]; 7] = [
         "id",
         "limits",
         "partition",
+        "process",
         "version",
     ],
     &["auth", "rpc", "wire"],
-    &["grouping", "scheduler", "stats", "topology", "tuple"],
+    &[
+        "acker",
+        "grouping",
+        "scheduler",
+        "stats",
+        "topology",
+        "tuple",
+    ],
     &["blob", "cluster", "messaging", "metrics"],
     &["component", "worker"],
     &["drpc", "logviewer", "nimbus", "supervisor", "ui"],

@@ -66,6 +66,20 @@ impl Source {
             .map(|(at, line)| (at, line.as_str()))
     }
 
+    /// The insides of the string literals that begin and end on this line.
+    pub fn literals(&self, at: usize) -> Vec<&str> {
+        let line = &self.raw[at];
+        // Blanks stand for characters, not bytes.
+        let code: Vec<_> = self.code[at].chars().collect();
+        let quotes = line
+            .char_indices()
+            .zip(code)
+            .filter(|(_, shown)| *shown == '"');
+        let quotes: Vec<_> = quotes.map(|((position, _), _)| position).collect();
+        let pairs = quotes.chunks_exact(2);
+        pairs.map(|pair| &line[pair[0] + 1..pair[1]]).collect()
+    }
+
     /// The modules that this file declares as files of their own.
     pub fn modules(&self) -> Vec<ModuleLine> {
         let mut found = Vec::new();

@@ -1,3 +1,5 @@
+//! Normalisation, system topology and numbering against Storm's recorded ones.
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};

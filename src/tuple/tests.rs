@@ -1,3 +1,5 @@
+//! Batches, views and values: what goes in comes out, without an allocation for small ones.
+
 use std::sync::Arc;
 
 use proptest::prelude::*;

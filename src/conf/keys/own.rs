@@ -27,6 +27,8 @@ super::keys! {
     /// Whether children hear no `activate` and `deactivate`; some libraries fail on them.
     /// Boolean.
     STORMWIRE_SHELL_SUPPRESS_LIFECYCLE = "stormwire.shell.suppress.lifecycle", Own [Boolean];
+    /// Whether byte arrays go to JSON children as base64 text, where Storm gives up. Boolean.
+    STORMWIRE_SHELL_BYTES_BASE64 = "stormwire.shell.bytes.base64", Own [Boolean];
     /// Directories beside the inbox that may hold an `uploadedJarLocation`. List of text.
     STORMWIRE_UPLOAD_PATH_ALLOW = "stormwire.upload.path.allow", Own [StringList];
     /// Most executors of a topology, system ones included, where Nimbus sets no own limit. Integer;

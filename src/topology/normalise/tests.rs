@@ -1,3 +1,5 @@
+//! What a submitted configuration and topology become.
+
 use serde_json::json;
 
 use super::*;

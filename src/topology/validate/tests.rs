@@ -1,3 +1,5 @@
+//! Names, structure and sizes: Storm's recorded verdicts, and our own limits.
+
 use bytes::Bytes;
 use serde_json::Value;
 
