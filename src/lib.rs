@@ -23,6 +23,7 @@ pub mod acker;
 pub mod grouping;
 pub mod scheduler;
 pub mod topology;
+pub mod stats;
 pub mod tuple;
 
 // L4 the outside
