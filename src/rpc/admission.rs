@@ -52,9 +52,15 @@ struct Seats {
     n_drawn: u64,
     n_open: usize,
     n_unproven: usize,
-    idle: BTreeMap<IdleKey, Arc<Notify>>,
+    idle: BTreeMap<IdleKey, Idle>,
     half_sent_bytes: usize,
     half_sent: HashMap<u64, HalfSent>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    since_ms: u64,
+    leave: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -82,16 +88,16 @@ impl Admission {
         })
     }
 
-    /// A seat for a new connection, at the cost of the one that idled longest when there is none
-    /// left. None when all others are busy.
-    pub fn admit(self: &Arc<Self>) -> Option<Admitted> {
+    /// A seat for a connection that opened at `now_ms`, at the cost of the one that idled longest
+    /// when there is none left. None when all others are busy.
+    pub fn admit(self: &Arc<Self>, now_ms: u64) -> Option<Admitted> {
         let mut seats = self.lock();
         let mut n_evicted = 0;
         if seats.n_unproven >= self.bounds.unproven_max {
-            n_evicted += u64::from(seats.evict(Proven::NotYet));
+            n_evicted += u64::from(seats.evict_unproven());
         }
         if seats.n_open >= self.bounds.connections_max {
-            n_evicted += u64::from(seats.evict(Proven::Yes));
+            n_evicted += u64::from(seats.evict_any(now_ms));
         }
         let full = seats.n_unproven >= self.bounds.unproven_max
             || seats.n_open >= self.bounds.connections_max;
@@ -101,7 +107,7 @@ impl Admission {
         seats.n_open += 1;
         seats.n_unproven += 1;
         let leave = Arc::new(Notify::new());
-        let key = seats.join_idle(Proven::NotYet, &leave);
+        let key = seats.join_idle(Proven::NotYet, now_ms, &leave);
         let seat = Seat {
             admission: Arc::clone(self),
             id: key.1,
@@ -114,8 +120,8 @@ impl Admission {
 
     /// Tells the connection that idled longest to leave, when the system itself has no room left.
     /// False when none is idle.
-    pub fn make_room(&self) -> bool {
-        self.lock().evict(Proven::Yes)
+    pub fn make_room(&self, now_ms: u64) -> bool {
+        self.lock().evict_any(now_ms)
     }
 
     /// Connections that hold a seat.
@@ -131,25 +137,42 @@ impl Admission {
 // === impl Seats ===
 
 impl Seats {
-    fn join_idle(&mut self, proven: Proven, leave: &Arc<Notify>) -> IdleKey {
+    fn join_idle(&mut self, proven: Proven, since_ms: u64, leave: &Arc<Notify>) -> IdleKey {
         let key = (proven, self.n_drawn);
         self.n_drawn += 1;
-        self.idle.insert(key, Arc::clone(leave));
+        let leave = Arc::clone(leave);
+        self.idle.insert(key, Idle { since_ms, leave });
         key
     }
 
-    /// Tells the first of the idle to leave and counts it as gone at once, so that none leaves
-    /// twice.
-    fn evict(&mut self, proven_max: Proven) -> bool {
-        let Some(entry) = self.idle.first_entry() else {
+    /// The oldest of those without a good call goes.
+    fn evict_unproven(&mut self) -> bool {
+        let first = self.idle.first_key_value().map(|(key, _)| *key);
+        first.is_some_and(|key| key.0 == Proven::NotYet && self.evict(key))
+    }
+
+    /// The oldest of those without a good call goes, unless it is so new that its first call may
+    /// still be on its way: many clients that come at once must not displace each other. Then the
+    /// client that idled longest goes.
+    fn evict_any(&mut self, now_ms: u64) -> bool {
+        let Some((&first, idle)) = self.idle.first_key_value() else {
             return false;
         };
-        if entry.key().0 > proven_max {
-            return false;
+        let is_new = now_ms.saturating_sub(idle.since_ms) < NEWCOMER_MS;
+        let client = self.idle.range((Proven::Yes, 0)..).next();
+        match client {
+            Some((&client, _)) if is_new => self.evict(client),
+            _ => self.evict(first),
         }
-        let ((proven, _), leave) = entry.remove_entry();
-        self.leave(proven);
-        leave.notify_one();
+    }
+
+    /// Tells an idle connection to leave and counts it as gone at once, so that none leaves twice.
+    fn evict(&mut self, key: IdleKey) -> bool {
+        let Some(idle) = self.idle.remove(&key) else {
+            return false;
+        };
+        self.leave(key.0);
+        idle.leave.notify_one();
         true
     }
 
@@ -234,11 +257,11 @@ impl Seat {
         }
     }
 
-    /// Nothing to do until the next request.
-    pub fn idle(&mut self) {
+    /// Nothing to do from `now_ms` until the next request.
+    pub fn idle(&mut self, now_ms: u64) {
         if self.idle.is_none() {
             let mut seats = self.admission.lock();
-            self.idle = Some(seats.join_idle(self.proven, &self.leave));
+            self.idle = Some(seats.join_idle(self.proven, now_ms, &self.leave));
         }
     }
 }
@@ -258,6 +281,9 @@ impl Drop for Seat {
     }
 }
 
+/// How long a connection without a good call is taken for one whose first call is on its way.
+const NEWCOMER_MS: u64 = 1000;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,14 +295,14 @@ mod tests {
     };
 
     fn admit(admission: &Arc<Admission>) -> Seat {
-        admission.admit().expect("there is room").seat
+        admission.admit(0).expect("there is room").seat
     }
 
     fn client(admission: &Arc<Admission>) -> Seat {
         let mut seat = admit(admission);
         assert!(seat.busy());
         seat.prove();
-        seat.idle();
+        seat.idle(0);
         seat
     }
 
@@ -305,8 +331,8 @@ mod tests {
         let admission = Admission::new(BOUNDS);
         let mut clients: Vec<_> = (0..4).map(|_| client(&admission)).collect();
         assert!(clients[0].busy());
-        clients[0].idle();
-        let newcomer = admission.admit().expect("the oldest goes");
+        clients[0].idle(0);
+        let newcomer = admission.admit(0).expect("the oldest goes");
         assert_eq!(newcomer.n_evicted, 1);
         let gone: Vec<_> = clients.iter().map(told).collect();
         assert_eq!(gone, [false, true, false, false]);
@@ -314,14 +340,26 @@ mod tests {
     }
 
     #[test]
+    fn newcomers_do_not_displace_each_other_before_their_first_call() {
+        let admission = Admission::new(BOUNDS);
+        let clients: Vec<_> = (0..4).map(|_| client(&admission)).collect();
+        let newcomers: Vec<_> = (0..2).map(|_| admit(&admission)).collect();
+        assert!(!newcomers.iter().any(told));
+        let gone: Vec<_> = clients.iter().map(told).collect();
+        assert_eq!(gone, [true, true, false, false]);
+        assert!(admission.make_room(NEWCOMER_MS));
+        assert!(told(&newcomers[0]));
+    }
+
+    #[test]
     fn nobody_goes_for_a_newcomer_while_all_are_busy() {
         let admission = Admission::new(BOUNDS);
         let mut clients: Vec<_> = (0..4).map(|_| client(&admission)).collect();
         assert!(clients.iter_mut().all(Seat::busy));
-        assert!(admission.admit().is_none());
-        assert!(!admission.make_room());
+        assert!(admission.admit(0).is_none());
+        assert!(!admission.make_room(0));
         clients.pop();
-        assert!(admission.admit().is_some());
+        assert!(admission.admit(0).is_some());
     }
 
     #[test]

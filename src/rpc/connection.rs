@@ -15,11 +15,13 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
+use tracing::warn;
 
 use super::admission::Seat;
 use super::framing::{self, Form, FramingError, Inbound, fill};
 use super::server::{Counters, Limits, stopped};
 use super::{Caller, Close, Dispatch};
+use crate::clock;
 
 /// What one connection needs to be served.
 pub(super) struct Connection<'a, S, D> {
@@ -100,7 +102,7 @@ where
         if let Some(reply) = reply {
             self.reply(&reply).await?;
         }
-        self.seat.idle();
+        self.seat.idle(clock::monotonic_millis());
         Ok(())
     }
 
@@ -163,8 +165,15 @@ where
 
     async fn reply(&mut self, reply: &[u8]) -> Result<(), End> {
         let n_bytes = reply.len();
-        if n_bytes > self.limits.reply_bytes_max {
-            Counters::count(&self.counters.large_replies);
+        if n_bytes > self.limits.reply_bytes_max
+            && Counters::count(&self.counters.large_replies) == 0
+        {
+            let peer = self.caller.peer;
+            warn!(
+                n_bytes,
+                ?peer,
+                "Java clients refuse a reply this large; said once"
+            );
         }
         let waited = self.limits.granted(self.limits.reply_wait_max, n_bytes);
         match timeout(waited, framing::send(&mut self.stream, self.form, reply)).await {

@@ -209,8 +209,9 @@ impl Limits {
 // === impl Counters ===
 
 impl Counters {
-    pub(super) fn count(counter: &AtomicU64) {
-        counter.fetch_add(1, Ordering::Relaxed);
+    /// Counts one more; returns how many there were before.
+    pub(super) fn count(counter: &AtomicU64) -> u64 {
+        counter.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Reads one of them.
@@ -396,7 +397,8 @@ impl<D: Dispatch> Shared<D> {
 
     /// A seat for a new connection; none when it must be turned away.
     fn admit(&self, peer: SocketAddr) -> Option<Seat> {
-        let Some(Admitted { seat, n_evicted }) = self.admission.admit() else {
+        let Some(Admitted { seat, n_evicted }) = self.admission.admit(clock::monotonic_millis())
+        else {
             Counters::count(&self.counters.refused);
             if self.refusals.passes() {
                 let n_open = self.admission.n_open();
@@ -422,7 +424,7 @@ impl<D: Dispatch> Shared<D> {
         if of_the_peer {
             return;
         }
-        if self.admission.make_room() {
+        if self.admission.make_room(clock::monotonic_millis()) {
             Counters::count(&self.counters.evicted);
         }
         if self.refusals.passes() {

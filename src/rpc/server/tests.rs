@@ -301,6 +301,36 @@ async fn idlers_make_room_for_callers() {
 }
 
 #[tokio::test]
+async fn clients_that_come_at_once_are_all_served_by_a_full_server() {
+    let limits = Limits {
+        connections: Bounds {
+            connections_max: 40,
+            ..Limits::default().connections
+        },
+        ..short()
+    };
+    let server = start(limits).await;
+    let mut clients = Vec::new();
+    for _ in 0..40 {
+        let mut client = server.connect().await;
+        send(&mut client, b"hello").await;
+        receive(&mut client).await.unwrap();
+        clients.push(client);
+    }
+    let mut newcomers = Vec::new();
+    for _ in 0..30 {
+        newcomers.push(server.connect().await);
+    }
+    for newcomer in &mut newcomers {
+        send(newcomer, b"hello").await;
+    }
+    for newcomer in &mut newcomers {
+        assert_eq!(receive(newcomer).await.unwrap(), b"hello");
+    }
+    assert_eq!(server.count(|counters| &counters.evicted), 30);
+}
+
+#[tokio::test]
 async fn an_answer_that_is_an_exception_proves_nothing() {
     let limits = Limits {
         connections: Bounds {
@@ -413,7 +443,7 @@ async fn without_descriptors_the_longest_idle_connection_goes() {
         refusals: RefusalLog::default(),
         stop: stopped,
     };
-    let idle = shared.admission.admit().expect("there is room").seat;
+    let idle = shared.admission.admit(0).expect("there is room").seat;
     shared.accept_failed(nix::errno::Errno::EMFILE.into()).await;
     idle.evicted().await;
     shared.accept_failed(nix::errno::Errno::EMFILE.into()).await;
