@@ -84,6 +84,14 @@ fn daemon_keys_and_unknown_keys_are_not_checked_in_topologies() {
 }
 
 #[test]
+fn a_daemon_may_leave_its_port_to_the_system() {
+    let key = keys::find(keys::NIMBUS_THRIFT_PORT).expect("a known key");
+    assert_eq!(daemon_value(key, &json!(0)), Ok(()));
+    assert!(daemon_value(key, &json!(-1)).is_err());
+    assert!(topology(&Conf::new().with(keys::NIMBUS_THRIFT_PORT, 0)).is_err());
+}
+
+#[test]
 fn slots_are_ports_without_repeats() {
     let key = keys::find(keys::SUPERVISOR_SLOTS_PORTS).expect("a known key");
     for bad in [json!([6700, 6700]), json!(["a"]), json!([0]), json!(6700)] {
