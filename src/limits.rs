@@ -182,3 +182,6 @@ pub const VALUE_DEPTH_MAX: usize = 32;
 
 /// Errors of components that wait to be reported; newer ones push out older ones.
 pub const REPORTED_ERRORS_MAX: usize = 256;
+
+/// Longest line, in bytes, that the file spout reads: more is no text for words.
+pub const FILE_LINE_BYTES_MAX: usize = 16 * 1024 * 1024;

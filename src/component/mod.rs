@@ -7,6 +7,8 @@ pub mod collector;
 pub mod context;
 pub mod failure;
 pub mod multilang;
+pub mod native;
+pub mod registry;
 
 use crate::id::ComponentId;
 use crate::tuple::{Tuple, Value};

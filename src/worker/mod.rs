@@ -7,3 +7,6 @@ pub mod queue;
 pub mod report;
 pub mod timer;
 pub mod tracker;
+
+#[cfg(test)]
+pub(crate) mod harness;

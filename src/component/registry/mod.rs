@@ -1,0 +1,371 @@
+//! Names of built-in components, and how they come to life: what a topology may write as
+//! `JavaObject.full_class_name`, in any language with a Thrift client.
+//!
+//! Arguments in `[]` may be left out. Outputs are positions: the topology names the fields. Every
+//! name in `org.apache.storm` is also known by its older one in `backtype.storm`, and starter
+//! classes also as `storm.starter`.
+//!
+//! | spout | arguments | emits |
+//! |---|---|---|
+//! | `stormwire.FileLineSpout` | path, [loop: bool] | (number: long, line); at the end (lines: long) to `done` |
+//! | `stormwire.TimerSpout` | interval in ms, [how many] | (sequence: long, wall ms: long) |
+//! | `stormwire.RandomSentenceSpout` | [seed], [interval in ms], [how many] | (sentence), replayed |
+//! | `stormwire.ConstSpout`, `org.apache.storm.perf.spout.ConstSpout` | [text] | (text) |
+//! | `org.apache.storm.starter.spout.RandomSentenceSpout` | | (sentence), every 100 ms |
+//! | `org.apache.storm.testing.TestWordSpout` | [distributed: bool] | (word), every 100 ms |
+//! | `stormwire.testing.LedgerSpout` | path, directory | (partition, seq, attempt: long) |
+//!
+//! | bolt | arguments | takes | emits |
+//! |---|---|---|---|
+//! | `stormwire.Split`, `org.apache.storm.perf.bolt.SplitSentenceBolt` | [field] | (text) | (word) |
+//! | `stormwire.SplitNumbered` | | (number, line) | (word, number, position: long) |
+//! | `stormwire.Count` | [path of totals] | (word) | (word, count: long) |
+//! | `stormwire.CountOnce` | [path of totals] | (word, line, position) | (word, count: long) |
+//! | `stormwire.Filter` | field, comparison, value | any | the same |
+//! | `stormwire.Project` | field, ... | any | these fields |
+//! | `stormwire.Log`, `org.apache.storm.starter.bolt.PrinterBolt` | [prefix] | any | |
+//! | `stormwire.FileSink` | path, [separator] | any | |
+//! | `stormwire.IdBolt`, `org.apache.storm.perf.bolt.IdBolt`, `org.apache.storm.testing.IdentityBolt` | | any | the same |
+//! | `stormwire.NullBolt`, `org.apache.storm.perf.bolt.DevNullBolt` | | any | |
+//! | `org.apache.storm.testing.TestWordCounter`, `org.apache.storm.starter.WordCountTopology$WordCount` | | (word) | (word, count: int) |
+//! | `org.apache.storm.testing.TestGlobalCount` | | any | (count: int) |
+//! | `org.apache.storm.testing.TestAggregatesCounter` | | (word, count) | (number of words: int) |
+//! | `org.apache.storm.starter.ExclamationTopology$ExclamationBolt` | | (word) | (word with !!!) |
+//! | `stormwire.testing.LedgerSink` | directory | (partition, seq, attempt) | |
+//!
+//! Relative paths lie in the topology's `resources`. Knows nothing of shell components (`shell`).
+
+mod args;
+
+use std::borrow::Cow;
+
+pub use args::{Args, ArgumentError};
+
+use crate::component::native::count::{CountBolt, Repeats};
+use crate::component::native::file_line::{AtEnd, FileLineSpout};
+use crate::component::native::file_sink::FileSinkBolt;
+use crate::component::native::filter::FilterBolt;
+use crate::component::native::ledger::{LedgerSinkBolt, LedgerSpout};
+use crate::component::native::pass::{IdBolt, LogBolt, NullBolt, ProjectBolt};
+use crate::component::native::sample::{
+    AggregatesCountBolt, ExclamationBolt, GlobalCountBolt, WordCountBolt,
+};
+use crate::component::native::sentence::{ChoiceSpout, ConstSpout, SENTENCES, Tracking, WORDS};
+use crate::component::native::split::{SplitBolt, SplitNumberedBolt};
+use crate::component::native::timer::TimerSpout;
+use crate::component::{Bolt, Spout};
+use crate::wire::storm::JavaObject;
+
+/// What a component is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Spout,
+    Bolt,
+}
+
+/// Why a name and its arguments make no component.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RegistryError {
+    #[error(
+        "class {class} is not built in: this cluster runs shell components and its own \
+         (stormwire.*), and no code of a JVM"
+    )]
+    UnknownClass { class: String },
+    #[error("{class} is a {actual}, not a {wanted}")]
+    WrongKind {
+        class: String,
+        actual: Kind,
+        wanted: Kind,
+    },
+    #[error("{class}: {source}")]
+    Argument {
+        class: String,
+        source: ArgumentError,
+    },
+}
+
+/// A built-in component's names and how it is made.
+struct Entry {
+    names: &'static [&'static str],
+    make: Make,
+}
+
+enum Make {
+    Spout(fn(&mut Args<'_>) -> Result<Box<dyn Spout>, ArgumentError>),
+    Bolt(fn(&mut Args<'_>) -> Result<Box<dyn Bolt>, ArgumentError>),
+}
+
+/// Whether a class is built in, as a spout or as a bolt.
+pub fn knows(class: &str) -> bool {
+    find(class).is_some()
+}
+
+/// Whether an object makes a component of the kind it stands for: for submit, before anything runs.
+pub fn check(object: &JavaObject, kind: Kind) -> Result<(), RegistryError> {
+    match kind {
+        Kind::Spout => spout(object).map(drop),
+        Kind::Bolt => bolt(object).map(drop),
+    }
+}
+
+/// A new spout.
+pub fn spout(object: &JavaObject) -> Result<Box<dyn Spout>, RegistryError> {
+    match entry(object)?.make {
+        Make::Spout(make) => construct(object, make),
+        Make::Bolt(_) => Err(wrong_kind(object, Kind::Bolt, Kind::Spout)),
+    }
+}
+
+/// A new bolt.
+pub fn bolt(object: &JavaObject) -> Result<Box<dyn Bolt>, RegistryError> {
+    match entry(object)?.make {
+        Make::Bolt(make) => construct(object, make),
+        Make::Spout(_) => Err(wrong_kind(object, Kind::Spout, Kind::Bolt)),
+    }
+}
+
+// === impl Kind ===
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Kind::Spout => "spout",
+            Kind::Bolt => "bolt",
+        })
+    }
+}
+
+fn construct<C>(
+    object: &JavaObject,
+    make: fn(&mut Args<'_>) -> Result<C, ArgumentError>,
+) -> Result<C, RegistryError> {
+    let mut args = Args::new(&object.args_list);
+    make(&mut args)
+        .and_then(|component| args.finish().map(|()| component))
+        .map_err(|source| RegistryError::Argument {
+            class: object.full_class_name.clone(),
+            source,
+        })
+}
+
+fn wrong_kind(object: &JavaObject, actual: Kind, wanted: Kind) -> RegistryError {
+    RegistryError::WrongKind {
+        class: object.full_class_name.clone(),
+        actual,
+        wanted,
+    }
+}
+
+fn entry(object: &JavaObject) -> Result<&'static Entry, RegistryError> {
+    let class = &object.full_class_name;
+    find(class).ok_or_else(|| RegistryError::UnknownClass {
+        class: class.clone(),
+    })
+}
+
+fn find(class: &str) -> Option<&'static Entry> {
+    let class = current_name(class);
+    ENTRIES.iter().find(|entry| entry.names.contains(&&*class))
+}
+
+/// Storm's packages have moved: the name that a class has today.
+fn current_name(class: &str) -> Cow<'_, str> {
+    let moved = |rest: &str, package: &str| Cow::Owned(format!("{package}{rest}"));
+    if let Some(rest) = class.strip_prefix("backtype.storm.") {
+        return moved(rest, "org.apache.storm.");
+    }
+    if let Some(rest) = class.strip_prefix("storm.starter.") {
+        return moved(rest, "org.apache.storm.starter.");
+    }
+    Cow::Borrowed(class)
+}
+
+const ENTRIES: &[Entry] = &[
+    Entry {
+        names: &["stormwire.FileLineSpout"],
+        make: Make::Spout(|args| {
+            let path = args.text("the path of the file")?;
+            let repeats = args.optional_flag("whether to start over at the end")?;
+            let at_end = match repeats {
+                Some(true) => AtEnd::StartOver,
+                _ => AtEnd::Stop,
+            };
+            Ok(Box::new(FileLineSpout::new(path, at_end)))
+        }),
+    },
+    Entry {
+        names: &["stormwire.TimerSpout"],
+        make: Make::Spout(|args| {
+            let interval_ms = args.count("the interval in milliseconds")?;
+            let count = args.optional_whole("how many to emit")?;
+            Ok(Box::new(TimerSpout::new(interval_ms, count)))
+        }),
+    },
+    Entry {
+        names: &["stormwire.RandomSentenceSpout"],
+        make: Make::Spout(|args| {
+            let mut spout = ChoiceSpout::new(SENTENCES, Tracking::Replayed);
+            if let Some(seed) = args.optional_whole("the seed")? {
+                spout = spout.seeded(seed);
+            }
+            if let Some(interval_ms) = args.optional_count("the interval in milliseconds")? {
+                spout = spout.paced(interval_ms);
+            }
+            if let Some(count) = args.optional_whole("how many to emit")? {
+                spout = spout.limited(count);
+            }
+            Ok(Box::new(spout))
+        }),
+    },
+    Entry {
+        names: &[
+            "stormwire.ConstSpout",
+            "org.apache.storm.perf.spout.ConstSpout",
+        ],
+        make: Make::Spout(|args| {
+            let text = args.optional_text("what to emit")?;
+            Ok(Box::new(ConstSpout::new(
+                text.unwrap_or_else(|| CONST_TEXT.to_owned()),
+            )))
+        }),
+    },
+    Entry {
+        names: &["org.apache.storm.starter.spout.RandomSentenceSpout"],
+        make: Make::Spout(|_| {
+            let spout = ChoiceSpout::new(SENTENCES, Tracking::Untracked);
+            Ok(Box::new(spout.paced(SAMPLE_INTERVAL_MS)))
+        }),
+    },
+    Entry {
+        names: &["org.apache.storm.testing.TestWordSpout"],
+        make: Make::Spout(|args| {
+            // Says in Storm whether the component may have more than one task.
+            args.optional_flag("whether the spout is distributed")?;
+            let spout = ChoiceSpout::new(WORDS, Tracking::Untracked);
+            Ok(Box::new(spout.paced(SAMPLE_INTERVAL_MS)))
+        }),
+    },
+    Entry {
+        names: &["stormwire.testing.LedgerSpout"],
+        make: Make::Spout(|args| {
+            let path = args.text("the path of the file with the ids")?;
+            let directory = args.text("the directory of the positions")?;
+            Ok(Box::new(LedgerSpout::new(path, directory)))
+        }),
+    },
+    Entry {
+        names: &[
+            "stormwire.Split",
+            "org.apache.storm.perf.bolt.SplitSentenceBolt",
+        ],
+        make: Make::Bolt(|args| {
+            let field = args.optional_text("the field to split")?;
+            Ok(Box::new(SplitBolt::new(field)))
+        }),
+    },
+    Entry {
+        names: &["stormwire.SplitNumbered"],
+        make: Make::Bolt(|_| Ok(Box::new(SplitNumberedBolt))),
+    },
+    Entry {
+        names: &["stormwire.Count"],
+        make: Make::Bolt(|args| {
+            let path = args.optional_text("the path of the totals")?;
+            Ok(Box::new(CountBolt::new(Repeats::Counted, path)))
+        }),
+    },
+    Entry {
+        names: &["stormwire.CountOnce"],
+        make: Make::Bolt(|args| {
+            let path = args.optional_text("the path of the totals")?;
+            Ok(Box::new(CountBolt::new(Repeats::Dropped, path)))
+        }),
+    },
+    Entry {
+        names: &["stormwire.Filter"],
+        make: Make::Bolt(|args| {
+            let field = args.text("the field to compare")?;
+            let test = args.text("the comparison, such as <=")?;
+            let test = test.parse().map_err(|error| args.refused(error))?;
+            let operand = args.value("what to compare with")?;
+            Ok(Box::new(FilterBolt::new(field, test, operand)))
+        }),
+    },
+    Entry {
+        names: &["stormwire.Project"],
+        make: Make::Bolt(|args| {
+            let mut fields = vec![args.text("a field to emit")?];
+            while let Some(field) = args.optional_text("a field to emit")? {
+                fields.push(field);
+            }
+            Ok(Box::new(ProjectBolt::new(fields)))
+        }),
+    },
+    Entry {
+        names: &["stormwire.Log", "org.apache.storm.starter.bolt.PrinterBolt"],
+        make: Make::Bolt(|args| {
+            let prefix = args.optional_text("what each line begins with")?;
+            Ok(Box::new(LogBolt::new(prefix.unwrap_or_default())))
+        }),
+    },
+    Entry {
+        names: &["stormwire.FileSink"],
+        make: Make::Bolt(|args| {
+            let path = args.text("the path of the file")?;
+            let separator = args.optional_text("what stands between values")?;
+            Ok(Box::new(FileSinkBolt::new(
+                path,
+                separator.unwrap_or_else(|| "\t".to_owned()),
+            )))
+        }),
+    },
+    Entry {
+        names: &[
+            "stormwire.IdBolt",
+            "org.apache.storm.perf.bolt.IdBolt",
+            "org.apache.storm.testing.IdentityBolt",
+        ],
+        make: Make::Bolt(|_| Ok(Box::new(IdBolt))),
+    },
+    Entry {
+        names: &[
+            "stormwire.NullBolt",
+            "org.apache.storm.perf.bolt.DevNullBolt",
+        ],
+        make: Make::Bolt(|_| Ok(Box::new(NullBolt))),
+    },
+    Entry {
+        names: &[
+            "org.apache.storm.testing.TestWordCounter",
+            "org.apache.storm.starter.WordCountTopology$WordCount",
+        ],
+        make: Make::Bolt(|_| Ok(Box::new(WordCountBolt::default()))),
+    },
+    Entry {
+        names: &["org.apache.storm.testing.TestGlobalCount"],
+        make: Make::Bolt(|_| Ok(Box::new(GlobalCountBolt::default()))),
+    },
+    Entry {
+        names: &["org.apache.storm.testing.TestAggregatesCounter"],
+        make: Make::Bolt(|_| Ok(Box::new(AggregatesCountBolt::default()))),
+    },
+    Entry {
+        names: &["org.apache.storm.starter.ExclamationTopology$ExclamationBolt"],
+        make: Make::Bolt(|_| Ok(Box::new(ExclamationBolt::default()))),
+    },
+    Entry {
+        names: &["stormwire.testing.LedgerSink"],
+        make: Make::Bolt(|args| {
+            let directory = args.text("the directory of the ledgers")?;
+            Ok(Box::new(LedgerSinkBolt::new(directory)))
+        }),
+    },
+];
+
+/// What Storm's benchmark spout emits.
+const CONST_TEXT: &str = "some data";
+/// How long Storm's sample spouts sleep between emits.
+const SAMPLE_INTERVAL_MS: u64 = 100;
+
+#[cfg(test)]
+mod tests;
