@@ -22,8 +22,8 @@ pub mod wire;
 pub mod acker;
 pub mod grouping;
 pub mod scheduler;
-pub mod topology;
 pub mod stats;
+pub mod topology;
 pub mod tuple;
 
 // L4 the outside

@@ -22,7 +22,8 @@ pub enum AckRecord {
         value: u64,
         spout_task: TaskId,
     },
-    /// `__ack_ack`: `value` is the edge of the acked tuple and those of the ones anchored to it, XORed.
+    /// `__ack_ack`: `value` is the edge of the acked tuple and those of the ones anchored to it,
+    /// XORed.
     Ack { root: u64, value: u64 },
     /// `__ack_fail`.
     Fail { root: u64 },
@@ -112,8 +113,8 @@ impl AckLedger {
         }
     }
 
-    /// Once each message timeout: forgets trees of which nothing was heard for the last three, longer
-    /// than any spout waits.
+    /// Once each message timeout: forgets trees of which nothing was heard for the last three,
+    /// longer than any spout waits.
     pub fn handle_tick(&mut self) {
         self.trees.rotate(|_, _| {});
     }

@@ -1,7 +1,8 @@
-//! What a spout's executor waits for: tracked tuples by the slot that their root names (data-plane 3.3).
+//! What a spout's executor waits for: tracked tuples by the slot that their root names (data-plane
+//! 3.3).
 //!
-//! Calls no spout and reads no clock: `handle_tick` comes once each message timeout, and a tuple that is
-//! not over by its second tick has expired, between one and two timeouts after its emit.
+//! Calls no spout and reads no clock: `handle_tick` comes once each message timeout, and a tuple
+//! that is not over by its second tick has expired, between one and two timeouts after its emit.
 
 use crate::grouping::{SLOT_BITS, slot_of};
 use crate::id::TaskId;
@@ -66,14 +67,15 @@ impl PendingTable {
         self.n_pending == 0
     }
 
-    /// As many as allowed: the spout is not asked for more. One turn of a spout may still emit several
-    /// tuples, so the table takes what comes while roots can name it.
+    /// As many as allowed: the spout is not asked for more. One turn of a spout may still emit
+    /// several tuples, so the table takes what comes while roots can name it.
     #[inline]
     pub fn is_full(&self) -> bool {
         self.n_pending >= self.n_pending_max
     }
 
-    /// The slot that the next tracked tuple's root has to name. `None` when no root can name another.
+    /// The slot that the next tracked tuple's root has to name. `None` when no root can name
+    /// another.
     #[inline]
     pub fn next_slot(&self) -> Option<u32> {
         match self.free.last() {
@@ -100,8 +102,8 @@ impl PendingTable {
         self.n_pending += 1;
     }
 
-    /// Takes an acker's notice. Gives the tuple that is over; `None` for one that is not, and for roots
-    /// that are not pending: late notices of what expired or was acked before.
+    /// Takes an acker's notice. Gives the tuple that is over; `None` for one that is not, and for
+    /// roots that are not pending: late notices of what expired or was acked before.
     #[inline]
     pub fn handle_done(&mut self, root: u64, outcome: Outcome) -> Option<Pending> {
         let index = slot_of(root);

@@ -1,7 +1,8 @@
-//! A map that forgets: each rotation drops what was not renewed for as many rotations as it has buckets.
+//! A map that forgets: each rotation drops what was not renewed for as many rotations as it has
+//! buckets.
 //!
-//! Storm keeps a hash map a bucket and looks through all of them; here one map holds each key's bucket,
-//! so that a lookup is one probe and a rotation, which is rare, a pass over what is live.
+//! Storm keeps a hash map a bucket and looks through all of them; here one map holds each key's
+//! bucket, so that a lookup is one probe and a rotation, which is rare, a pass over what is live.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -30,8 +31,8 @@ pub enum Disposition {
 // === impl RotatingMap ===
 
 impl<K: Eq + Hash, V> RotatingMap<K, V> {
-    /// An entry lives for at least `n_buckets - 1` full intervals between rotations and is dropped at
-    /// the end of the one after. `n_buckets` is at least 1.
+    /// An entry lives for at least `n_buckets - 1` full intervals between rotations and is dropped
+    /// at the end of the one after. `n_buckets` is at least 1.
     pub fn new(n_buckets: u64) -> Self {
         RotatingMap {
             entries: HashMap::default(),
@@ -65,8 +66,8 @@ impl<K: Eq + Hash, V> RotatingMap<K, V> {
         self.entries.remove(key).map(|(_, value)| value)
     }
 
-    /// Changes the entry of `key`, made by `absent` if there is none, and then does with it as `change`
-    /// says. One probe of the map, whatever comes of it.
+    /// Changes the entry of `key`, made by `absent` if there is none, and then does with it as
+    /// `change` says. One probe of the map, whatever comes of it.
     #[inline]
     pub fn update<T>(
         &mut self,

@@ -262,8 +262,8 @@ proptest! {
         }
     }
 
-    /// Every emit is over exactly once: acked, failed or expired, whatever notices arrive, in any order
-    /// and however often.
+    /// Every emit is over exactly once: acked, failed or expired, whatever notices arrive, in any
+    /// order and however often.
     #[test]
     fn every_emit_is_over_once(
         seed: u64,
@@ -284,7 +284,8 @@ proptest! {
                 }
                 4..7 if !roots.is_empty() => {
                     let n = index.index(roots.len());
-                    let outcome = [Outcome::Acked, Outcome::Failed, Outcome::Reset][step as usize - 4];
+                    let outcomes = [Outcome::Acked, Outcome::Failed, Outcome::Reset];
+                    let outcome = outcomes[step as usize - 4];
                     let done = table.handle_done(roots[n], outcome);
                     if outcome == Outcome::Reset {
                         prop_assert_eq!(done, None);

@@ -70,8 +70,8 @@ fn step(hash: i32, element: i32) -> i32 {
     hash.wrapping_mul(31).wrapping_add(element)
 }
 
-/// A String's hash, over UTF-16 code units. ASCII, most of what keys are made of, needs no decoding and
-/// is taken four at a time, which shortens the chain of multiplications.
+/// A String's hash, over UTF-16 code units. ASCII, most of what keys are made of, needs no decoding
+/// and is taken four at a time, which shortens the chain of multiplications.
 #[inline]
 fn text(text: &str) -> i32 {
     if !text.is_ascii() {

@@ -1,7 +1,7 @@
 //! Groupings: which tasks of a subscribing component get a tuple (data-plane section 2).
 //!
-//! Groupers are built once per executor. Choosing allocates nothing and draws randomness only from the
-//! generator that it was given. Sends nothing and knows no queues.
+//! Groupers are built once per executor. Choosing allocates nothing and draws randomness only from
+//! the generator that it was given. Sends nothing and knows no queues.
 
 mod java_hash;
 mod partial_key;
@@ -9,7 +9,9 @@ mod root;
 mod shuffle;
 
 use crate::id::{ComponentId, TaskId};
+use crate::topology::{self, CustomGrouping};
 use crate::tuple::{Fields, ValueRef};
+use crate::wire::storm;
 
 pub use java_hash::{deep_hash, java_hash};
 pub use partial_key::PartialKey;
@@ -47,11 +49,27 @@ pub struct Subscribers {
     groupings: Vec<(ComponentId, Grouping)>,
 }
 
+/// A subscriber of a stream: what it takes and where its tasks are.
+pub struct Subscription<'a> {
+    /// Fields of the stream.
+    pub stream: &'a Fields,
+    /// Of the subscriber, in any order.
+    pub tasks: Vec<TaskId>,
+    /// Whether a task runs in this worker.
+    pub local: &'a dyn Fn(TaskId) -> bool,
+}
+
 /// Why a grouping cannot be built or a tuple not be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GroupingError {
     #[error("grouping field {field} does not exist in the stream")]
     NoSuchField { field: String },
+    #[error("grouping {class} is a Java class that has no equivalent here")]
+    Foreign { class: String },
+    #[error("grouping is a serialized Java object, which only a JVM can run")]
+    Serialized,
+    #[error("no grouping is set, or one that this version does not know")]
+    Unset,
     #[error("component {subscriber} takes the stream by direct grouping: emit to a task")]
     DirectOnly { subscriber: ComponentId },
     #[error("component {subscriber} of task {task} does not take the stream by direct grouping")]
@@ -128,8 +146,41 @@ impl Grouping {
         Grouping::Direct(sorted(tasks))
     }
 
-    /// Appends the tasks that get a tuple of these values: none where there are no tasks, and none for
-    /// a direct grouping. The caller has checked the number of values against the stream's fields.
+    /// As a topology asks for it.
+    pub fn of_topology(
+        asked: &storm::Grouping,
+        subscription: Subscription<'_>,
+        random: &mut fastrand::Rng,
+    ) -> Result<Self, GroupingError> {
+        let Subscription {
+            stream,
+            tasks,
+            local,
+        } = subscription;
+        Ok(match asked {
+            storm::Grouping::Fields(names) => Grouping::fields(stream, names, tasks)?,
+            storm::Grouping::Shuffle(_) => Grouping::shuffle(tasks, random),
+            storm::Grouping::All(_) => Grouping::all(tasks),
+            storm::Grouping::None(_) => Grouping::none(tasks, random),
+            storm::Grouping::Direct(_) => Grouping::direct(tasks),
+            storm::Grouping::LocalOrShuffle(_) => Grouping::local_or_shuffle(tasks, local, random),
+            storm::Grouping::CustomObject(object) => match topology::custom_grouping(object) {
+                Some(CustomGrouping::PartialKey(names)) => {
+                    Grouping::partial_key(stream, &names, tasks)?
+                }
+                None => {
+                    let class = object.full_class_name.clone();
+                    return Err(GroupingError::Foreign { class });
+                }
+            },
+            storm::Grouping::CustomSerialized(_) => return Err(GroupingError::Serialized),
+            storm::Grouping::Unset => return Err(GroupingError::Unset),
+        })
+    }
+
+    /// Appends the tasks that get a tuple of these values: none where there are no tasks, and none
+    /// for a direct grouping. The caller has checked the number of values against the stream's
+    /// fields.
     #[inline]
     pub fn choose(&mut self, values: &[ValueRef<'_>], targets: &mut Vec<TaskId>) {
         match self {
@@ -186,9 +237,9 @@ impl Subscribers {
         Ok(())
     }
 
-    /// Appends `task` if its component takes the stream by direct grouping. A task of a component that
-    /// does not take the stream at all gets nothing, which is no error (data-plane 2.7); `subscriber`
-    /// is the component of `task`.
+    /// Appends `task` if its component takes the stream by direct grouping. A task of a component
+    /// that does not take the stream at all gets nothing, which is no error (data-plane 2.7);
+    /// `subscriber` is the component of `task`.
     pub fn choose_direct(
         &self,
         task: TaskId,

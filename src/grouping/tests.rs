@@ -236,6 +236,59 @@ fn unknown_fields_are_refused() {
 }
 
 #[test]
+fn a_topologys_groupings_are_those_it_asks_for() {
+    let stream = Fields::new(["a", "b"]).unwrap();
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut build = |asked: storm::Grouping| {
+        let subscription = Subscription {
+            stream: &stream,
+            tasks: tasks(1..4),
+            local: &|task| task.0 == 2,
+        };
+        Grouping::of_topology(&asked, subscription, &mut random)
+    };
+    let none = storm::NullStruct::default();
+    let by_b = storm::Grouping::Fields(names(&["b"]));
+    assert!(matches!(build(by_b), Ok(Grouping::Fields { positions, .. }) if positions == [1]));
+    assert!(matches!(
+        build(storm::Grouping::Fields(vec![])),
+        Ok(Grouping::Global(Some(TaskId(1))))
+    ));
+    let mut near = build(storm::Grouping::LocalOrShuffle(none.clone())).unwrap();
+    assert_eq!(chosen(&mut near, &[]), [2]);
+    assert!(matches!(
+        build(storm::Grouping::All(none.clone())),
+        Ok(Grouping::All(_))
+    ));
+    assert!(matches!(
+        build(storm::Grouping::None(none.clone())),
+        Ok(Grouping::None { .. })
+    ));
+    assert!(matches!(
+        build(storm::Grouping::Direct(none)),
+        Ok(Grouping::Direct(_))
+    ));
+    let object = |class: &str| {
+        storm::Grouping::CustomObject(storm::JavaObject {
+            full_class_name: class.into(),
+            args_list: vec![storm::JavaObjectArg::StringArg("a".into())],
+        })
+    };
+    let partial = build(object("org.apache.storm.grouping.PartialKeyGrouping"));
+    assert!(matches!(partial, Ok(Grouping::PartialKey(_))));
+    assert_eq!(
+        build(object("a.b.C")).unwrap_err().to_string(),
+        "grouping a.b.C is a Java class that has no equivalent here"
+    );
+    let serialized = storm::Grouping::CustomSerialized(vec![1].into());
+    assert_eq!(build(serialized).unwrap_err(), GroupingError::Serialized);
+    assert_eq!(
+        build(storm::Grouping::Unset).unwrap_err(),
+        GroupingError::Unset
+    );
+}
+
+#[test]
 fn direct_subscribers_refuse_plain_emits_and_others_direct_ones() {
     let (a, b, c) = ("a".into(), "b".into(), "c".into());
     let mut targets = Vec::new();

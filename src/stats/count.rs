@@ -1,5 +1,5 @@
-//! A counter over Storm's windows. Reads give what Storm's own buckets would: the oldest bucket counts
-//! in proportion to how much of it lies in the window.
+//! A counter over Storm's windows. Reads give what Storm's own buckets would: the oldest bucket
+//! counts in proportion to how much of it lies in the window.
 
 use super::{Layout, WINDOWS_MS, Windows};
 

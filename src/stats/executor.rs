@@ -1,7 +1,8 @@
 //! The counters of one executor, by stream, and what Nimbus is told of them.
 //!
-//! A stream's number names its component too, so that one key does for a component's own streams and
-//! for those it takes. Counts are what the caller adds: sampling and its weights are the caller's.
+//! A stream's number names its component too, so that one key does for a component's own streams
+//! and for those it takes. Counts are what the caller adds: sampling and its weights are the
+//! caller's.
 
 use std::collections::BTreeMap;
 
@@ -41,8 +42,9 @@ struct StreamCounters {
 
 // === impl ExecutorTable ===
 
-/// `stream` is the executor's own in `emitted` and `transferred` and, for a spout, everywhere; else it
-/// is the stream that a tuple came by. `now_ms` counts only when a stream is met for the first time.
+/// `stream` is the executor's own in `emitted` and `transferred` and, for a spout, everywhere; else
+/// it is the stream that a tuple came by. `now_ms` counts only when a stream is met for the first
+/// time.
 impl ExecutorTable {
     /// `sample_rate` is reported as it is.
     pub fn new(role: Role, layout: Layout, sample_rate: f64) -> Self {

@@ -1,8 +1,8 @@
-//! What executors count and time, over Storm's windows of ten minutes, three hours, a day and all time
-//! (data-plane 11.1 to 11.3).
+//! What executors count and time, over Storm's windows of ten minutes, three hours, a day and all
+//! time (data-plane 11.1 to 11.3).
 //!
-//! Plain integers, owned by one executor: reads no clock and shares nothing between threads. Does not
-//! add up executors to pages.
+//! Plain integers, owned by one executor: reads no clock and shares nothing between threads. Does
+//! not add up executors to pages.
 
 mod count;
 mod executor;

@@ -1,3 +1,5 @@
+//! Windows against Storm's, snapshots, samplers. Pages of many executors are not made here.
+
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
@@ -38,8 +40,8 @@ fn read<T: Into<Json>>(windows: Windows<T>) -> Json {
         .collect()
 }
 
-/// Deliberate difference: an average of nothing is 0 here in every window. Storm says NaN for all time
-/// and 0 for the others; such a NaN is compared with 0, all else of the line as it is.
+/// Deliberate difference: an average of nothing is 0 here in every window. Storm says NaN for all
+/// time and 0 for the others; such a NaN is compared with 0, all else of the line as it is.
 #[test]
 fn windows_read_as_storms_do() {
     let mut tally = fixtures::Tally::new("stats/windows.jsonl");
@@ -200,7 +202,9 @@ proptest! {
     }
 
     #[test]
-    fn all_time_counts_everything(steps in prop::collection::vec((0..1000i64, 0..90_000i64), 0..80)) {
+    fn all_time_counts_everything(
+        steps in prop::collection::vec((0..1000i64, 0..90_000i64), 0..80),
+    ) {
         let mut counts = Counts::new(Layout::new(20), 0);
         let (mut total, mut now_ms) = (0, 0);
         for (n, passed_ms) in steps {

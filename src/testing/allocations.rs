@@ -14,8 +14,8 @@ pub fn during<T>(work: impl FnOnce() -> T) -> (u64, T) {
 
 struct Counting;
 
-// SAFETY: every call goes to the system's allocator unchanged. Counting itself neither allocates nor
-// unwinds: the counter is a const-initialised thread local without a destructor.
+// SAFETY: every call goes to the system's allocator unchanged. Counting itself neither allocates
+// nor unwinds: the counter is a const-initialised thread local without a destructor.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.set(COUNT.get() + 1);

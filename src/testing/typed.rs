@@ -1,8 +1,8 @@
 //! Typed values of the golden vectors, as the values that we carry.
 //!
-//! Java has more types than travel between our components. Where one of ours has the same content and
-//! the same hash, it stands in: a list for an array, a Long of milliseconds for a date, and for a set
-//! the map of its elements to null that Java's own sets are. UUIDs have no such counterpart.
+//! Java has more types than travel between our components. Where one of ours has the same content
+//! and the same hash, it stands in: a list for an array, a Long of milliseconds for a date, and for
+//! a set the map of its elements to null that Java's own sets are. UUIDs have no such counterpart.
 
 use bytes::Bytes;
 use serde_json::Value as Json;

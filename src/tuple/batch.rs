@@ -1,8 +1,8 @@
 //! A slab of tuples: rows of 64 bytes, value cells of 24, an arena for what is longer.
 //!
 //! Batches are made once and recycled, so that a tuple costs no allocation (performance.md 2f: one
-//! allocation freed on another core costs as much as 25 to 50 tuples). Does not decide who gets a tuple
-//! or when a batch travels.
+//! allocation freed on another core costs as much as 25 to 50 tuples). Does not decide who gets a
+//! tuple or when a batch travels.
 
 use std::cell::Cell as Mutable;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::id::TaskId;
 
 use super::cell::{Cell, Heap};
-use super::error::{Place, TupleError};
+use super::error::TupleError;
 use super::stream::{StreamInfo, StreamNumber, StreamTable};
 use super::value::ValueRef;
 use super::{Anchor, HeldTuple, Tuple, TupleId};
@@ -148,8 +148,8 @@ impl TupleBatch {
         self.push_values_of(head, tuple.anchors(), tuple)
     }
 
-    /// Appends a tuple that shares the values of the last one: further targets of one emit, for which
-    /// nothing but the row is written.
+    /// Appends a tuple that shares the values of the last one: further targets of one emit, for
+    /// which nothing but the row is written.
     #[inline]
     pub fn push_again(&mut self, head: TupleHead, anchors: &[Anchor]) -> Result<(), TupleError> {
         let Some((first_value, n_values)) = self
@@ -186,8 +186,8 @@ impl TupleBatch {
         })
     }
 
-    /// When the tuple that is about to be executed started, in microseconds since the epoch, if it is
-    /// sampled; 0 otherwise. What holds that tuple takes it along (`Tuple::stamp_us`).
+    /// When the tuple that is about to be executed started, in microseconds since the epoch, if it
+    /// is sampled; 0 otherwise. What holds that tuple takes it along (`Tuple::stamp_us`).
     #[inline]
     pub fn stamp(&self, at_us: i64) {
         self.store.stamp_us.set(at_us);
@@ -351,15 +351,7 @@ impl Store {
         anchors: &[Anchor],
         n_values: usize,
     ) -> Result<Row, TupleError> {
-        match self.streams.get(head.stream) {
-            Some(info) if info.fields.len() == n_values => {}
-            Some(info) => return Err(wrong_arity(info, n_values)),
-            None => {
-                return Err(TupleError::UnknownStream {
-                    stream: head.stream,
-                });
-            }
-        }
+        self.streams.check_arity(head.stream, n_values)?;
         let first_value = u32::try_from(self.cells.len()).map_err(|_| TupleError::BatchFull)?;
         let generation = self.place_generation(head.generation)?;
         let (anchor, anchors) = match anchors {
@@ -449,15 +441,6 @@ impl Store {
         self.more_anchors.shrink_to(CELLS_KEEP);
         self.anchor_spans.clear();
         self.stamp_us.set(0);
-    }
-}
-
-#[cold]
-fn wrong_arity(info: &StreamInfo, found: usize) -> TupleError {
-    TupleError::Arity {
-        at: Place::stream(info),
-        declared: info.fields.len(),
-        found,
     }
 }
 

@@ -1,7 +1,7 @@
 //! How a value lies in a batch: 24 bytes, with texts and byte strings of up to 22 bytes inside.
 //!
-//! Longer ones lie in the store's arena and nested values beside it, so that a cell is plain data: to
-//! copy one is a memcpy and to drop a million costs nothing.
+//! Longer ones lie in the store's arena and nested values beside it, so that a cell is plain data:
+//! to copy one is a memcpy and to drop a million costs nothing.
 
 use super::value::{Value, ValueRef};
 
@@ -159,11 +159,11 @@ impl Heap {
 #[inline]
 fn text(bytes: &[u8]) -> &str {
     debug_assert!(std::str::from_utf8(bytes).is_ok());
-    // SAFETY: `InlineStr` and `ArenaStr` cells are made in `Heap::write` alone, from all the bytes of
-    // one `&str`. An inline cell owns its bytes and none of them is ever changed. An arena is only
-    // appended to until it is cleared, and clearing takes the store by `&mut` together with every
-    // cell that points into it, so a span always names the bytes it was made for. To check the text
-    // again at each read would cost as much as the rest of reading a tuple.
+    // SAFETY: `InlineStr` and `ArenaStr` cells are made in `Heap::write` alone, from all the bytes
+    // of one `&str`. An inline cell owns its bytes and none of them is ever changed. An arena is
+    // only appended to until it is cleared, and clearing takes the store by `&mut` together with
+    // every cell that points into it, so a span always names the bytes it was made for. To check
+    // the text again at each read would cost as much as the rest of reading a tuple.
     unsafe { std::str::from_utf8_unchecked(bytes) }
 }
 

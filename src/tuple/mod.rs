@@ -1,7 +1,7 @@
 //! Tuples: their values, the streams that name these, and the recycled batches they lie in.
 //!
-//! Knows nothing of who receives a tuple (`grouping`), of acking (`acker`) or of bytes between workers
-//! (`messaging::codec`).
+//! Knows nothing of who receives a tuple (`grouping`), of acking (`acker`) or of bytes between
+//! workers (`messaging::codec`).
 
 mod batch;
 mod cell;

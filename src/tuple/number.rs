@@ -1,5 +1,5 @@
-//! Integers of any size, as `Value::BigInteger` and `Value::Decimal` carry them: two's complement, big
-//! endian. Converts them to and from decimal digits and Java's 32-bit words.
+//! Integers of any size, as `Value::BigInteger` and `Value::Decimal` carry them: two's complement,
+//! big endian. Converts them to and from decimal digits and Java's 32-bit words.
 //!
 //! No arithmetic: Storm's components do that, we only carry, print and hash.
 

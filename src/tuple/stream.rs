@@ -1,11 +1,16 @@
 //! Which streams exist, with their fields: names for people, dense numbers for the tuple path.
 //!
-//! Does not know subscriptions or groupings. Stream numbers are ours and never Storm's wire indices.
+//! Does not know subscriptions or groupings. Stream numbers are ours and never Storm's wire
+//! indices.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use crate::id::{ComponentId, StreamId};
+use crate::topology::{self, StreamDeclaration};
+use crate::wire::storm::StormTopology;
+
+use super::error::{Place, TupleError};
 
 /// The names of a stream's values, in order, each once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -97,6 +102,34 @@ impl Fields {
     }
 }
 
+// === impl StreamInfo ===
+
+impl TryFrom<StreamDeclaration> for StreamInfo {
+    type Error = StreamTableError;
+
+    fn try_from(declared: StreamDeclaration) -> Result<Self, Self::Error> {
+        let StreamDeclaration {
+            component,
+            stream,
+            fields,
+            direct,
+        } = declared;
+        match Fields::new(fields) {
+            Ok(fields) => Ok(StreamInfo {
+                component,
+                stream,
+                fields,
+                direct,
+            }),
+            Err(field) => Err(StreamTableError::DuplicateField {
+                component,
+                stream,
+                field,
+            }),
+        }
+    }
+}
+
 // === impl StreamTable ===
 
 impl StreamTable {
@@ -134,6 +167,24 @@ impl StreamTable {
         })
     }
 
+    /// The streams of a system topology.
+    pub fn of_topology(system: &StormTopology) -> Result<Self, StreamTableError> {
+        let declared = topology::streams(system)
+            .into_iter()
+            .map(StreamInfo::try_from);
+        StreamTable::new(declared.collect::<Result<Vec<_>, _>>()?)
+    }
+
+    /// Whether a tuple of that stream has this many values.
+    #[inline]
+    pub fn check_arity(&self, number: StreamNumber, n_values: usize) -> Result<(), TupleError> {
+        match self.get(number) {
+            Some(info) if info.fields.len() == n_values => Ok(()),
+            Some(info) => Err(wrong_arity(info, n_values)),
+            None => Err(TupleError::UnknownStream { stream: number }),
+        }
+    }
+
     /// What number `number` names; `None` for a number of another table.
     #[inline]
     pub fn get(&self, number: StreamNumber) -> Option<&StreamInfo> {
@@ -164,8 +215,8 @@ impl StreamTable {
         numbered.map(|(index, info)| (StreamNumber(index as u32), info))
     }
 
-    /// Equal for equal tables and, but for rare collisions, only for those. Two workers whose digests
-    /// differ would misread each other's stream numbers.
+    /// Equal for equal tables and, but for rare collisions, only for those. Two workers whose
+    /// digests differ would misread each other's stream numbers.
     pub fn digest(&self) -> u64 {
         self.digest
     }
@@ -176,6 +227,15 @@ impl StreamTable {
             .get(number.0 as usize)
             .copied()
             .unwrap_or(false)
+    }
+}
+
+#[cold]
+fn wrong_arity(info: &StreamInfo, found: usize) -> TupleError {
+    TupleError::Arity {
+        at: Place::stream(info),
+        declared: info.fields.len(),
+        found,
     }
 }
 
@@ -254,6 +314,40 @@ mod tests {
         let mut direct = info("a", "s", &["x", "y"]);
         direct.direct = true;
         assert_ne!(base, digest(direct));
+    }
+
+    #[test]
+    fn a_topology_gives_its_streams() {
+        let declare = |fields: &[&str]| crate::wire::storm::StreamInfo {
+            output_fields: fields.iter().map(|field| field.to_string()).collect(),
+            direct: true,
+        };
+        let mut topology = StormTopology::default();
+        let spout = topology.spouts.entry("words".into()).or_default();
+        spout
+            .common
+            .streams
+            .insert("default".into(), declare(&["word", "at"]));
+        let table = StreamTable::of_topology(&topology).unwrap();
+        let number = table.number("words", "default").unwrap();
+        let StreamInfo { fields, direct, .. } = table.get(number).unwrap();
+        assert_eq!(
+            (fields.iter().collect::<Vec<_>>(), *direct),
+            (vec!["word", "at"], true)
+        );
+        assert_eq!(table.check_arity(number, 2), Ok(()));
+        assert!(table.check_arity(number, 3).is_err());
+
+        let spout = topology.spouts.entry("words".into()).or_default();
+        spout
+            .common
+            .streams
+            .insert("twice".into(), declare(&["x", "x"]));
+        let error = StreamTable::of_topology(&topology).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "duplicate field x in stream twice of component words"
+        );
     }
 
     #[test]

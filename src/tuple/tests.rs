@@ -388,8 +388,8 @@ proptest! {
         let mut copy = TupleBatch::new(streams.clone());
         for round in 0..2 {
             for (index, (a, b, anchors)) in tuples.iter().enumerate() {
-                let anchors: Vec<_> =
-                    anchors.iter().map(|(root, edge)| Anchor { root: *root, edge: *edge }).collect();
+                let anchors = anchors.iter().map(|&(root, edge)| Anchor { root, edge });
+                let anchors: Vec<_> = anchors.collect();
                 let head = head(&streams, "default", index as u64 + round);
                 batch.push(head, &anchors, &values![a, b]).unwrap();
             }

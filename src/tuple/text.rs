@@ -1,8 +1,8 @@
 //! Values as text, the way Java's `toString` prints them: for logs, and for what Storm derives from
 //! that text (partial key grouping without fields).
 //!
-//! Two values print differently from Java: byte strings as `[1, -2]`, where Java prints an address, and
-//! half a surrogate pair as `?`, as Java's encoder does.
+//! Two values print differently from Java: byte strings as `[1, -2]`, where Java prints an address,
+//! and half a surrogate pair as `?`, as Java's encoder does.
 
 use std::fmt::{self, Write};
 
@@ -106,8 +106,8 @@ impl Digits {
         }
     }
 
-    /// Whole numbers too big for the mantissa but not for a long: Java (before 19) prints every digit
-    /// but those that the mantissa surely cannot tell apart, at times one more than would do.
+    /// Whole numbers too big for the mantissa but not for a long: Java (before 19) prints every
+    /// digit but those that the mantissa surely cannot tell apart, at times one more than would do.
     fn of_big_whole(whole: u64, mantissa_bits: u32) -> Self {
         let spare_bits = whole.ilog2().saturating_sub(mantissa_bits + 1);
         let n_dropped = if spare_bits > 1 {

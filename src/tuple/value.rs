@@ -1,7 +1,8 @@
 //! One value of a tuple: owned (`Value`), and borrowed from wherever it lies (`ValueRef`).
 //!
-//! Java's types stay apart: an int is not a long, since fields grouping tells them apart and so may a
-//! receiver. Nothing here converts one type into another, and nothing knows JSON, MessagePack or Thrift.
+//! Java's types stay apart: an int is not a long, since fields grouping tells them apart and so may
+//! a receiver. Nothing here converts one type into another, and nothing knows JSON, MessagePack or
+//! Thrift.
 
 use std::fmt;
 
@@ -9,8 +10,8 @@ use bytes::Bytes;
 
 /// An owned value of one of the types that travel between components.
 ///
-/// Equality, order and hash follow Java's `equals`: types never equal each other, NaN equals NaN, 0.0
-/// differs from -0.0, 1.0 differs from 1.00 as a decimal, and a map's entries have no order.
+/// Equality, order and hash follow Java's `equals`: types never equal each other, NaN equals NaN,
+/// 0.0 differs from -0.0, 1.0 differs from 1.00 as a decimal, and a map's entries have no order.
 #[derive(Clone, Default)]
 pub enum Value {
     #[default]
@@ -279,7 +280,8 @@ macro_rules! owned {
     )*};
 }
 
-// A u16 is no char by itself, and unsigned numbers are no Java numbers: the caller says what it means.
+// A u16 is no char by itself, and unsigned numbers are no Java numbers: the caller says what it
+// means.
 scalars!(
     Bool(bool),
     Byte(i8),
