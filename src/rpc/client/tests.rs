@@ -41,7 +41,7 @@ async fn scripted(bytes: &'static [u8]) -> Address {
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = [0; 1000];
-            stream.read(&mut request).await.unwrap();
+            assert!(stream.read(&mut request).await.unwrap() > 0);
             stream.write_all(bytes).await.unwrap();
             // Stays open, so that only what was sent decides.
             std::mem::forget(stream);
