@@ -1,7 +1,8 @@
-//! The two clocks: wall time for what people and other machines read, monotonic time for what we wait on.
+//! The two clocks: wall time for what people and other machines read, monotonic time for what we
+//! wait on.
 //!
-//! Wall time appears only at the edges (records, replies, tuple timestamps); every timeout, delay and age
-//! inside is monotonic, so that a clock that jumps moves nothing.
+//! Wall time appears only at the edges (records, replies, tuple timestamps); every timeout, delay
+//! and age inside is monotonic, so that a clock that jumps moves nothing.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

@@ -1,7 +1,7 @@
 //! Stormwire: Apache Storm's daemons in Rust, speaking Storm's Thrift protocols.
 //!
-//! The modules stand in reading order, which is also the order of the layers: each may import its own
-//! layer and lower ones. `src/README.md` is the map.
+//! The modules stand in reading order, which is also the order of the layers: each may import its
+//! own layer and lower ones. `src/README.md` is the map.
 
 // L1 ground
 pub mod backoff;

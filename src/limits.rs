@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-// ---- Wire ------------------------------------------------------------------------------------------
+// ---- Wire ---------------------------------------------------------------------------------------
 
 /// Largest request frame, in bytes: what Java's Thrift servers refuse to exceed (control-plane
 /// 1.1).
@@ -18,7 +18,7 @@ pub const REPLY_BYTES_MAX: usize = 1_048_576;
 /// Deepest nesting of structs and containers in a message.
 pub const WIRE_DEPTH_MAX: usize = 64;
 
-// ---- Connections -----------------------------------------------------------------------------------
+// ---- Connections --------------------------------------------------------------------------------
 
 /// Longest that the first byte of a frame may wait for its last, beside what `FRAME_RATE_MIN`
 /// grants: a peer that trickles bytes must not hold a buffer for long, a slow line needs a while.
@@ -71,7 +71,7 @@ pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Longest wait of a client for a reply, unless it asks for another: Storm's socket timeout.
 pub const CALL_WAIT_MAX: Duration = Duration::from_secs(600);
 
-// ---- Store and blobs -------------------------------------------------------------------------------
+// ---- Store and blobs ----------------------------------------------------------------------------
 
 /// Requests that wait for the embedded store's thread; more wait in their callers.
 pub const STORE_REQUESTS_MAX: usize = 256;
@@ -90,10 +90,11 @@ pub const BLOB_KEY_BYTES_MAX: usize = 240;
 
 /// Most bytes that one read of a blob returns: a reply must stay below `REPLY_BYTES_MAX`.
 pub const BLOB_READ_BYTES_MAX: usize = 512 << 10;
-/// Longest error text that quotes what a peer sent, in bytes: a reply must not grow with the request.
+/// Longest error text that quotes what a peer sent, in bytes: a reply must not grow with the
+/// request.
 pub const ERROR_TEXT_BYTES_MAX: usize = 16_384;
 
-// ---- Configuration ---------------------------------------------------------------------------------
+// ---- Configuration ------------------------------------------------------------------------------
 
 /// Largest configuration file, in bytes: what Storm's own reader takes.
 pub const CONF_FILE_BYTES_MAX: u64 = 3 * 1024 * 1024;
@@ -106,19 +107,19 @@ pub const CONF_NODES_MAX: usize = 250_000;
 
 // ---- Shell children -----------------------------------------------------------------------------
 
-/// Deepest nesting of lists and maps in a message from a child: far beyond what adapters send, and far
-/// from the end of a thread's stack.
+/// Deepest nesting of lists and maps in a message from a child: far beyond what adapters send, and
+/// far from the end of a thread's stack.
 pub const MULTILANG_DEPTH_MAX: usize = WIRE_DEPTH_MAX;
-// ---- Topology jars ---------------------------------------------------------------------------------
+// ---- Topology jars ------------------------------------------------------------------------------
 
 /// Most entries of a jar: a whole virtualenv has some ten thousand files.
 pub const JAR_ENTRIES_MAX: usize = 200_000;
 
-/// Most bytes that a jar's resources may unpack to: room for a virtualenv with large libraries, and an end
-/// to archives that unpack without one.
+/// Most bytes that a jar's resources may unpack to: room for a virtualenv with large libraries, and
+/// an end to archives that unpack without one.
 pub const JAR_UNPACKED_BYTES_MAX: u64 = 4 << 30;
 
-// ---- Supervisor ------------------------------------------------------------------------------------
+// ---- Supervisor ---------------------------------------------------------------------------------
 
 /// Events on their way to the supervisor's task: each slot has a few at a time.
 pub const SUPERVISOR_EVENTS_MAX: usize = 1_024;
@@ -126,7 +127,8 @@ pub const SUPERVISOR_EVENTS_MAX: usize = 1_024;
 /// Errors that wait for Nimbus to come back: the newest ones.
 pub const COMPONENT_ERRORS_HELD_MAX: usize = 100;
 
-/// Bytes that a stored conf or topology may unpack to: what a frame admits, with room for the full conf.
+/// Bytes that a stored conf or topology may unpack to: what a frame admits, with room for the full
+/// conf.
 pub const STORED_BYTES_MAX: usize = 64 << 20;
 // ---- Topologies -------------------------------------------------------------------------------
 
@@ -149,7 +151,7 @@ pub const TOPOLOGY_INPUTS_MAX: usize = 200_000;
 /// Most tasks, and most executors, of a topology where the configuration keys of these limits are
 /// null: task ids are 32 bits wide and every worker holds all of them.
 pub const TOPOLOGY_TASKS_MAX: i32 = 1_000_000;
-// ---- Between workers -------------------------------------------------------------------------------
+// ---- Between workers ----------------------------------------------------------------------------
 
 /// Largest frame on a link between workers, in bytes: one batch, or one tuple of that size.
 pub const LINK_FRAME_BYTES_MAX: usize = 16_000_000;
@@ -178,7 +180,7 @@ pub const LINK_BUFFER_KEEP_BYTES: usize = 1 << 20;
 /// Deepest nesting of a value between workers.
 pub const VALUE_DEPTH_MAX: usize = 32;
 
-// ---- Executors -------------------------------------------------------------------------------------
+// ---- Executors ----------------------------------------------------------------------------------
 
 /// Errors of components that wait to be reported; newer ones push out older ones.
 pub const REPORTED_ERRORS_MAX: usize = 256;

@@ -48,8 +48,9 @@ impl Process {
     }
 }
 
-/// Kills every process of a process group whose leader was `leader`. A group whose leader is gone but
-/// that still has members is killed too; a pid that has come to lead another group is left alone.
+/// Kills every process of a process group whose leader was `leader`. A group whose leader is gone
+/// but that still has members is killed too; a pid that has come to lead another group is left
+/// alone.
 pub fn kill_group(leader: Process) {
     if leader.pid <= 1 {
         return;

@@ -56,8 +56,8 @@ impl Conf {
         entries.map(read).collect()
     }
 
-    /// The name under which others reach this machine: `storm.local.hostname`, else the loopback name where
-    /// only loopback is bound, else the machine's own.
+    /// The name under which others reach this machine: `storm.local.hostname`, else the loopback
+    /// name where only loopback is bound, else the machine's own.
     pub fn host_name(&self) -> Result<String, ConfError> {
         if let Some(host) = self
             .text(keys::STORM_LOCAL_HOSTNAME)?

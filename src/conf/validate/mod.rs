@@ -60,7 +60,8 @@ pub fn topology(conf: &Conf) -> Result<(), Violation> {
 }
 
 /// Checks one value of a daemon's configuration. A class that is not Storm's is accepted: whoever
-/// needs it says that it is not there. So is port 0, which Storm refuses: it lets the system choose.
+/// needs it says that it is not there. So is port 0, which Storm refuses: it lets the system
+/// choose.
 pub fn daemon_value(key: &Key, value: &Value) -> Result<(), Violation> {
     if key.name.ends_with(".port") && value.as_i64() == Some(0) {
         return Ok(());
