@@ -1,11 +1,20 @@
-//! Writes Rust for IDL files: types and how they are read and written; services in `emit/service.rs`.
+//! Writes Rust for IDL files: types and how they are read and written; services in
+//! `emit/service.rs`.
 //!
-//! What comes out leans on `crate::wire` for everything that repeats, so that it stays small. It is not
-//! formatted.
+//! What comes out leans on `crate::wire` for everything that repeats, so that it stays small. It
+//! is not formatted.
 
 use std::fmt::Write as _;
 
 use super::idl::{Doc, Document, Enum, Field, IdlError, Kind, Literal, Presence, Struct, Type};
+
+/// Adds a formatted line.
+macro_rules! line {
+    ($out:expr, $($format:tt)*) => {
+        // Writing to a text cannot fail.
+        let _ = writeln!($out, $($format)*);
+    };
+}
 
 #[path = "emit/name.rs"]
 mod name;
@@ -196,21 +205,15 @@ impl<'m> Place<'m> {
     fn structure(self, out: &mut String, shape: &Shape<'_>, fields: &[Field]) {
         let name = shape.name;
         emit_doc(out, "", shape.doc);
-        put(
-            out,
-            &format!("#[derive({})]\npub struct {name} {{", shape.derives),
-        );
+        line!(out, "#[derive({})]\npub struct {name} {{", shape.derives);
         for field in fields {
             emit_doc(out, "    ", &field.doc);
             let ident = name::snake(&field.name);
-            put(
-                out,
-                &format!("    pub {ident}: {},", self.field_type(field)),
-            );
+            line!(out, "    pub {ident}: {},", self.field_type(field));
         }
-        put(out, &format!("}}\n\nimpl wire::Wire for {name} {{"));
+        line!(out, "}}\n\nimpl wire::Wire for {name} {{");
         put(out, "    const TYPE: wire::TType = wire::TType::Struct;\n");
-        put(out, &format!("    fn write{WRITE_SIGNATURE} {{"));
+        line!(out, "    fn write{WRITE_SIGNATURE} {{");
         put(out, "        out.struct_begin()?;");
         for Field {
             id, name, presence, ..
@@ -221,10 +224,10 @@ impl<'m> Place<'m> {
                 Presence::Plain | Presence::Optional => "optional",
             };
             let ident = name::snake(name);
-            put(out, &format!("        out.{how}({id}, &self.{ident})?;"));
+            line!(out, "        out.{how}({id}, &self.{ident})?;");
         }
         put(out, "        out.struct_end()\n    }\n");
-        put(out, &format!("    fn read{READ_SIGNATURE} {{"));
+        line!(out, "    fn read{READ_SIGNATURE} {{");
         if fields.is_empty() {
             put(out, "        input.skip(wire::TType::Struct)?;");
             put(out, "        Ok(Self {})\n    }\n");
@@ -232,7 +235,7 @@ impl<'m> Place<'m> {
             self.read_fields(out, fields);
         }
         put(out, "    fn describe(&self, text: &mut wire::Text) {");
-        put(out, &format!("        text.structure(\"{name}\")"));
+        line!(out, "        text.structure(\"{name}\")");
         for Field {
             id, name, presence, ..
         } in fields
@@ -243,14 +246,14 @@ impl<'m> Place<'m> {
                 Presence::Plain => format!("plain(\"{name}\", &self.{ident})"),
                 Presence::Optional => format!("optional(\"{name}\", &self.{ident})"),
             };
-            put(out, &format!("            .{call}"));
+            line!(out, "            .{call}");
         }
         put(out, "            .end();\n    }\n}\n");
     }
 
     fn read_fields(self, out: &mut String, fields: &[Field]) {
         for Field { id, .. } in fields {
-            put(out, &format!("        let mut f{id} = None;"));
+            line!(out, "        let mut f{id} = None;");
         }
         put(out, "        input.struct_begin()?;");
         put(
@@ -267,9 +270,9 @@ impl<'m> Place<'m> {
             } else {
                 "field"
             };
-            put(
+            line!(
                 out,
-                &format!("                {id} => input.{how}(kind, &mut f{id})?,"),
+                "                {id} => input.{how}(kind, &mut f{id})?,"
             );
         }
         put(
@@ -277,21 +280,20 @@ impl<'m> Place<'m> {
             "                _ => input.skip(kind)?,\n            }\n        }",
         );
         put(out, "        input.struct_end()?;");
-        let required = |lenient: bool| {
-            let chosen = |field: &&Field| {
+        let checks = |is_lenient: bool| {
+            let checked = fields.iter().filter(|field| {
                 field.presence == Presence::Required
-                    && field.annotations.contains_key("lenient") == lenient
-            };
-            let tests = fields.iter().filter(chosen);
-            let tests: Vec<_> = tests
+                    && field.annotations.contains_key("lenient") == is_lenient
+            });
+            let checks: Vec<String> = checked
                 .map(|Field { id, .. }| format!("({id}, f{id}.is_none())"))
                 .collect();
-            tests.join(", ")
+            checks.join(", ")
         };
-        let (strict, lenient) = (required(false), required(true));
-        if !strict.is_empty() {
-            put(out, &format!("        let required = [{strict}];"));
-            put(out, &format!("        let lenient = [{lenient}];"));
+        let (required, lenient) = (checks(false), checks(true));
+        if !required.is_empty() {
+            line!(out, "        let required = [{required}];");
+            line!(out, "        let lenient = [{lenient}];");
         }
         put(out, "        let value = Self {");
         for field in fields {
@@ -310,13 +312,14 @@ impl<'m> Place<'m> {
                 (Some(value), _) => format!(".or_else(|| Some({value}))"),
                 (None, _) => String::new(),
             };
-            put(
+            line!(
                 out,
-                &format!("            {}: f{id}{rest},", name::snake(&field.name)),
+                "            {}: f{id}{rest},",
+                name::snake(&field.name)
             );
         }
         put(out, "        };");
-        if strict.is_empty() {
+        if required.is_empty() {
             put(out, "        Ok(value)\n    }\n");
         } else {
             put(
@@ -329,10 +332,7 @@ impl<'m> Place<'m> {
     fn union(self, out: &mut String, shape: &Shape<'_>, fields: &[Field]) {
         let name = shape.name;
         emit_doc(out, "", shape.doc);
-        put(
-            out,
-            &format!("#[derive({})]\npub enum {name} {{", shape.derives),
-        );
+        line!(out, "#[derive({})]\npub enum {name} {{", shape.derives);
         put(
             out,
             "    /// Nothing is set, or something that only a newer peer knows.",
@@ -343,27 +343,24 @@ impl<'m> Place<'m> {
         } in fields
         {
             emit_doc(out, "    ", doc);
-            put(
-                out,
-                &format!("    {}({}),", name::camel(name), self.rust_type(kind)),
-            );
+            line!(out, "    {}({}),", name::camel(name), self.rust_type(kind));
         }
-        put(out, &format!("}}\n\nimpl wire::Wire for {name} {{"));
+        line!(out, "}}\n\nimpl wire::Wire for {name} {{");
         put(out, "    const TYPE: wire::TType = wire::TType::Struct;\n");
-        put(out, &format!("    fn write{WRITE_SIGNATURE} {{"));
+        line!(out, "    fn write{WRITE_SIGNATURE} {{");
         put(
             out,
             "        out.struct_begin()?;\n        match self {\n            Self::Unset => {}",
         );
         for Field { id, name, .. } in fields {
             let variant = name::camel(name);
-            put(
+            line!(
                 out,
-                &format!("            Self::{variant}(value) => out.field({id}, value)?,"),
+                "            Self::{variant}(value) => out.field({id}, value)?,"
             );
         }
         put(out, "        }\n        out.struct_end()\n    }\n");
-        put(out, &format!("    fn read{READ_SIGNATURE} {{"));
+        line!(out, "    fn read{READ_SIGNATURE} {{");
         put(
             out,
             "        let mut set = None;\n        let mut n_fields = 0;",
@@ -377,7 +374,7 @@ impl<'m> Place<'m> {
         for Field { id, name, .. } in fields {
             let variant = name::camel(name);
             let call = format!("input.variant(kind, &mut set, Self::{variant})?");
-            put(out, &format!("                {id} => {call},"));
+            line!(out, "                {id} => {call},");
         }
         put(
             out,
@@ -391,17 +388,11 @@ impl<'m> Place<'m> {
             out,
             "    fn describe(&self, text: &mut wire::Text) {\n        match self {",
         );
-        put(
-            out,
-            &format!("            Self::Unset => text.push(\"<{name} >\"),"),
-        );
+        line!(out, "            Self::Unset => text.push(\"<{name} >\"),");
         for Field { name: field, .. } in fields {
             let variant = name::camel(field);
             let call = format!("text.variant(\"{name}\", \"{field}\", value)");
-            put(
-                out,
-                &format!("            Self::{variant}(value) => {call},"),
-            );
+            line!(out, "            Self::{variant}(value) => {call},");
         }
         put(out, "        }\n    }\n}\n");
     }
@@ -450,7 +441,8 @@ impl<'m> Place<'m> {
         matches!(self.model.find(scope, name), Some(Definition::Enum))
     }
 
-    /// No double inside. `seen` holds the structs that are being looked at, since types may recurse.
+    /// No double inside. `seen` holds the structs that are being looked at, since types may
+    /// recurse.
     fn is_ordered(self, fields: &[Field], seen: &mut Vec<String>) -> bool {
         fields
             .iter()
@@ -502,18 +494,15 @@ fn emit_enum(out: &mut String, enumeration: &Enum) {
         out,
         "#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]",
     );
-    put(out, &format!("pub enum {name} {{"));
+    line!(out, "pub enum {name} {{");
     for (index, value) in enumeration.values.iter().enumerate() {
         emit_doc(out, "    ", &value.doc);
         if index == 0 {
             put(out, "    #[default]");
         }
-        put(
-            out,
-            &format!("    {} = {},", name::camel(&value.name), value.number),
-        );
+        line!(out, "    {} = {},", name::camel(&value.name), value.number);
     }
-    put(out, &format!("}}\n\nimpl {name} {{"));
+    line!(out, "}}\n\nimpl {name} {{");
     put(
         out,
         "    /// None for a number that only a newer peer knows.",
@@ -524,9 +513,10 @@ fn emit_enum(out: &mut String, enumeration: &Enum) {
     );
     for value in &enumeration.values {
         let variant = name::camel(&value.name);
-        put(
+        line!(
             out,
-            &format!("            {} => Some(Self::{variant}),", value.number),
+            "            {} => Some(Self::{variant}),",
+            value.number
         );
     }
     put(out, "            _ => None,\n        }\n    }\n");
@@ -540,13 +530,10 @@ fn emit_enum(out: &mut String, enumeration: &Enum) {
     );
     for value in &enumeration.values {
         let variant = name::camel(&value.name);
-        put(
-            out,
-            &format!("            Self::{variant} => \"{}\",", value.name),
-        );
+        line!(out, "            Self::{variant} => \"{}\",", value.name);
     }
     put(out, "        }\n    }\n}\n");
-    put(out, &format!("impl wire::Enumeration for {name} {{"));
+    line!(out, "impl wire::Enumeration for {name} {{");
     put(
         out,
         "    fn from_i32(value: i32) -> Option<Self> {\n        Self::from_i32(value)\n    }\n",
@@ -570,13 +557,13 @@ fn emit_exception(out: &mut String, structure: &Struct) {
         Some(_) => "f.write_str(&self.msg)".to_owned(),
         None => format!("f.write_str(\"{name}\")"),
     };
-    put(out, &format!("impl std::fmt::Display for {name} {{"));
+    line!(out, "impl std::fmt::Display for {name} {{");
     put(
         out,
         "    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {",
     );
-    put(out, &format!("        {shown}\n    }}\n}}\n"));
-    put(out, &format!("impl std::error::Error for {name} {{}}\n"));
+    line!(out, "        {shown}\n    }}\n}}\n");
+    line!(out, "impl std::error::Error for {name} {{}}\n");
 }
 
 fn emit_doc(out: &mut String, indent: &str, doc: &Doc) {
@@ -586,7 +573,8 @@ fn emit_doc(out: &mut String, indent: &str, doc: &Doc) {
 }
 
 fn put(out: &mut String, line: &str) {
-    let _ = writeln!(out, "{line}");
+    out.push_str(line);
+    out.push('\n');
 }
 
 const WRITE_SIGNATURE: &str = "(&self, out: &mut wire::Output) -> Result<(), wire::WireError>";

@@ -1,8 +1,8 @@
 //! Reads Thrift's interface language into a tree.
 //!
-//! Takes what our IDL files use: includes, enums, structs, unions, exceptions, services, annotations,
-//! defaults, doc comments. Refuses the rest (typedef, const, inheritance, oneway) by name. Names are
-//! not resolved here.
+//! Takes what our IDL files use: includes, enums, structs, unions, exceptions, services,
+//! annotations, defaults, doc comments. Refuses the rest (typedef, const, inheritance, oneway) by
+//! name. Names are not resolved here.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -46,7 +46,6 @@ pub struct Struct {
     pub name: String,
     pub doc: Doc,
     pub fields: Vec<Field>,
-    pub line: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,7 +212,6 @@ impl Parser<'_> {
     }
 
     fn structure(&mut self, kind: Kind, doc: Doc) -> Result<Struct, IdlError> {
-        let line = self.line();
         let name = self.word("the name of the struct")?;
         self.expect('{')?;
         let fields = self.fields('}')?;
@@ -222,7 +220,6 @@ impl Parser<'_> {
             name,
             doc,
             fields,
-            line,
         })
     }
 

@@ -12,6 +12,13 @@ pub fn during<T>(work: impl FnOnce() -> T) -> (u64, T) {
     (COUNT.get() - before, result)
 }
 
+/// How many bytes `work` asks for on this thread, whether it gives them back or not.
+pub fn bytes_during<T>(work: impl FnOnce() -> T) -> (u64, T) {
+    let before = BYTES.get();
+    let result = work();
+    (BYTES.get() - before, result)
+}
+
 struct Counting;
 
 // SAFETY: every call goes to the system's allocator unchanged. Counting itself neither allocates
@@ -19,6 +26,7 @@ struct Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.set(COUNT.get() + 1);
+        BYTES.set(BYTES.get() + layout.size() as u64);
         // SAFETY: the caller's promises are those that the system's allocator asks for.
         unsafe { System.alloc(layout) }
     }
@@ -30,6 +38,7 @@ unsafe impl GlobalAlloc for Counting {
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, n_bytes: usize) -> *mut u8 {
         COUNT.set(COUNT.get() + 1);
+        BYTES.set(BYTES.get() + n_bytes as u64);
         // SAFETY: as above.
         unsafe { System.realloc(block, layout, n_bytes) }
     }
@@ -40,6 +49,7 @@ static ALLOCATOR: Counting = Counting;
 
 thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
+    static BYTES: Cell<u64> = const { Cell::new(0) };
 }
 
 #[cfg(test)]
@@ -49,5 +59,7 @@ mod tests {
         assert_eq!(super::during(|| 1 + 1).0, 0);
         let (n_allocations, boxed) = super::during(|| std::hint::black_box(Box::new(1)));
         assert_eq!((n_allocations, *boxed), (1, 1));
+        let (bytes, _) = super::bytes_during(|| std::hint::black_box(vec![0u8; 300]));
+        assert_eq!(bytes, 300);
     }
 }

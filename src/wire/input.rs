@@ -5,6 +5,7 @@
 use thrift::TConfiguration;
 use thrift::protocol::{TBinaryInputProtocol, TInputProtocol};
 
+use super::text::Missing;
 use super::{TType, Text, Wire, WireError, code, scan};
 
 /// The bytes of one value that are not read yet.
@@ -26,8 +27,8 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Of the arguments of a call: a union in which nothing is set is refused, as Java's servers do.
-    /// One in which something unknown is set is not.
+    /// Of the arguments of a call: a union in which nothing is set is refused, as Java's servers
+    /// do. One in which something unknown is set is not.
     pub fn of_call(bytes: &'a [u8]) -> Self {
         Input {
             refuses_empty_unions: true,
@@ -113,20 +114,28 @@ impl<'a> Input<'a> {
         Ok(())
     }
 
-    /// Gives the struct, or names its first required field that was missing. The `lenient` ones may be
-    /// missing; beside another that may not, Java would show and name them too.
+    /// Gives the struct, or names its first required field that was missing. `lenient` are those
+    /// that may be missing.
     pub fn complete<T: Wire>(
         &self,
         value: T,
         required: &[Required],
         lenient: &[Required],
     ) -> Result<T, WireError> {
-        if required.iter().all(|(_, missing)| !missing) {
+        if required.iter().all(|(_, is_missing)| !is_missing) {
             return Ok(value);
         }
-        let all = required.iter().chain(lenient);
-        let missing = all.filter(|(_, missing)| *missing);
-        let mut text = Text::of_incomplete(missing.map(|(id, _)| *id).collect());
+        let missing = |fields: &[Required], is_lenient| {
+            let missing = fields.iter().filter(|(_, is_missing)| *is_missing);
+            missing
+                .map(|(id, _)| Missing {
+                    id: *id,
+                    is_lenient,
+                })
+                .collect::<Vec<_>>()
+        };
+        let missing = [missing(required, false), missing(lenient, true)].concat();
+        let mut text = Text::of_incomplete(missing);
         value.describe(&mut text);
         Err(text.into_error())
     }

@@ -1,7 +1,7 @@
 //! The envelope of a call: headers, replies, and TApplicationException for what no IDL declares.
 //!
-//! Reads strict and legacy headers, writes strict ones. The generated dispatchers and clients stand on
-//! `Request` and `Link`; sockets and frames are not known here.
+//! Reads strict and legacy headers, writes strict ones. The generated dispatchers and clients
+//! stand on `Request` and `Link`; sockets and frames are not known here.
 
 use bytes::Bytes;
 use thrift::protocol::TMessageType;
@@ -136,7 +136,8 @@ fn read_reply<T: Wire>(message: &[u8], seqid: i32) -> Result<T, Failure> {
 // === impl Request ===
 
 impl Request {
-    /// Refuses what must close the connection; arguments that cannot be decoded are kept for a reply.
+    /// Refuses what must close the connection; arguments that cannot be decoded are kept for a
+    /// reply.
     pub fn open(message: &Bytes) -> Result<Self, Close> {
         let (header, body) = read_header(message).map_err(|error| Close(error.to_string()))?;
         let refused = match scan::value_end(body, code(TType::Struct)) {

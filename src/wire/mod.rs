@@ -1,8 +1,8 @@
-//! Thrift's binary protocol: the generated types, how they are read and written, and where a message
-//! ends.
+//! Thrift's binary protocol: the generated types, how they are read and written, and where a
+//! message ends.
 //!
-//! Bytes come in as whole slices; nothing here knows a socket. Every length, count and depth in them is
-//! held against the bytes that are really there before anything is allocated (`scan`).
+//! Bytes come in as whole slices; nothing here knows a socket. Every length, count and depth in
+//! them is held against the bytes that are really there before anything is allocated (`scan`).
 
 mod base;
 mod generated;
@@ -13,6 +13,9 @@ mod output;
 pub mod scan;
 pub mod stored;
 mod text;
+
+#[cfg(test)]
+mod tests;
 
 use bytes::Bytes;
 pub use thrift::protocol::TType;

@@ -27,6 +27,10 @@ impl<E: Enumeration> Open<E> {
         }
     }
 
+    pub fn from_i32(raw: i32) -> Self {
+        E::from_i32(raw).map_or(Open::Unknown(raw), Open::Known)
+    }
+
     /// The number on the wire.
     pub fn as_i32(&self) -> i32 {
         match self {
@@ -56,8 +60,7 @@ impl<E: Enumeration> Wire for Open<E> {
     }
 
     fn read(input: &mut Input<'_>) -> Result<Self, WireError> {
-        let raw = i32::read(input)?;
-        Ok(E::from_i32(raw).map_or(Open::Unknown(raw), Open::Known))
+        Ok(Open::from_i32(i32::read(input)?))
     }
 
     fn describe(&self, text: &mut Text) {

@@ -1,9 +1,9 @@
 //! Finds where a message or value ends, and refuses what could not be decoded within its own size:
 //! unknown types, depth, lengths and counts that do not fit.
 //!
-//! Nothing is decoded and nothing allocated but a stack of at most `WIRE_DEPTH_MAX` levels; the bytes'
-//! own nesting never recurses here. `Scanner` goes on where it stopped when a buffer has grown, for
-//! streams without frames; the functions below look at complete slices.
+//! Nothing is decoded and nothing allocated but a stack of at most `WIRE_DEPTH_MAX` levels; the
+//! bytes' own nesting never recurses here. `Scanner` goes on where it stopped when a buffer has
+//! grown, for streams without frames; the functions below look at complete slices.
 
 use super::WireError;
 use crate::limits;
@@ -93,8 +93,8 @@ impl Scanner {
         }
     }
 
-    /// Where the message ends, or none when `buffer` ends before it. `buffer` holds the same bytes as
-    /// in the call before and perhaps more.
+    /// Where the message ends, or none when `buffer` ends before it. `buffer` holds the same bytes
+    /// as in the call before and perhaps more.
     pub fn scan(&mut self, buffer: &[u8]) -> Result<Option<usize>, WireError> {
         loop {
             let going = match (self.due, self.levels.last().copied()) {

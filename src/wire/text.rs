@@ -10,15 +10,23 @@ use crate::limits;
 pub struct Text {
     text: String,
     full: bool,
-    /// Ids of required fields that the outermost struct lacks; taken by it.
-    missing: Vec<i16>,
+    /// Required fields that the outermost struct lacks; taken by it.
+    missing: Vec<Missing>,
     first_missing: Option<&'static str>,
+}
+
+/// A required field that was not there.
+#[derive(Clone, Copy, Debug)]
+pub struct Missing {
+    pub id: i16,
+    /// Its absence reads as empty.
+    pub is_lenient: bool,
 }
 
 /// The fields of one struct.
 pub struct Fields<'t> {
     text: &'t mut Text,
-    missing: Vec<i16>,
+    missing: Vec<Missing>,
     n_shown: usize,
 }
 
@@ -26,7 +34,7 @@ pub struct Fields<'t> {
 
 impl Text {
     /// For a struct that lacks these required fields.
-    pub(super) fn of_incomplete(missing: Vec<i16>) -> Self {
+    pub(super) fn of_incomplete(missing: Vec<Missing>) -> Self {
         Text {
             missing,
             ..Text::default()
@@ -116,11 +124,14 @@ impl Text {
 impl Fields<'_> {
     pub fn required<T: Wire>(mut self, id: i16, name: &'static str, value: &T) -> Self {
         self.name(name);
-        if self.missing.contains(&id) {
-            self.text.first_missing.get_or_insert(name);
-            self.text.push(T::ABSENT);
-        } else {
-            value.describe(self.text);
+        match self.missing.iter().find(|missing| missing.id == id) {
+            None => value.describe(self.text),
+            Some(missing) => {
+                if !missing.is_lenient {
+                    self.text.first_missing.get_or_insert(name);
+                }
+                self.text.push(T::ABSENT);
+            }
         }
         self
     }

@@ -1,13 +1,14 @@
 //! Writes a service: its trait, errors, dispatcher, client and table of methods.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use super::super::idl::{Doc, Field, Method, Presence, Service, Type};
 use super::{DERIVES, Place, Shape, emit_doc, name, put};
 
 pub(super) fn emit(out: &mut String, place: Place<'_>, service: &Service) {
     emit_doc(out, "", &service.doc);
-    put(out, &format!("pub mod {} {{", name::snake(&service.name)));
+    line!(out, "pub mod {} {{", name::snake(&service.name));
     put(out, "use std::future::Future;\nuse std::sync::Arc;\n");
     put(
         out,
@@ -55,19 +56,13 @@ fn emit_trait(out: &mut String, place: Place<'_>, service: &Service) {
         };
         let outcome = outcome(place, method);
         emit_doc(out, "    ", &method.doc);
-        put(
-            out,
-            &format!("    fn {ident}(&self, caller: &Caller{parameters})"),
-        );
-        put(
-            out,
-            &format!("    -> impl Future<Output = {outcome}> + Send {{"),
-        );
-        put(out, &format!("        let _ = {ignored};"));
+        line!(out, "    fn {ident}(&self, caller: &Caller{parameters})");
+        line!(out, "    -> impl Future<Output = {outcome}> + Send {{");
+        line!(out, "        let _ = {ignored};");
         let failure = format!("Failure::UnknownMethod(\"{}\".to_owned())", method.name);
-        put(
+        line!(
             out,
-            &format!("        std::future::ready(Err({failure}.into()))\n    }}\n"),
+            "        std::future::ready(Err({failure}.into()))\n    }}\n"
         );
     }
     put(out, "}\n");
@@ -114,28 +109,28 @@ fn emit_dispatcher(out: &mut String, service: &Service) {
     for method in &service.methods {
         let ident = name::snake(&method.name);
         let stem = type_stem(method);
-        put(out, &format!("            \"{}\" => {{", method.name));
+        line!(out, "            \"{}\" => {{", method.name);
         let binding = if method.arguments.is_empty() {
             "_"
         } else {
             "args"
         };
-        put(
+        line!(
             out,
-            &format!("                let {binding}: {stem}Args = request.arguments()?;"),
+            "                let {binding}: {stem}Args = request.arguments()?;"
         );
         let arguments: String = method
             .arguments
             .iter()
             .map(|field| format!(", args.{}", name::snake(&field.name)))
             .collect();
-        put(
+        line!(
             out,
-            &format!("                let outcome = self.0.{ident}(caller{arguments}).await;"),
+            "                let outcome = self.0.{ident}(caller{arguments}).await;"
         );
-        put(
+        line!(
             out,
-            &format!("                request.reply(&{stem}Reply::of(outcome)?)"),
+            "                request.reply(&{stem}Reply::of(outcome)?)"
         );
         put(out, "            }");
     }
@@ -177,11 +172,8 @@ fn emit_client(out: &mut String, place: Place<'_>, service: &Service) {
             })
             .collect();
         emit_doc(out, "    ", &method.doc);
-        put(
-            out,
-            &format!("    pub async fn {ident}(&mut self{parameters})"),
-        );
-        put(out, &format!("    -> {} {{", outcome(place, method)));
+        line!(out, "    pub async fn {ident}(&mut self{parameters})");
+        line!(out, "    -> {} {{", outcome(place, method));
         let closure = if method.arguments.is_empty() {
             "|_| Ok(())".to_owned()
         } else {
@@ -193,10 +185,7 @@ fn emit_client(out: &mut String, place: Place<'_>, service: &Service) {
             format!("|out| {{\n{writes}            Ok(())\n        }}")
         };
         let call = format!("self.link.call(\"{}\", {closure})", method.name);
-        put(
-            out,
-            &format!("        let reply: {stem}Reply = {call}.await?;"),
-        );
+        line!(out, "        let reply: {stem}Reply = {call}.await?;");
         put(out, "        reply.outcome()\n    }\n");
     }
     put(out, "}\n");
@@ -207,17 +196,15 @@ fn emit_table(out: &mut String, service: &Service) {
     put(out, "pub static METHODS: &[wire::Method] = &[");
     for method in &service.methods {
         let stem = type_stem(method);
-        put(
+        line!(
             out,
-            &format!("    wire::Method {{\n        name: \"{}\",", method.name),
+            "    wire::Method {{\n        name: \"{}\",",
+            method.name
         );
-        put(
+        line!(out, "        recode_arguments: wire::recode::<{stem}Args>,");
+        line!(
             out,
-            &format!("        recode_arguments: wire::recode::<{stem}Args>,"),
-        );
-        put(
-            out,
-            &format!("        recode_reply: wire::recode::<{stem}Reply>,\n    }},"),
+            "        recode_reply: wire::recode::<{stem}Reply>,\n    }},"
         );
     }
     put(out, "];\n");
@@ -230,34 +217,28 @@ fn emit_error(out: &mut String, place: Place<'_>, method: &Method) {
         variants.insert(variant(field), place.rust_type(&field.kind));
     }
     variants.insert("Failure".to_owned(), "Failure".to_owned());
-    put(out, &format!("/// Why `{}` has no result.", method.name));
-    put(out, &format!("#[derive(Debug)]\npub enum {name} {{"));
+    line!(out, "/// Why `{}` has no result.", method.name);
+    line!(out, "#[derive(Debug)]\npub enum {name} {{");
     for (variant, kind) in &variants {
-        put(out, &format!("    {variant}({kind}),"));
+        line!(out, "    {variant}({kind}),");
     }
     put(out, "}\n");
     for (variant, kind) in &variants {
-        put(out, &format!("impl From<{kind}> for {name} {{"));
-        put(out, &format!("    fn from(error: {kind}) -> Self {{"));
-        put(
-            out,
-            &format!("        Self::{variant}(error)\n    }}\n}}\n"),
-        );
+        line!(out, "impl From<{kind}> for {name} {{");
+        line!(out, "    fn from(error: {kind}) -> Self {{");
+        line!(out, "        Self::{variant}(error)\n    }}\n}}\n");
     }
-    put(out, &format!("impl std::fmt::Display for {name} {{"));
+    line!(out, "impl std::fmt::Display for {name} {{");
     put(
         out,
         "    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {",
     );
     put(out, "        match self {");
     for variant in variants.keys() {
-        put(
-            out,
-            &format!("            Self::{variant}(error) => error.fmt(f),"),
-        );
+        line!(out, "            Self::{variant}(error) => error.fmt(f),");
     }
     put(out, "        }\n    }\n}\n");
-    put(out, &format!("impl std::error::Error for {name} {{}}\n"));
+    line!(out, "impl std::error::Error for {name} {{}}\n");
 }
 
 /// The structs of arguments and result, and the way between a result and its struct.
@@ -288,50 +269,43 @@ fn emit_messages(out: &mut String, place: Place<'_>, method: &Method) {
     let fields: Vec<Field> = success.chain(throws).collect();
     place.structure(out, &shape(&name, &doc), &fields);
 
-    put(out, &format!("impl {name} {{"));
-    put(
+    line!(out, "impl {name} {{");
+    line!(
         out,
-        &format!(
-            "    fn of(outcome: {}) -> Result<Self, Failure> {{",
-            outcome(place, method)
-        ),
+        "    fn of(outcome: {}) -> Result<Self, Failure> {{",
+        outcome(place, method)
     );
     put(out, "        match outcome {");
-    match method.result {
-        Some(_) => put(
+    let rest = if fields.len() > 1 {
+        ", ..Self::default()"
+    } else {
+        ""
+    };
+    if method.result.is_some() {
+        line!(
             out,
-            "            Ok(value) => Ok(Self { success: Some(value), ..Self::default() }),",
-        ),
-        None => put(out, "            Ok(()) => Ok(Self::default()),"),
+            "            Ok(value) => Ok(Self {{ success: Some(value){rest} }}),"
+        );
+    } else {
+        put(out, "            Ok(()) => Ok(Self::default()),");
     }
     for field in &method.throws {
         let set = format!("{}: Some(error)", name::snake(&field.name));
-        let rest = if fields.len() > 1 {
-            ", ..Self::default()"
-        } else {
-            ""
-        };
         let error = format!("{stem}Error::{}(error)", variant(field));
-        put(
+        line!(
             out,
-            &format!("            Err({error}) => Ok(Self {{ {set}{rest} }}),"),
+            "            Err({error}) => Ok(Self {{ {set}{rest} }}),"
         );
     }
-    put(
+    line!(
         out,
-        &format!("            Err({stem}Error::Failure(failure)) => Err(failure),"),
+        "            Err({stem}Error::Failure(failure)) => Err(failure),"
     );
     put(out, "        }\n    }\n");
-    put(
-        out,
-        &format!("    fn outcome(self) -> {} {{", outcome(place, method)),
-    );
+    line!(out, "    fn outcome(self) -> {} {{", outcome(place, method));
     for field in &method.throws {
         let ident = name::snake(&field.name);
-        put(
-            out,
-            &format!("        if let Some(error) = self.{ident} {{"),
-        );
+        line!(out, "        if let Some(error) = self.{ident} {{");
         put(out, "            return Err(error.into());\n        }");
     }
     match method.result {

@@ -1,5 +1,5 @@
-//! Cuts an IDL file into words, numbers, texts and signs, and keeps doc comments with the token after
-//! them. Other comments are dropped.
+//! Cuts an IDL file into words, numbers, texts and signs, and keeps doc comments with the token
+//! after them. Other comments are dropped.
 
 use std::fmt;
 
