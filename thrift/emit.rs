@@ -16,6 +16,8 @@ macro_rules! line {
     };
 }
 
+#[path = "emit/check.rs"]
+mod check;
 #[path = "emit/name.rs"]
 mod name;
 #[path = "emit/service.rs"]
@@ -47,32 +49,13 @@ struct Shape<'s> {
     derives: &'s str,
 }
 
-const DERIVES: &str = "Clone, Debug, Default, PartialEq";
-const DERIVES_ORDERED: &str = "Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash";
-
 // === impl Model ===
 
 impl Model {
     /// Checks that every name stands for something and every annotation has a meaning.
     pub fn new(documents: Vec<Document>) -> Result<Self, IdlError> {
         let model = Model { documents };
-        for document in &model.documents {
-            for structure in &document.structs {
-                model.check_struct(document, structure)?;
-            }
-            for method in document
-                .services
-                .iter()
-                .flat_map(|service| &service.methods)
-            {
-                for field in method.arguments.iter().chain(&method.throws) {
-                    model.check_field(document, field)?;
-                }
-                if let Some(result) = &method.result {
-                    model.check_type(document, result, 1)?;
-                }
-            }
-        }
+        check::check(&model)?;
         Ok(model)
     }
 
@@ -98,58 +81,6 @@ impl Model {
         out
     }
 
-    fn check_struct(&self, document: &Document, structure: &Struct) -> Result<(), IdlError> {
-        for field in &structure.fields {
-            self.check_field(document, field)?;
-            if structure.kind == Kind::Union && field.presence == Presence::Required {
-                let what = format!("the union {} requires a field", structure.name);
-                return Err(error(document, field.line, what, "remove 'required'"));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_field(&self, document: &Document, field: &Field) -> Result<(), IdlError> {
-        self.check_type(document, &field.kind, field.line)?;
-        for name in field.annotations.keys() {
-            let fits = match name.as_str() {
-                "lenient" => field.presence == Presence::Required,
-                "widen" => field.kind == Type::I64,
-                _ => false,
-            };
-            if !fits {
-                let what = format!("'{name}' has no meaning for the field {}", field.name);
-                let fix = "use lenient with a required field, widen with an i64, or remove it";
-                return Err(error(document, field.line, what, fix));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_type(&self, document: &Document, kind: &Type, line: usize) -> Result<(), IdlError> {
-        match kind {
-            Type::List(item) | Type::Set(item) => self.check_type(document, item, line),
-            Type::Map(key, value) => {
-                self.check_type(document, key, line)?;
-                self.check_type(document, value, line)
-            }
-            Type::Named { scope, name } => {
-                let known = match scope {
-                    Some(scope) => document.includes.iter().any(|file| stem(file) == scope),
-                    None => true,
-                };
-                let scope = scope.as_deref().unwrap_or(stem(&document.file));
-                if known && self.find(scope, name).is_some() {
-                    return Ok(());
-                }
-                let what = format!("there is no type {name} in {scope}");
-                let fix = "define it there, or include the file that does";
-                Err(error(document, line, what, fix))
-            }
-            _ => Ok(()),
-        }
-    }
-
     fn find(&self, scope: &str, name: &str) -> Option<Definition<'_>> {
         let documents = self.documents.iter();
         let mut documents = documents.filter(|document| stem(&document.file) == scope);
@@ -167,15 +98,6 @@ impl Model {
 pub fn stem(file: &str) -> &str {
     let name = file.rsplit('/').next().unwrap_or(file);
     name.strip_suffix(".thrift").unwrap_or(name)
-}
-
-fn error(document: &Document, line: usize, what: String, fix: &str) -> IdlError {
-    IdlError {
-        file: document.file.clone(),
-        line,
-        what,
-        fix: fix.to_owned(),
-    }
 }
 
 // === impl Place ===
@@ -280,6 +202,11 @@ impl<'m> Place<'m> {
             "                _ => input.skip(kind)?,\n            }\n        }",
         );
         put(out, "        input.struct_end()?;");
+        self.read_end(out, fields);
+    }
+
+    /// Puts the struct together from what was read, and refuses it when a required field is missing.
+    fn read_end(self, out: &mut String, fields: &[Field]) {
         let checks = |is_lenient: bool| {
             let checked = fields.iter().filter(|field| {
                 field.presence == Presence::Required
@@ -297,36 +224,23 @@ impl<'m> Place<'m> {
         }
         put(out, "        let value = Self {");
         for field in fields {
-            let Field {
-                id,
-                default,
-                presence,
-                ..
-            } = field;
-            let rest = match (
-                default.as_ref().map(|default| self.literal(field, default)),
-                presence,
-            ) {
+            let id = field.id;
+            let default = field.default.as_ref();
+            let default = default.map(|default| self.literal(field, default));
+            let rest = match (default, field.presence) {
                 (Some(value), Presence::Required) => format!(".unwrap_or_else(|| {value})"),
                 (None, Presence::Required) => ".unwrap_or_default()".to_owned(),
                 (Some(value), _) => format!(".or_else(|| Some({value}))"),
                 (None, _) => String::new(),
             };
-            line!(
-                out,
-                "            {}: f{id}{rest},",
-                name::snake(&field.name)
-            );
+            let ident = name::snake(&field.name);
+            line!(out, "            {ident}: f{id}{rest},");
         }
-        put(out, "        };");
-        if required.is_empty() {
-            put(out, "        Ok(value)\n    }\n");
-        } else {
-            put(
-                out,
-                "        input.complete(value, &required, &lenient)\n    }\n",
-            );
-        }
+        let value = match required.is_empty() {
+            true => "Ok(value)",
+            false => "input.complete(value, &required, &lenient)",
+        };
+        line!(out, "        }};\n        {value}\n    }}\n");
     }
 
     fn union(self, out: &mut String, shape: &Shape<'_>, fields: &[Field]) {
@@ -579,3 +493,5 @@ fn put(out: &mut String, line: &str) {
 
 const WRITE_SIGNATURE: &str = "(&self, out: &mut wire::Output) -> Result<(), wire::WireError>";
 const READ_SIGNATURE: &str = "(input: &mut wire::Input<'_>) -> Result<Self, wire::WireError>";
+const DERIVES: &str = "Clone, Debug, Default, PartialEq";
+const DERIVES_ORDERED: &str = "Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash";

@@ -7,6 +7,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use lex::{Token, What};
+
+#[path = "idl/lex.rs"]
+mod lex;
+
 /// One IDL file.
 #[derive(Debug, Default)]
 pub struct Document {
@@ -111,6 +116,7 @@ pub struct Method {
     pub result: Option<Type>,
     pub arguments: Vec<Field>,
     pub throws: Vec<Field>,
+    pub line: usize,
 }
 
 /// Lines of a doc comment.
@@ -125,6 +131,12 @@ pub struct IdlError {
     pub fix: String,
 }
 
+struct Parser<'t> {
+    file: &'t str,
+    tokens: Vec<Token>,
+    position: usize,
+}
+
 /// Parses the text of a file; `file` is its name for messages.
 pub fn parse(file: &str, text: &str) -> Result<Document, IdlError> {
     let tokens = lex::tokens(file, text)?;
@@ -134,17 +146,6 @@ pub fn parse(file: &str, text: &str) -> Result<Document, IdlError> {
         position: 0,
     };
     parser.document()
-}
-
-#[path = "idl/lex.rs"]
-mod lex;
-
-use lex::{Token, What};
-
-struct Parser<'t> {
-    file: &'t str,
-    tokens: Vec<Token>,
-    position: usize,
 }
 
 // === impl IdlError ===
@@ -236,6 +237,7 @@ impl Parser<'_> {
 
     fn method(&mut self) -> Result<Method, IdlError> {
         let doc = self.doc();
+        let line = self.line();
         let result = match self.what() {
             What::Word(word) if word == "void" => {
                 self.position += 1;
@@ -262,6 +264,7 @@ impl Parser<'_> {
             result,
             arguments,
             throws,
+            line,
         })
     }
 

@@ -69,43 +69,7 @@ fn emit_trait(out: &mut String, place: Place<'_>, service: &Service) {
 }
 
 fn emit_dispatcher(out: &mut String, service: &Service) {
-    put(
-        out,
-        "/// Decodes calls, hands them to a service and encodes what it answers.",
-    );
-    put(
-        out,
-        "#[derive(Debug)]\npub struct Dispatcher<S>(pub Arc<S>);\n",
-    );
-    put(out, "impl<S> Clone for Dispatcher<S> {");
-    put(
-        out,
-        "    fn clone(&self) -> Self {\n        Self(Arc::clone(&self.0))\n    }\n}\n",
-    );
-    put(out, "impl<S: Service> Dispatch for Dispatcher<S> {");
-    put(
-        out,
-        "    async fn dispatch(&self, caller: &Caller, message: Bytes)",
-    );
-    put(out, "    -> Result<Option<Bytes>, Close> {");
-    put(
-        out,
-        "        let mut request = Request::open(&message)?;\n        drop(message);",
-    );
-    put(
-        out,
-        "        let outcome = self.serve(caller, &mut request).await;",
-    );
-    put(out, "        request.answer(outcome).map(Some)\n    }\n}\n");
-    put(out, "impl<S: Service> Dispatcher<S> {");
-    put(
-        out,
-        "    async fn serve(&self, caller: &Caller, request: &mut Request)",
-    );
-    put(
-        out,
-        "    -> Result<Bytes, Failure> {\n        match request.method() {",
-    );
+    put(out, DISPATCHER);
     for method in &service.methods {
         let ident = name::snake(&method.name);
         let stem = type_stem(method);
@@ -141,25 +105,7 @@ fn emit_dispatcher(out: &mut String, service: &Service) {
 }
 
 fn emit_client(out: &mut String, place: Place<'_>, service: &Service) {
-    put(
-        out,
-        "/// Calls the service over a channel, one call after the other.",
-    );
-    put(
-        out,
-        "#[derive(Debug)]\npub struct Client<C> {\n    link: Link<C>,\n}\n",
-    );
-    put(out, "impl<C: Channel> Client<C> {");
-    put(out, "    pub fn new(channel: C) -> Self {");
-    put(out, "        Self { link: Link::new(channel) }\n    }\n");
-    put(
-        out,
-        "    pub fn channel(&mut self) -> &mut C {\n        self.link.channel()\n    }\n",
-    );
-    put(
-        out,
-        "    pub fn into_channel(self) -> C {\n        self.link.into_channel()\n    }\n",
-    );
+    put(out, CLIENT);
     for method in &service.methods {
         let ident = name::snake(&method.name);
         let stem = type_stem(method);
@@ -269,18 +215,23 @@ fn emit_messages(out: &mut String, place: Place<'_>, method: &Method) {
     let fields: Vec<Field> = success.chain(throws).collect();
     place.structure(out, &shape(&name, &doc), &fields);
 
-    line!(out, "impl {name} {{");
+    let rest = match fields.len() {
+        1 => "",
+        _ => ", ..Self::default()",
+    };
+    emit_conversions(out, place, method, rest);
+}
+
+/// Between a result and its struct; `rest` fills the fields that are not set.
+fn emit_conversions(out: &mut String, place: Place<'_>, method: &Method, rest: &str) {
+    let stem = type_stem(method);
+    let outcome = outcome(place, method);
+    line!(out, "impl {stem}Reply {{");
     line!(
         out,
-        "    fn of(outcome: {}) -> Result<Self, Failure> {{",
-        outcome(place, method)
+        "    fn of(outcome: {outcome}) -> Result<Self, Failure> {{"
     );
     put(out, "        match outcome {");
-    let rest = if fields.len() > 1 {
-        ", ..Self::default()"
-    } else {
-        ""
-    };
     if method.result.is_some() {
         line!(
             out,
@@ -302,7 +253,7 @@ fn emit_messages(out: &mut String, place: Place<'_>, method: &Method) {
         "            Err({stem}Error::Failure(failure)) => Err(failure),"
     );
     put(out, "        }\n    }\n");
-    line!(out, "    fn outcome(self) -> {} {{", outcome(place, method));
+    line!(out, "    fn outcome(self) -> {outcome} {{");
     for field in &method.throws {
         let ident = name::snake(&field.name);
         line!(out, "        if let Some(error) = self.{ident} {{");
@@ -380,3 +331,50 @@ fn is_scalar(kind: &Type) -> bool {
     use Type::{Bool, Double, I8, I16, I32, I64};
     matches!(kind, Bool | I8 | I16 | I32 | I64 | Double)
 }
+
+/// What every dispatcher has; the methods follow.
+const DISPATCHER: &str = "\
+/// Decodes calls, hands them to a service and encodes what it answers.
+#[derive(Debug)]
+pub struct Dispatcher<S>(pub Arc<S>);
+
+impl<S> Clone for Dispatcher<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S: Service> Dispatch for Dispatcher<S> {
+    async fn dispatch(&self, caller: &Caller, message: Bytes) -> Result<Option<Bytes>, Close> {
+        let mut request = Request::open(&message)?;
+        drop(message);
+        let outcome = self.serve(caller, &mut request).await;
+        request.answer(outcome).map(Some)
+    }
+}
+
+impl<S: Service> Dispatcher<S> {
+    async fn serve(&self, caller: &Caller, request: &mut Request) -> Result<Bytes, Failure> {
+        match request.method() {";
+
+/// What every client has; the methods follow.
+const CLIENT: &str = "\
+/// Calls the service over a channel, one call after the other.
+#[derive(Debug)]
+pub struct Client<C> {
+    link: Link<C>,
+}
+
+impl<C: Channel> Client<C> {
+    pub fn new(channel: C) -> Self {
+        Self { link: Link::new(channel) }
+    }
+
+    pub fn channel(&mut self) -> &mut C {
+        self.link.channel()
+    }
+
+    pub fn into_channel(self) -> C {
+        self.link.into_channel()
+    }
+";

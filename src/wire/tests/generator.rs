@@ -135,6 +135,10 @@ fn errors_say_where_what_and_how_to_mend() {
             "t.thrift:1: the union U requires a field; ",
         ),
         (
+            "exception E {}\nservice S {\n void f() throws (1: E a, 2: E b) }",
+            "t.thrift:3: f throws one exception twice; ",
+        ),
+        (
             "struct S { 1: list<i32 a }",
             "t.thrift:1: 'a' stands where '>' belongs; write '>'",
         ),

@@ -74,7 +74,8 @@ proptest! {
     fn a_cut_message_is_unfinished(seed: u64, cuts in proptest::collection::vec(0.0..1.0, 0..6)) {
         let (bytes, recode) = SCHEMA.with(|schema| random(schema, seed));
         let message = call(&bytes);
-        let mut cuts: Vec<usize> = cuts.iter().map(|cut| (cut * message.len() as f64) as usize).collect();
+        let n = message.len() as f64;
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| (cut * n) as usize).collect();
         cuts.sort_unstable();
         let mut resumed = scan::Scanner::message(message.len() + 9);
         for cut in cuts {
@@ -91,7 +92,10 @@ proptest! {
 
     /// Damage gives an error or a value, never a panic, and memory stays in proportion.
     #[test]
-    fn damage_is_survived(seed: u64, hits in proptest::collection::vec((0.0..1.0, any::<u8>()), 1..8)) {
+    fn damage_is_survived(
+        seed: u64,
+        hits in proptest::collection::vec((0.0..1.0, any::<u8>()), 1..8),
+    ) {
         let (bytes, recode) = SCHEMA.with(|schema| random(schema, seed));
         let mut message = call(&bytes);
         for (place, byte) in hits {

@@ -13,14 +13,17 @@ use crate::wire::message::{ApplicationException, read_header};
 use crate::wire::storm::{distributed_rpc, distributed_rpc_invocations, nimbus, supervisor};
 use crate::wire::{from_bytes, scan};
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 11] = [
     "control/apache-python.jsonl",
+    "control/blobs-java.jsonl",
+    "control/drpc.jsonl",
     "control/operations-java.jsonl",
     "control/protocol.jsonl",
     "control/reads-java.jsonl",
     "control/reads-python.jsonl",
     "control/streamparse.jsonl",
     "control/submit-java.jsonl",
+    "control/supervisor.jsonl",
     "control/validation.jsonl",
 ];
 

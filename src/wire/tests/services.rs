@@ -243,7 +243,8 @@ fn a_field_of_another_type_is_absent() {
     let read = from_bytes::<storm::StreamInfo>(&fields_are_numbers).unwrap_err();
     assert_eq!(
         read.to_string(),
-        "Required field 'output_fields' is unset! Struct:StreamInfo(output_fields:null, direct:true)"
+        "Required field 'output_fields' is unset! \
+         Struct:StreamInfo(output_fields:null, direct:true)"
     );
     let optional = [8, 0, 2, 0, 0, 0, 5, 11, 0, 1, 0, 0, 0, 1, b'e', 0];
     let read = from_bytes::<storm::ShellComponent>(&optional).unwrap();
