@@ -1,7 +1,9 @@
-//! How a topology's conf and code lie in the blob store: gzip around JSON text, gzip around a Thrift struct.
+//! How a topology's conf and code lie in the blob store: gzip around JSON text, gzip around a
+//! Thrift struct.
 //!
-//! Storm's own encodings (control-plane 0): `stormconf.ser` and `stormcode.ser`. Works on bytes; reading
-//! and writing files is the callers'. What unpacks to more than the bound is refused, whoever wrote it.
+//! Storm's own encodings (control-plane 0): `stormconf.ser` and `stormcode.ser`. Works on bytes;
+//! reading and writing files is the callers'. What unpacks to more than the bound is refused,
+//! whoever wrote it.
 
 use std::io::{self, Read, Write};
 

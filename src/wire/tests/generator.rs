@@ -76,74 +76,7 @@ fn a_file_is_read_whole() {
 
 #[test]
 fn errors_say_where_what_and_how_to_mend() {
-    let cases = [
-        (
-            "struct S {\n  1: strin a\n}",
-            "t.thrift:2: there is no type strin in t; ",
-        ),
-        (
-            "struct S {\n  x: i32 a\n}",
-            "t.thrift:2: 'x' stands where the id of a field belongs; ",
-        ),
-        (
-            "struct S {\n  1: i32 a\n  1: i32 b\n}",
-            "t.thrift:3: the id 1 is there twice; ",
-        ),
-        (
-            "struct S {\n  70000: i32 a\n}",
-            "t.thrift:2: '70000' stands where",
-        ),
-        (
-            "struct S {\n\n",
-            "t.thrift:1: the end of the file stands where",
-        ),
-        (
-            "/* never ends",
-            "t.thrift:1: a comment has no end; close it with */",
-        ),
-        ("include \"a", "t.thrift:1: a text has no end; "),
-        (
-            "struct S { 1: i32 a } $",
-            "t.thrift:1: '$' has no meaning here; ",
-        ),
-        (
-            "typedef i32 N",
-            "t.thrift:1: 'typedef' does not start a definition",
-        ),
-        (
-            "\nconst i32 N = 1",
-            "t.thrift:2: 'const' does not start a definition",
-        ),
-        (
-            "service S {\n oneway void f()\n}",
-            "t.thrift:2: oneway calls are not generated; ",
-        ),
-        (
-            "struct S { 1: other.T t }",
-            "t.thrift:1: there is no type T in other; ",
-        ),
-        (
-            "struct S { 1: i32 a (widen = \"true\") }",
-            "t.thrift:1: 'widen' has no meaning for",
-        ),
-        (
-            "struct S { 1: i64 a (lenient = \"true\") }",
-            "t.thrift:1: 'lenient' has no meaning",
-        ),
-        (
-            "union U { 1: required i32 a }",
-            "t.thrift:1: the union U requires a field; ",
-        ),
-        (
-            "exception E {}\nservice S {\n void f() throws (1: E a, 2: E b) }",
-            "t.thrift:3: f throws one exception twice; ",
-        ),
-        (
-            "struct S { 1: list<i32 a }",
-            "t.thrift:1: 'a' stands where '>' belongs; write '>'",
-        ),
-    ];
-    for (text, expected) in cases {
+    for &(text, expected) in REFUSED {
         let error = refused(text);
         assert!(error.starts_with(expected), "{text:?}: {error}");
     }
@@ -247,3 +180,72 @@ fn the_contract_is_complete() {
     ];
     assert_eq!(counts, expected);
 }
+
+/// A text that is refused, and how its error begins.
+const REFUSED: &[(&str, &str)] = &[
+    (
+        "struct S {\n  1: strin a\n}",
+        "t.thrift:2: there is no type strin in t; ",
+    ),
+    (
+        "struct S {\n  x: i32 a\n}",
+        "t.thrift:2: 'x' stands where the id of a field belongs; ",
+    ),
+    (
+        "struct S {\n  1: i32 a\n  1: i32 b\n}",
+        "t.thrift:3: the id 1 is there twice; ",
+    ),
+    (
+        "struct S {\n  70000: i32 a\n}",
+        "t.thrift:2: '70000' stands where",
+    ),
+    (
+        "struct S {\n\n",
+        "t.thrift:1: the end of the file stands where",
+    ),
+    (
+        "/* never ends",
+        "t.thrift:1: a comment has no end; close it with */",
+    ),
+    ("include \"a", "t.thrift:1: a text has no end; "),
+    (
+        "struct S { 1: i32 a } $",
+        "t.thrift:1: '$' has no meaning here; ",
+    ),
+    (
+        "typedef i32 N",
+        "t.thrift:1: 'typedef' does not start a definition",
+    ),
+    (
+        "\nconst i32 N = 1",
+        "t.thrift:2: 'const' does not start a definition",
+    ),
+    (
+        "service S {\n oneway void f()\n}",
+        "t.thrift:2: oneway calls are not generated; ",
+    ),
+    (
+        "struct S { 1: other.T t }",
+        "t.thrift:1: there is no type T in other; ",
+    ),
+    (
+        "struct S { 1: i32 a (widen = \"true\") }",
+        "t.thrift:1: 'widen' has no meaning for",
+    ),
+    (
+        "struct S { 1: i64 a (lenient = \"true\") }",
+        "t.thrift:1: 'lenient' has no meaning",
+    ),
+    (
+        "union U { 1: required i32 a }",
+        "t.thrift:1: the union U requires a field; ",
+    ),
+    (
+        "exception E {}\nservice S {\n void f() throws (1: E a, 2: E b) }",
+        "t.thrift:3: f throws one exception twice; ",
+    ),
+    (
+        "struct S { 1: list<i32 a }",
+        "t.thrift:1: 'a' stands where '>' belongs; write '>'",
+    ),
+];
