@@ -187,3 +187,32 @@ pub const REPORTED_ERRORS_MAX: usize = 256;
 
 /// Longest line, in bytes, that the file spout reads: more is no text for words.
 pub const FILE_LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
+// ---- Nimbus ----------------------------------------------------------------------------------------
+
+/// Uploads of jars that are open at once; more are refused until some end or expire.
+pub const UPLOADS_MAX: usize = 128;
+
+/// Largest jar in bytes.
+pub const UPLOAD_BYTES_MAX: u64 = 4 << 30;
+
+/// Downloads that are open at once.
+pub const DOWNLOADS_MAX: usize = 1024;
+
+/// Longest time that Nimbus holds a call for which there is no news, in milliseconds: well below the
+/// silence after which a supervisor counts as lost.
+pub const PARK_MS_MAX: u64 = 6000;
+
+/// Errors kept for one component, the newest (control-plane 9.3).
+pub const ERRORS_KEPT: usize = 10;
+
+/// Supervisors that Nimbus keeps; reports of more are refused.
+pub const SUPERVISORS_MAX: usize = 10_000;
+
+/// Pushes of assignments to supervisors that run at once; the others wait for their turn.
+pub const PUSHES_MAX: usize = 10;
+
+/// Pushes of assignments that wait for their turn; supervisors ask anyway.
+pub const PUSHES_WAITING_MAX: usize = 1000;
+
+/// Longest text of one error that a worker reported, in bytes; the rest is cut off.
+pub const REPORTED_ERROR_BYTES_MAX: usize = 16 << 10;

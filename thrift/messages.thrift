@@ -228,6 +228,19 @@ struct AssignmentRecord {
   2: required i64 epoch
 }
 
+/** When the delayed step of a topology's transition is due. */
+struct DeadlineRecord {
+  /** Wall clock, in milliseconds since the epoch. */
+  1: required i64 due_ms
+  /** The whole delay, so that a clock that was set back cannot make it longer. */
+  2: required i64 delay_ms
+}
+
+/** The newest errors of one component, newest first. */
+struct ErrorRecord {
+  1: required list<storm.ErrorInfo> errors
+}
+
 /** Why and with what a worker process was started: its own instructions, and how the next supervisor adopts it. */
 struct WorkerLaunch {
   1: required string worker_id

@@ -7,9 +7,11 @@ mod embedded_file;
 mod embedded_thread;
 mod memory;
 pub mod path;
+mod state;
 mod store;
 mod watches;
 
 pub use embedded::{EmbeddedStore, OpenError};
 pub use memory::MemoryStore;
+pub use state::{Batch, ClusterState, Stored, StoredTopology};
 pub use store::{Change, Entry, Epoch, Expected, Pending, Store, StoreError, Version, Write};

@@ -1,0 +1,222 @@
+//! Typed records over a store: what a cluster must not forget.
+//!
+//! Every write carries the leader's term and the version that this leader last saw, so that no
+//! write passes by another leader's. Decides nothing about topologies.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use super::path;
+use super::store::{Change, Entry, Epoch, Expected, Store, StoreError, Version, Write};
+use crate::id::{ComponentId, TopologyId};
+use crate::wire::messages::{AssignmentRecord, DeadlineRecord, ErrorRecord};
+use crate::wire::storm::{ErrorInfo, StormBase};
+use crate::wire::{self, Wire, WireError};
+
+/// The cluster's records, as the leader of one term.
+pub struct ClusterState {
+    store: Arc<dyn Store>,
+    epoch: Epoch,
+    versions: Mutex<HashMap<String, Version>>,
+}
+
+/// Changes that are made together.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// By path; none deletes.
+    changes: BTreeMap<String, Option<Bytes>>,
+    /// Everything below these goes, unless it is in `changes`.
+    removed_below: Vec<String>,
+}
+
+/// What the store has of one topology.
+#[derive(Debug)]
+pub struct StoredTopology {
+    pub id: TopologyId,
+    pub base: StormBase,
+    pub assignment: Option<AssignmentRecord>,
+    pub deadline: Option<DeadlineRecord>,
+    pub errors: BTreeMap<ComponentId, Vec<ErrorInfo>>,
+}
+
+/// Everything in the store.
+#[derive(Debug, Default)]
+pub struct Stored {
+    pub topologies: Vec<StoredTopology>,
+    /// Topologies whose record cannot be read; it stays as it is.
+    pub damaged: Vec<TopologyId>,
+}
+
+// === impl ClusterState ===
+
+impl ClusterState {
+    /// Begins a new term.
+    pub async fn lead(store: Arc<dyn Store>) -> Result<Self, StoreError> {
+        let epoch = store.lead().await?;
+        let versions = Mutex::default();
+        Ok(ClusterState {
+            store,
+            epoch,
+            versions,
+        })
+    }
+
+    /// Reads everything. A record that makes no sense is logged with its path and left out.
+    pub async fn load(&self) -> Result<Stored, StoreError> {
+        let mut stored = Stored::default();
+        for part in self.store.children(path::STORMS).await? {
+            let Some(id) = path::unescape(&part).map(TopologyId::from) else {
+                tracing::error!(path = %format!("{}/{part}", path::STORMS), "not a topology's id");
+                continue;
+            };
+            match self.read(&path::storm(id.as_str())).await? {
+                Some(base) => stored.topologies.push(self.load_topology(id, base).await?),
+                None => stored.damaged.push(id),
+            }
+        }
+        Ok(stored)
+    }
+
+    /// Makes all changes of a batch or none; on disk when this returns.
+    pub async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        let writes = self.writes(batch);
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let paths: Vec<(String, bool)> = writes
+            .iter()
+            .map(|write| (write.path.clone(), write.change == Change::Delete))
+            .collect();
+        let version = self.store.commit(self.epoch, writes).await?;
+        let mut versions = self.versions();
+        for (path, is_deleted) in paths {
+            if is_deleted {
+                versions.remove(&path);
+            } else {
+                versions.insert(path, version);
+            }
+        }
+        Ok(())
+    }
+
+    fn writes(&self, batch: Batch) -> Vec<Write> {
+        let versions = self.versions();
+        let mut changes = batch.changes;
+        for parent in &batch.removed_below {
+            let below = |path: &&String| path.starts_with(parent.as_str());
+            for path in versions.keys().filter(below) {
+                changes.entry(path.clone()).or_insert(None);
+            }
+        }
+        let write = |(path, change): (String, Option<Bytes>)| {
+            let known = versions.get(&path).copied();
+            Write {
+                path,
+                expected: known.map_or(Expected::Absent, Expected::Version),
+                change: change.map_or(Change::Delete, Change::Put),
+            }
+        };
+        changes.into_iter().map(write).collect()
+    }
+
+    async fn load_topology(
+        &self,
+        id: TopologyId,
+        base: StormBase,
+    ) -> Result<StoredTopology, StoreError> {
+        let assignment = self.read(&path::assignment(id.as_str())).await?;
+        let deadline = self.read(&path::deadline(id.as_str())).await?;
+        let mut errors = BTreeMap::new();
+        for part in self.store.children(&path::errors(id.as_str())).await? {
+            let Some(component) = path::unescape(&part) else {
+                continue;
+            };
+            let path = path::component_errors(id.as_str(), &component);
+            if let Some(ErrorRecord { errors: of_one }) = self.read(&path).await? {
+                errors.insert(ComponentId::from(component), of_one);
+            }
+        }
+        Ok(StoredTopology {
+            id,
+            base,
+            assignment,
+            deadline,
+            errors,
+        })
+    }
+
+    /// The record at a path; none also when it makes no sense.
+    async fn read<T: Wire>(&self, path: &str) -> Result<Option<T>, StoreError> {
+        let Some(Entry { bytes, version }) = self.store.get(path).await? else {
+            return Ok(None);
+        };
+        self.versions().insert(path.to_owned(), version);
+        match wire::from_bytes(&bytes) {
+            Ok(record) => Ok(Some(record)),
+            Err(error) => {
+                tracing::error!(path, %error, "a record is damaged and set aside");
+                Ok(None)
+            }
+        }
+    }
+
+    fn versions(&self) -> MutexGuard<'_, HashMap<String, Version>> {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Batch ===
+
+impl Batch {
+    pub fn base(&mut self, id: &TopologyId, base: &StormBase) -> Result<(), WireError> {
+        self.put(path::storm(id.as_str()), base)
+    }
+
+    pub fn assignment(
+        &mut self,
+        id: &TopologyId,
+        assignment: &AssignmentRecord,
+    ) -> Result<(), WireError> {
+        self.put(path::assignment(id.as_str()), assignment)
+    }
+
+    /// When the pending step is due.
+    pub fn deadline(
+        &mut self,
+        id: &TopologyId,
+        deadline: &DeadlineRecord,
+    ) -> Result<(), WireError> {
+        self.put(path::deadline(id.as_str()), deadline)
+    }
+
+    /// All errors that are kept of a component, newest first.
+    pub fn errors(
+        &mut self,
+        id: &TopologyId,
+        component: &ComponentId,
+        errors: Vec<ErrorInfo>,
+    ) -> Result<(), WireError> {
+        let path = path::component_errors(id.as_str(), component.as_str());
+        self.put(path, &ErrorRecord { errors })
+    }
+
+    /// Forgets a topology and all that belongs to it.
+    pub fn remove_topology(&mut self, id: &TopologyId) {
+        let id = id.as_str();
+        for path in [path::storm(id), path::assignment(id), path::deadline(id)] {
+            self.changes.insert(path, None);
+        }
+        self.removed_below.push(format!("{}/", path::errors(id)));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.removed_below.is_empty()
+    }
+
+    fn put<T: Wire>(&mut self, path: String, record: &T) -> Result<(), WireError> {
+        self.changes.insert(path, Some(wire::to_bytes(record)?));
+        Ok(())
+    }
+}

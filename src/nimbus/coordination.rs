@@ -1,0 +1,219 @@
+//! The Coordination service: supervisors and workers report and ask what they have to do.
+//!
+//! A call for which there is no news is parked for a while, so that news travel at once. Storm's
+//! own heartbeat calls are in `service`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::beats::{self, Heard};
+use super::fault::Fault;
+use super::leader::Leader;
+use super::state::Topology;
+use crate::blob::{BlobChunk, BlobKey};
+use crate::clock;
+use crate::id::{ComponentId, ExecutorId, NodeId, Slot, TopologyId};
+use crate::limits;
+use crate::rpc::{Caller, Failure};
+use crate::wire::messages::coordination::{
+    ReadBlobError, Service, SyncSupervisorError, SyncWorkerError,
+};
+use crate::wire::messages::{
+    BlobChunk as WireChunk, ComponentError, SupervisorDirective, SupervisorReport, WorkerDirective,
+    WorkerOrder, WorkerReport,
+};
+use crate::wire::storm::{AuthorizationException, KeyNotFoundException};
+
+/// Answers supervisors and workers.
+pub(crate) struct Coordination {
+    leader: Arc<Leader>,
+}
+
+/// What a worker has to do.
+enum Verdict {
+    Run(Arc<Topology>),
+    Stop,
+}
+
+// === impl Coordination ===
+
+impl Coordination {
+    pub fn new(leader: Arc<Leader>) -> Self {
+        Coordination { leader }
+    }
+
+    async fn supervisor(&self, report: SupervisorReport) -> Result<SupervisorDirective, Fault> {
+        let leader = &self.leader;
+        let now_ms = clock::monotonic_millis();
+        let timeout_ms = leader.settings.supervisor_timeout_ms;
+        match leader.beats().supervisor(&report, timeout_ms, now_ms) {
+            Heard::News => {
+                tracing::info!(node = report.node, "a supervisor reported");
+                leader.schedule_soon.notify_one();
+            }
+            Heard::Nothing => {}
+            Heard::Refused => {
+                let n = limits::SUPERVISORS_MAX;
+                return Err(Fault::Denied(format!("there are {n} supervisors already")));
+            }
+        }
+        self.errors(&report.errors);
+        self.park(report.known_version, report.wait_ms).await;
+        let node = NodeId::from(report.node);
+        leader
+            .beats()
+            .touch_supervisor(&node, clock::monotonic_millis());
+        let state = leader.state();
+        let concerns =
+            |topology: &&Arc<Topology>| topology.placement().any(|(_, slot)| slot.node == node);
+        let topologies = state.topologies.values().filter(concerns);
+        let work = topologies.filter_map(|t| Some((t.id.as_str().to_owned(), t.work()?)));
+        Ok(SupervisorDirective {
+            topologies: work.collect(),
+            version: state.version,
+        })
+    }
+
+    async fn worker(&self, report: WorkerReport) -> WorkerDirective {
+        let slot = slot(&report);
+        if let (Some(slot), Verdict::Run(_)) = (&slot, self.judge(&report, slot.as_ref())) {
+            let now_ms = clock::monotonic_millis();
+            self.leader.beats().worker(&report, slot, now_ms);
+            self.errors(&report.errors);
+            self.park(report.known_version, report.wait_ms).await;
+        }
+        let version = self.leader.state().version;
+        let (order, work) = match self.judge(&report, slot.as_ref()) {
+            Verdict::Run(topology) => (WorkerOrder::Run, topology.work()),
+            Verdict::Stop => {
+                let WorkerReport {
+                    topology_id,
+                    node,
+                    port,
+                    generation,
+                    ..
+                } = &report;
+                tracing::info!(topology_id, node, port, generation, "a worker must stop");
+                (WorkerOrder::Stop, None)
+            }
+        };
+        WorkerDirective {
+            version,
+            order: order.into(),
+            work,
+        }
+    }
+
+    /// A worker runs on while its slot has exactly its executors, and no newer worker reports from
+    /// there.
+    fn judge(&self, report: &WorkerReport, slot: Option<&Slot>) -> Verdict {
+        let id = TopologyId::from(report.topology_id.as_str());
+        let state = self.leader.state();
+        let (Some(slot), Some(topology)) = (slot, state.topologies.get(&id)) else {
+            return Verdict::Stop;
+        };
+        let own: BTreeSet<ExecutorId> = report.executors.iter().map(beats::executor).collect();
+        if own.is_empty() || own != topology.executors_at(slot) {
+            return Verdict::Stop;
+        }
+        let beats = self.leader.beats();
+        let newest = beats.worker_at(&id, slot).map(|worker| worker.generation);
+        if newest.is_some_and(|newest| newest > report.generation) {
+            return Verdict::Stop;
+        }
+        Verdict::Run(Arc::clone(topology))
+    }
+
+    async fn park(&self, known_version: i64, wait_ms: i32) {
+        let wait_ms = u64::try_from(wait_ms).unwrap_or(0);
+        // A supervisor must be heard of several times within the silence that makes it lost.
+        let longest_ms = limits::PARK_MS_MAX.min(self.leader.settings.supervisor_timeout_ms / 3);
+        let wait_max = Duration::from_millis(wait_ms.min(longest_ms));
+        self.leader.wait_for_news(known_version, wait_max).await;
+    }
+
+    fn errors(&self, reported: &[ComponentError]) {
+        let state = self.leader.state();
+        for ComponentError {
+            topology_id,
+            component_id,
+            error,
+        } in reported
+        {
+            let id = TopologyId::from(topology_id.as_str());
+            let component = ComponentId::from(component_id.as_str());
+            let plan = state
+                .topologies
+                .get(&id)
+                .and_then(|topology| topology.plan.as_ref());
+            if plan.is_some_and(|plan| plan.requests.contains_key(&component)) {
+                self.leader.errors().report(&id, &component, error.clone());
+            }
+        }
+    }
+
+    async fn blob(&self, key: String, offset: i64, length: i32) -> Result<WireChunk, Fault> {
+        let key = BlobKey::new(key).map_err(|error| Fault::Internal(error.to_string()))?;
+        let (Ok(offset), Ok(length)) = (u64::try_from(offset), usize::try_from(length)) else {
+            let text = format!("offset {offset} and length {length} must not be negative");
+            return Err(Fault::Internal(text));
+        };
+        let leader = Arc::clone(&self.leader);
+        let read = move || leader.blobs.read_at(&key, offset, length);
+        let BlobChunk { data, info } = tokio::task::spawn_blocking(read).await??;
+        Ok(WireChunk {
+            data,
+            total: i64::try_from(info.size).unwrap_or(i64::MAX),
+            version: info.version,
+        })
+    }
+}
+
+impl Service for Coordination {
+    async fn sync_supervisor(
+        &self,
+        _caller: &Caller,
+        report: Option<SupervisorReport>,
+    ) -> Result<SupervisorDirective, SyncSupervisorError> {
+        let report = report.ok_or_else(|| absent("report"))?;
+        self.supervisor(report).await.map_err(|fault| match fault {
+            Fault::Denied(msg) => AuthorizationException { msg }.into(),
+            other => Failure::Internal(other.to_string()).into(),
+        })
+    }
+
+    async fn sync_worker(
+        &self,
+        _caller: &Caller,
+        report: Option<WorkerReport>,
+    ) -> Result<WorkerDirective, SyncWorkerError> {
+        Ok(self.worker(report.ok_or_else(|| absent("report"))?).await)
+    }
+
+    async fn read_blob(
+        &self,
+        _caller: &Caller,
+        key: Option<String>,
+        offset: Option<i64>,
+        length: Option<i32>,
+    ) -> Result<WireChunk, ReadBlobError> {
+        let key = key.ok_or_else(|| absent("key"))?;
+        let length = length.unwrap_or(i32::MAX);
+        let read = self.blob(key, offset.unwrap_or(0), length).await;
+        read.map_err(|fault| match fault {
+            Fault::KeyNotFound(msg) => KeyNotFoundException { msg }.into(),
+            other => Failure::Internal(other.to_string()).into(),
+        })
+    }
+}
+
+fn slot(report: &WorkerReport) -> Option<Slot> {
+    let port = u16::try_from(report.port).ok()?;
+    let node = NodeId::from(report.node.as_str());
+    Some(Slot { node, port })
+}
+
+fn absent(argument: &str) -> Failure {
+    Failure::Internal(format!("`{argument}` is null"))
+}

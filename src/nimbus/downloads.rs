@@ -1,0 +1,125 @@
+//! Downloads of blobs in chunks, for peers older than Storm 2.0.
+//!
+//! Serves blobs by key only: no path of a client is ever opened.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::leader::lock;
+use crate::blob::{BlobError, BlobKey, BlobKeyError, LocalBlobs};
+use crate::limits;
+
+/// Open downloads.
+pub(crate) struct Downloads {
+    age_max_ms: u64,
+    sessions: Mutex<HashMap<String, Download>>,
+}
+
+#[derive(Clone)]
+struct Download {
+    key: BlobKey,
+    offset: u64,
+    touched_ms: u64,
+}
+
+/// Why a download failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DownloadError {
+    #[error("Could not find input stream for id {0}")]
+    Unknown(String),
+    #[error("{} downloads are open already", limits::DOWNLOADS_MAX)]
+    TooMany,
+    #[error(transparent)]
+    Key(#[from] BlobKeyError),
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+}
+
+// === impl Downloads ===
+
+impl Downloads {
+    pub fn new(age_max: Duration) -> Self {
+        Downloads {
+            age_max_ms: u64::try_from(age_max.as_millis()).unwrap_or(u64::MAX),
+            sessions: Mutex::default(),
+        }
+    }
+
+    /// Opens a download of a blob and names it.
+    pub fn begin(
+        &self,
+        blobs: &LocalBlobs,
+        file: &str,
+        now_ms: u64,
+    ) -> Result<String, DownloadError> {
+        let key = BlobKey::new(file)?;
+        blobs.info(&key)?;
+        self.expire(now_ms);
+        let id = uuid::Uuid::new_v4().to_string();
+        let mut sessions = lock(&self.sessions);
+        if sessions.len() >= limits::DOWNLOADS_MAX {
+            return Err(DownloadError::TooMany);
+        }
+        let download = Download {
+            key,
+            offset: 0,
+            touched_ms: now_ms,
+        };
+        sessions.insert(id.clone(), download);
+        Ok(id)
+    }
+
+    /// The next bytes, none at the end; then the download is over.
+    pub fn chunk(
+        &self,
+        blobs: &LocalBlobs,
+        id: &str,
+        length: usize,
+        now_ms: u64,
+    ) -> Result<Bytes, DownloadError> {
+        let unknown = || DownloadError::Unknown(id.to_owned());
+        let Download { key, offset, .. } =
+            lock(&self.sessions).get(id).cloned().ok_or_else(unknown)?;
+        let data = blobs.read_at(&key, offset, length)?.data;
+        let mut sessions = lock(&self.sessions);
+        if data.is_empty() {
+            sessions.remove(id);
+        } else if let Some(download) = sessions.get_mut(id) {
+            download.offset = offset + data.len() as u64;
+            download.touched_ms = now_ms;
+        }
+        Ok(data)
+    }
+
+    pub fn expire(&self, now_ms: u64) {
+        lock(&self.sessions)
+            .retain(|_, download| now_ms.saturating_sub(download.touched_ms) <= self.age_max_ms);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blob_comes_in_chunks_and_then_an_empty_one() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let blobs = LocalBlobs::open(directory.path()).expect("room");
+        blobs
+            .put(&BlobKey::new("a").expect("a key"), b"abcde")
+            .expect("room");
+        let downloads = Downloads::new(Duration::from_secs(600));
+        let id = downloads.begin(&blobs, "a", 0).expect("there");
+        let chunk = || downloads.chunk(&blobs, &id, 3, 0);
+        assert_eq!(&chunk().expect("open")[..], b"abc");
+        assert_eq!(&chunk().expect("open")[..], b"de");
+        assert!(chunk().expect("open").is_empty());
+        let over = chunk().expect_err("over").to_string();
+        assert_eq!(over, format!("Could not find input stream for id {id}"));
+        downloads.begin(&blobs, "../a", 0).expect_err("a path");
+        downloads.begin(&blobs, "none", 0).expect_err("not there");
+    }
+}

@@ -1,0 +1,84 @@
+//! What Nimbus does by the clock beside scheduling: saves reported errors, ends silent sessions,
+//! empties the inbox.
+//!
+//! Steps of topologies that are due are in `steer`.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::leader::{ChangeError, Edit, Leader};
+use crate::clock;
+use crate::id::{ComponentId, TopologyId};
+use crate::wire::storm::ErrorInfo;
+
+/// Runs until Nimbus stops, then saves what is left.
+pub(crate) async fn run(leader: Arc<Leader>) {
+    let mut stop = leader.stopping();
+    let mut cleaned_ms = clock::monotonic_millis();
+    clean_inbox(&leader).await;
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stopped| *stopped) => break,
+            () = tokio::time::sleep(PERIOD) => {}
+        }
+        save_errors(&leader).await;
+        let now_ms = clock::monotonic_millis();
+        leader.uploads.expire_sessions(now_ms);
+        leader.downloads.expire(now_ms);
+        leader.beats().forget_supervisors(FORGET_MS, now_ms);
+        if now_ms.saturating_sub(cleaned_ms) >= period_ms(&leader) {
+            cleaned_ms = now_ms;
+            clean_inbox(&leader).await;
+        }
+    }
+    save_errors(&leader).await;
+}
+
+async fn save_errors(leader: &Leader) {
+    let unsaved = leader.errors().take_unsaved();
+    if unsaved.is_empty() {
+        return;
+    }
+    let names: Vec<_> = unsaved
+        .iter()
+        .map(|(id, component, _)| (id.clone(), component.clone()))
+        .collect();
+    let saved = leader.change(|state| {
+        let known = unsaved
+            .into_iter()
+            .filter(|(id, ..)| state.topologies.contains_key(id));
+        Ok::<_, ChangeError>((edit(known)?, ()))
+    });
+    if let Err(error) = saved.await {
+        tracing::warn!(%error, "reported errors could not be saved and are kept in memory");
+        leader.errors().put_back(names.into_iter());
+    }
+}
+
+fn edit(
+    errors: impl Iterator<Item = (TopologyId, ComponentId, Vec<ErrorInfo>)>,
+) -> Result<Edit, ChangeError> {
+    let mut edit = Edit::default();
+    for (id, component, errors) in errors {
+        edit.batch.errors(&id, &component, errors)?;
+    }
+    Ok(edit)
+}
+
+async fn clean_inbox(leader: &Arc<Leader>) {
+    let leader = Arc::clone(leader);
+    let cleaned =
+        tokio::task::spawn_blocking(move || leader.uploads.clean_inbox(SystemTime::now()));
+    if let Err(error) = cleaned.await {
+        tracing::error!(%error, "the inbox could not be cleaned");
+    }
+}
+
+fn period_ms(leader: &Leader) -> u64 {
+    let period = leader.settings.clean_inbox_period;
+    u64::try_from(period.as_millis()).unwrap_or(u64::MAX)
+}
+
+const PERIOD: Duration = Duration::from_secs(1);
+/// Long after a silent supervisor stopped counting as alive.
+const FORGET_MS: u64 = 3_600_000;

@@ -1,0 +1,326 @@
+//! The core that all of Nimbus's services share: state, store, blobs, heartbeats, and how they
+//! change.
+//!
+//! A change is decided on the newest state, committed to the store, and only then seen by anybody.
+//! What is decided, and why, stands in the files of each action.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Notify, watch};
+
+use super::beats::Beats;
+use super::downloads::Downloads;
+use super::errors::Errors;
+use super::plan::{BlobKeys, Plan};
+use super::settings::Settings;
+use super::state::{Assigned, State, Topology};
+use super::transition::{Lifecycle, Pending};
+use super::uploads::Uploads;
+use crate::blob::{BlobError, LocalBlobs};
+use crate::clock;
+use crate::cluster::{Batch, ClusterState, StoreError, Stored, StoredTopology};
+use crate::conf::Conf;
+use crate::id::{ExecutorId, TopologyId};
+use crate::wire::WireError;
+use crate::wire::storm::TopologyStatus;
+
+/// What every service and timer of one Nimbus shares.
+pub(crate) struct Leader {
+    pub settings: Settings,
+    /// The daemon's conf.
+    pub conf: Conf,
+    pub cluster: ClusterState,
+    pub blobs: LocalBlobs,
+    pub uploads: Uploads,
+    pub downloads: Downloads,
+    pub known_class: fn(&str) -> bool,
+    /// When this Nimbus came up, in monotonic milliseconds.
+    pub boot_ms: u64,
+    /// Names that are being submitted.
+    pub submitting: Mutex<BTreeSet<String>>,
+    /// Something may be placed now: run a round.
+    pub schedule_soon: Notify,
+    /// A due time changed.
+    pub due_changed: Notify,
+    /// The port that clients were told, once it is bound.
+    pub thrift_port: std::sync::OnceLock<u16>,
+    state: ArcSwap<State>,
+    beats: Mutex<Beats>,
+    errors: Mutex<Errors>,
+    news: watch::Sender<i64>,
+    stop: watch::Sender<bool>,
+    writer: tokio::sync::Mutex<()>,
+    n_submitted: AtomicU64,
+}
+
+/// A change of state: what goes to disk, and what then is so.
+#[derive(Default)]
+pub(crate) struct Edit {
+    pub batch: Batch,
+    /// None removes.
+    pub topologies: Vec<(TopologyId, Option<Arc<Topology>>)>,
+}
+
+/// Why a change was not made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ChangeError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Record(#[from] WireError),
+}
+
+/// Why a Nimbus could not take up its work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RestoreError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+}
+
+/// What a leader is made of.
+pub(crate) struct Parts {
+    pub settings: Settings,
+    pub conf: Conf,
+    pub cluster: ClusterState,
+    pub blobs: LocalBlobs,
+    pub uploads: Uploads,
+    pub known_class: fn(&str) -> bool,
+}
+
+// === impl Leader ===
+
+impl Leader {
+    /// Takes up where the last leader ended: topologies as stored, everybody counted as heard of
+    /// now, half-made submits cleared away.
+    pub async fn restore(parts: Parts) -> Result<Arc<Self>, RestoreError> {
+        let boot_ms = clock::monotonic_millis();
+        let stored = parts.cluster.load().await?;
+        clear_half_made(&parts.blobs, &stored)?;
+        let mut topologies = BTreeMap::new();
+        let mut beats = Beats::default();
+        let mut errors = Errors::default();
+        for stored in stored.topologies {
+            let id = stored.id.clone();
+            errors.restored(&id, stored.errors.clone());
+            let topology = restored(stored, &parts, boot_ms);
+            if let Some(assigned) = &topology.assigned {
+                beats.restored(&id, &assigned.placement, boot_ms);
+            }
+            topologies.insert(id, Arc::new(topology));
+        }
+        let version = clock::wall_micros();
+        Ok(Arc::new(Leader {
+            downloads: Downloads::new(parts.settings.ages.session),
+            settings: parts.settings,
+            conf: parts.conf,
+            cluster: parts.cluster,
+            blobs: parts.blobs,
+            uploads: parts.uploads,
+            known_class: parts.known_class,
+            boot_ms,
+            submitting: Mutex::default(),
+            schedule_soon: Notify::new(),
+            due_changed: Notify::new(),
+            thrift_port: std::sync::OnceLock::new(),
+            state: ArcSwap::from_pointee(State {
+                topologies,
+                version,
+            }),
+            beats: Mutex::new(beats),
+            errors: Mutex::new(errors),
+            news: watch::channel(version).0,
+            stop: watch::channel(false).0,
+            writer: tokio::sync::Mutex::default(),
+            n_submitted: AtomicU64::new(0),
+        }))
+    }
+
+    /// The newest state.
+    pub fn state(&self) -> Arc<State> {
+        self.state.load_full()
+    }
+
+    /// Never held across an await.
+    pub fn beats(&self) -> MutexGuard<'_, Beats> {
+        lock(&self.beats)
+    }
+
+    /// Never held across an await.
+    pub fn errors(&self) -> MutexGuard<'_, Errors> {
+        lock(&self.errors)
+    }
+
+    /// Decides on the newest state, makes it durable, then shows it. `decide` may refuse, and may
+    /// find that nothing is to be done (an empty edit).
+    ///
+    /// Must run to its end once begun: callers whose own task may be dropped spawn it (`detached`).
+    pub async fn change<T, E: From<ChangeError>>(
+        &self,
+        decide: impl FnOnce(&State) -> Result<(Edit, T), E>,
+    ) -> Result<T, E> {
+        let _writer = self.writer.lock().await;
+        let state = self.state();
+        let (edit, outcome) = decide(&state)?;
+        if edit.batch.is_empty() && edit.topologies.is_empty() {
+            return Ok(outcome);
+        }
+        self.cluster
+            .commit(edit.batch)
+            .await
+            .map_err(ChangeError::Store)?;
+        if !edit.topologies.is_empty() {
+            self.show(&state, edit.topologies);
+        }
+        Ok(outcome)
+    }
+
+    /// Returns when the state's version is another than `known`, when the time is over, or when
+    /// Nimbus stops.
+    pub async fn wait_for_news(&self, known: i64, wait_max: Duration) {
+        let mut news = self.news.subscribe();
+        let mut stop = self.stop.subscribe();
+        let changed = async {
+            // An error means that the sender is gone, and with it this core.
+            let _ = news.wait_for(|version| *version != known).await;
+        };
+        let stopped = async {
+            let _ = stop.wait_for(|stopped| *stopped).await;
+        };
+        tokio::select! {
+            () = changed => {}
+            () = stopped => {}
+            () = tokio::time::sleep(wait_max) => {}
+        }
+    }
+
+    /// Storm's counter in topology ids, from 1 in each run.
+    pub fn next_submit(&self) -> u64 {
+        self.n_submitted.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Ends all waits and timers.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Becomes true when Nimbus stops.
+    pub fn stopping(&self) -> watch::Receiver<bool> {
+        self.stop.subscribe()
+    }
+
+    fn show(&self, state: &State, changed: Vec<(TopologyId, Option<Arc<Topology>>)>) {
+        let mut topologies = state.topologies.clone();
+        let now_ms = clock::monotonic_millis();
+        for (id, topology) in changed {
+            let old = topologies.get(&id).cloned();
+            match topology {
+                Some(new) => {
+                    self.note_placement(old.as_deref(), &new, now_ms);
+                    topologies.insert(id, new);
+                }
+                None => {
+                    self.beats().removed(&id);
+                    self.errors().removed(&id);
+                    topologies.remove(&id);
+                }
+            }
+        }
+        let version = state.version + 1;
+        self.state.store(Arc::new(State {
+            topologies,
+            version,
+        }));
+        self.news.send_replace(version);
+        self.due_changed.notify_one();
+    }
+
+    fn note_placement(&self, old: Option<&Topology>, new: &Topology, now_ms: u64) {
+        let old = old.and_then(|topology| topology.assigned.as_ref());
+        let Some(assigned) = &new.assigned else {
+            return;
+        };
+        if old.is_some_and(|old| Arc::ptr_eq(old, assigned)) {
+            return;
+        }
+        let none = BTreeMap::new();
+        let before = old.map_or(&none, |old| &old.placement);
+        self.beats()
+            .assigned(&new.id, before, &assigned.placement, now_ms);
+    }
+}
+
+fn restored(stored: StoredTopology, parts: &Parts, now_ms: u64) -> Topology {
+    let StoredTopology {
+        id,
+        base,
+        assignment,
+        deadline,
+        ..
+    } = stored;
+    let plan = match Plan::load(&parts.blobs, &id, &parts.conf) {
+        Ok(plan) => Some(Arc::new(plan)),
+        Err(error) => {
+            tracing::error!(topology = %id, %error, "a topology's blobs are damaged: it stays as \
+                it is and can only be killed");
+            None
+        }
+    };
+    let executors = match (&plan, &base.component_executors) {
+        (Some(plan), Some(hints)) => plan.executors(hints),
+        _ => BTreeMap::new(),
+    };
+    let pending = deadline.map(|deadline| Pending {
+        left: millis(deadline.due_ms.saturating_sub(clock::wall_millis())),
+        delay: millis(deadline.delay_ms),
+    });
+    // A status that only a newer version knows must not make spouts run.
+    let status = base.status.known().unwrap_or(TopologyStatus::Inactive);
+    Topology {
+        id,
+        base,
+        lifecycle: Lifecycle::resumed(status, pending, now_ms),
+        plan,
+        executors: Arc::new(executors),
+        assigned: assignment.map(|record| Arc::new(Assigned::new(record))),
+        sched_status: None,
+    }
+}
+
+/// Removes blobs of topologies that never came to be, or whose removal was cut short.
+fn clear_half_made(blobs: &LocalBlobs, stored: &Stored) -> Result<(), BlobError> {
+    let known = stored.topologies.iter().map(|topology| &topology.id);
+    let known: BTreeSet<&TopologyId> = known.chain(&stored.damaged).collect();
+    for key in blobs.list()? {
+        if BlobKeys::owner(&key).is_some_and(|owner| !known.contains(&owner)) {
+            tracing::info!(%key, "removing a blob that no topology has");
+            blobs.delete(&key)?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs to its end even when the caller's own task is dropped, as happens when its peer is gone.
+pub(crate) async fn detached<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, tokio::task::JoinError> {
+    tokio::spawn(work).await
+}
+
+/// Executors of a topology as ids, of any map by executor.
+pub(crate) fn n_tasks<'a>(executors: impl Iterator<Item = &'a ExecutorId>) -> usize {
+    executors.map(|executor| executor.tasks().count()).sum()
+}
+
+fn millis(millis: i64) -> Duration {
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,184 @@
+//! The head of a cluster: takes topologies in, places them, watches over them and tells of them.
+//!
+//! Starts, binds and ends here; each action has a file of its own. Runs no topology code.
+
+mod beats;
+mod coordination;
+mod downloads;
+mod errors;
+mod fault;
+mod housekeeping;
+mod info;
+mod jar;
+mod leader;
+mod plan;
+mod push;
+mod redact;
+mod schedule;
+mod service;
+mod settings;
+mod state;
+mod steer;
+mod submit;
+mod transition;
+mod uploads;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use self::coordination::Coordination;
+use self::leader::{Leader, Parts, RestoreError};
+use self::service::NimbusService;
+use self::settings::Settings;
+use self::uploads::{UploadError, Uploads};
+use crate::blob::{BlobError, LocalBlobs};
+use crate::cluster::{ClusterState, EmbeddedStore, OpenError, Store, StoreError};
+use crate::conf::{Conf, ConfError, keys};
+use crate::rpc::server::{BindError, Endpoint, Limits, Running, Server};
+use crate::wire::{messages, storm};
+
+/// The daemon; `start` gives a handle to one that runs.
+pub struct Nimbus;
+
+/// A running Nimbus. Dropped without `shutdown`, it stops without saving what it may still save.
+pub struct Handle {
+    nimbus: Running,
+    coordination: Running,
+    leader: Arc<Leader>,
+    timers: JoinSet<()>,
+}
+
+/// Why Nimbus could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Conf(#[from] ConfError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    #[error(transparent)]
+    Inbox(#[from] InboxError),
+    #[error(transparent)]
+    Bind(#[from] BindError),
+}
+
+/// The inbox of uploads cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct InboxError(String);
+
+// === impl Nimbus ===
+
+impl Nimbus {
+    /// Opens the state in `storm.local.dir`, binds both services and starts the timers.
+    /// `known_class` says whether workers have a native component of a class name.
+    ///
+    /// Refuses a directory that another Nimbus uses. A port of 0 lets the system choose.
+    pub async fn start(conf: Conf, known_class: fn(&str) -> bool) -> Result<Handle, StartError> {
+        let settings = Settings::read(&conf)?;
+        let directory = settings.local_dir.join("nimbus");
+        let opening = directory.join("store");
+        let store = tokio::task::spawn_blocking(move || EmbeddedStore::open(&opening));
+        let store = match store.await {
+            Ok(store) => store?,
+            Err(failure) => {
+                let reason = failure.to_string();
+                return Err(StoreError::Stopped { reason }.into());
+            }
+        };
+        Self::start_on(Arc::new(store), conf, known_class).await
+    }
+
+    /// As `start`, on a store that the caller opened.
+    pub async fn start_on(
+        store: Arc<dyn Store>,
+        conf: Conf,
+        known_class: fn(&str) -> bool,
+    ) -> Result<Handle, StartError> {
+        let settings = Settings::read(&conf)?;
+        let inbox = settings.local_dir.join("nimbus").join("inbox");
+        let blobs = LocalBlobs::open(settings.local_dir.join("blobs"))?;
+        let uploads = Uploads::open(inbox, &settings.upload_path_allow, settings.ages);
+        let uploads = uploads.map_err(|error: UploadError| InboxError(error.to_string()))?;
+        let nimbus = Server::bind(&endpoint(&settings), Limits::default()).await?;
+        let coordination = coordination_endpoint(&settings);
+        let coordination = Server::bind(&coordination, Limits::default()).await?;
+        let parts = Parts {
+            cluster: ClusterState::lead(store).await?,
+            settings,
+            conf,
+            blobs,
+            uploads,
+            known_class,
+        };
+        let leader = Leader::restore(parts).await.map_err(|error| match error {
+            RestoreError::Store(error) => StartError::Store(error),
+            RestoreError::Blob(error) => StartError::Blob(error),
+        })?;
+        leader.thrift_port.get_or_init(|| nimbus.address().port());
+        let mut timers = JoinSet::new();
+        timers.spawn(schedule::run(Arc::clone(&leader)));
+        timers.spawn(steer::run_due(Arc::clone(&leader)));
+        timers.spawn(housekeeping::run(Arc::clone(&leader)));
+        let service = Arc::new(NimbusService::new(Arc::clone(&leader)));
+        let parked = Arc::new(Coordination::new(Arc::clone(&leader)));
+        Ok(Handle {
+            nimbus: nimbus.serve(Arc::new(storm::nimbus::Dispatcher(service))),
+            coordination: coordination.serve(Arc::new(messages::coordination::Dispatcher(parked))),
+            leader,
+            timers,
+        })
+    }
+}
+
+// === impl Handle ===
+
+impl Handle {
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.nimbus.address()
+    }
+
+    /// Where supervisors and workers connect.
+    pub fn coordination_address(&self) -> SocketAddr {
+        self.coordination.address()
+    }
+
+    /// Answers what is being asked, ends the timers, closes the store.
+    pub async fn shutdown(mut self) {
+        self.leader.stop();
+        self.coordination.drain().await;
+        self.nimbus.drain().await;
+        while let Some(ended) = self.timers.join_next().await {
+            if let Err(failure) = ended {
+                tracing::error!(%failure, "a timer of Nimbus ended badly");
+            }
+        }
+    }
+}
+
+fn endpoint(settings: &Settings) -> Endpoint {
+    Endpoint {
+        service: "nimbus",
+        host: settings.bind_address.clone(),
+        port: settings.thrift_port,
+        port_key: keys::NIMBUS_THRIFT_PORT,
+    }
+}
+
+fn coordination_endpoint(settings: &Settings) -> Endpoint {
+    Endpoint {
+        service: "coordination",
+        host: settings.bind_address.clone(),
+        port: settings.coordination_port,
+        port_key: keys::STORMWIRE_COORDINATION_PORT,
+    }
+}

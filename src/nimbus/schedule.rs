@@ -1,0 +1,366 @@
+//! Scheduling rounds: snapshot, scheduler, difference, publish.
+//!
+//! A round is pure; the loop below gives it what it needs, commits what it decides, and lets the
+//! supervisors know. It never waits for a supervisor.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::beats::{SupervisorBeat, Timeouts};
+use super::leader::{ChangeError, Edit, Leader};
+use super::plan::Resources;
+use super::push::Pushes;
+use super::settings::{self, Settings};
+use super::state::{Assigned, State, Topology, executor_key, node_info};
+use crate::clock;
+use crate::conf::keys;
+use crate::id::{ExecutorId, NodeId, Slot, TopologyId};
+use crate::scheduler::even::DefaultScheduler;
+use crate::scheduler::{self, Cluster, Placement, Scheduler};
+use crate::wire::messages::AssignmentRecord;
+use crate::wire::storm::{Assignment, TopologyStatus, WorkerResources};
+
+/// What a round knows.
+pub(crate) struct Snapshot {
+    pub state: Arc<State>,
+    /// Those that are alive.
+    pub supervisors: BTreeMap<NodeId, SupervisorBeat>,
+    /// Executors that have been silent for too long.
+    pub dead: BTreeMap<TopologyId, BTreeSet<ExecutorId>>,
+    pub phase: Phase,
+    /// For Storm's `master_code_dir`.
+    pub local_dir: String,
+    /// Wall clock.
+    pub now_secs: i64,
+}
+
+/// Whether running topologies may be touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// After a start, until the supervisors have reported: only what runs nowhere is placed.
+    Recovering,
+    Settled,
+}
+
+/// A new assignment of a topology, as it was seen.
+pub(crate) struct Decision {
+    pub seen: Arc<Topology>,
+    pub assigned: Arc<Assigned>,
+    pub sched_status: Option<String>,
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// What is known now.
+    pub fn take(leader: &Leader, now_ms: u64) -> Self {
+        let settings = &leader.settings;
+        let state = leader.state();
+        let beats = leader.beats();
+        let supervisors = beats.supervisors(settings.supervisor_timeout_ms, now_ms);
+        let dead = state.topologies.values().filter_map(|topology| {
+            let placement = &topology.assigned.as_ref()?.placement;
+            let timeouts = timeouts(settings, topology);
+            let dead = beats.dead(&topology.id, placement, timeouts, now_ms);
+            (!dead.is_empty()).then(|| (topology.id.clone(), dead))
+        });
+        let dead = dead.collect();
+        drop(beats);
+        let since_boot_ms = now_ms.saturating_sub(leader.boot_ms);
+        Snapshot {
+            phase: phase(&state, &supervisors, since_boot_ms < settings.recovery_ms()),
+            state,
+            supervisors,
+            dead,
+            local_dir: settings.local_dir.to_string_lossy().into_owned(),
+            now_secs: clock::wall_secs(),
+        }
+    }
+
+    /// One round: what is assigned anew.
+    pub fn round(&self, scheduler: &mut dyn Scheduler) -> Vec<Decision> {
+        let considered: Vec<&Arc<Topology>> = self
+            .state
+            .topologies
+            .values()
+            .filter(|topology| self.considers(topology))
+            .collect();
+        let asked = considered.iter().map(|topology| scheduler::Topology {
+            id: topology.id.clone(),
+            n_workers: usize::try_from(topology.base.num_workers).unwrap_or(0),
+            executors: topology.executors.as_ref().clone(),
+        });
+        let mut cluster = Cluster::new(self.offered(), asked.collect(), self.existing());
+        scheduler.schedule(&mut cluster);
+        let mut statuses = cluster.statuses().clone();
+        let mut placements = cluster.into_placements();
+        let decide = |topology: &&Arc<Topology>| {
+            let placement = placements.remove(&topology.id).unwrap_or_default();
+            let status = statuses.remove(&topology.id);
+            self.decide(topology, placement, status)
+        };
+        considered.iter().filter_map(decide).collect()
+    }
+
+    /// Topologies that are ending, or that cannot be read, stay as they are.
+    fn considers(&self, topology: &Topology) -> bool {
+        let runs = topology.placement().next().is_some();
+        let may_move = !runs || self.phase == Phase::Settled;
+        topology.status() != TopologyStatus::Killed && topology.plan.is_some() && may_move
+    }
+
+    /// Supervisors with the ports that may be given; one where an executor died is not given in the
+    /// same round.
+    fn offered(&self) -> BTreeMap<NodeId, scheduler::Supervisor> {
+        let mut offered: BTreeMap<NodeId, scheduler::Supervisor> = BTreeMap::new();
+        for (node, beat) in &self.supervisors {
+            let host = beat.info.hostname.clone();
+            let ports = settings::ports(&beat.info).collect();
+            offered.insert(node.clone(), scheduler::Supervisor { host, ports });
+        }
+        for (id, dead) in &self.dead {
+            let placement = self
+                .state
+                .topologies
+                .get(id)
+                .and_then(|t| t.assigned.as_ref());
+            let slots = placement
+                .into_iter()
+                .flat_map(|assigned| &assigned.placement);
+            for (_, slot) in slots.filter(|(executor, _)| dead.contains(executor)) {
+                if let Some(supervisor) = offered.get_mut(&slot.node) {
+                    supervisor.ports.remove(&slot.port);
+                }
+            }
+        }
+        offered
+    }
+
+    /// What runs and stays; of topologies that this round leaves alone, everything.
+    fn existing(&self) -> BTreeMap<TopologyId, Placement> {
+        let mut existing = BTreeMap::new();
+        for (id, topology) in &self.state.topologies {
+            let Some(assigned) = &topology.assigned else {
+                continue;
+            };
+            let dead = self.dead.get(id).filter(|_| self.considers(topology));
+            let mut placement = assigned.placement.clone();
+            placement.retain(|executor, _| dead.is_none_or(|dead| !dead.contains(executor)));
+            existing.insert(id.clone(), placement);
+        }
+        existing
+    }
+
+    fn decide(
+        &self,
+        topology: &Arc<Topology>,
+        placement: Placement,
+        sched_status: Option<String>,
+    ) -> Option<Decision> {
+        let old = topology.assigned.as_deref();
+        if old.is_some_and(|old| old.placement == placement) {
+            return None;
+        }
+        let record = AssignmentRecord {
+            assignment: self.assignment(topology, &placement),
+            epoch: old.map_or(0, |old| old.record.epoch) + 1,
+        };
+        Some(Decision {
+            seen: Arc::clone(topology),
+            assigned: Arc::new(Assigned { record, placement }),
+            sched_status,
+        })
+    }
+
+    fn assignment(&self, topology: &Topology, placement: &Placement) -> Assignment {
+        let none = Assignment::default();
+        let old = topology
+            .assigned
+            .as_ref()
+            .map_or(&none, |old| old.assignment());
+        let old_placement = topology.assigned.as_ref().map(|old| &old.placement);
+        // Entries of executors that are gone stay, as in Storm.
+        let mut started = old.executor_start_time_secs.clone().unwrap_or_default();
+        for (executor, slot) in placement {
+            let stayed = old_placement.is_some_and(|old| old.get(executor) == Some(slot));
+            let key = executor_key(*executor);
+            if !stayed || !started.contains_key(&key) {
+                started.insert(key, self.now_secs);
+            }
+        }
+        let host = |node: &NodeId| {
+            let reported = self.supervisors.get(node).map(|beat| &beat.info.hostname);
+            let known = old
+                .node_host
+                .as_ref()
+                .and_then(|hosts| hosts.get(node.as_str()));
+            Some((node.as_str().to_owned(), reported.or(known)?.clone()))
+        };
+        let nodes: BTreeSet<&NodeId> = placement.values().map(|slot| &slot.node).collect();
+        let at =
+            |(executor, slot): (&ExecutorId, &Slot)| (executor_key(*executor), node_info(slot));
+        Assignment {
+            master_code_dir: self.local_dir.clone(),
+            node_host: Some(nodes.into_iter().filter_map(host).collect()),
+            executor_node_port: Some(placement.iter().map(at).collect()),
+            executor_start_time_secs: Some(started),
+            worker_resources: Some(worker_resources(topology, placement)),
+            total_shared_off_heap: Some(BTreeMap::new()),
+            owner: topology.base.owner.clone(),
+        }
+    }
+}
+
+/// The sum of what the executors of each worker ask for.
+fn worker_resources(
+    topology: &Topology,
+    placement: &Placement,
+) -> BTreeMap<crate::wire::storm::NodeInfo, WorkerResources> {
+    let mut by_slot: BTreeMap<&Slot, Resources> = BTreeMap::new();
+    for (executor, slot) in placement {
+        let component = topology.executors.get(executor);
+        let plan = topology.plan.as_ref();
+        let request = plan.map(|plan| plan.requested(component.into_iter()));
+        let sum = by_slot.entry(slot).or_default();
+        *sum = sum.plus(request.unwrap_or_default());
+    }
+    let resources = |(slot, sum): (&Slot, Resources)| {
+        let resources = WorkerResources {
+            mem_on_heap: Some(sum.onheap_mb),
+            mem_off_heap: Some(sum.offheap_mb),
+            cpu: Some(sum.cpu),
+            shared_mem_on_heap: Some(0.0),
+            shared_mem_off_heap: Some(0.0),
+            ..WorkerResources::default()
+        };
+        (node_info(slot), resources)
+    };
+    by_slot.into_iter().map(resources).collect()
+}
+
+fn phase(state: &State, supervisors: &BTreeMap<NodeId, SupervisorBeat>, is_young: bool) -> Phase {
+    let all_reported = state
+        .nodes()
+        .into_iter()
+        .all(|node| supervisors.contains_key(node));
+    if is_young && !all_reported {
+        Phase::Recovering
+    } else {
+        Phase::Settled
+    }
+}
+
+/// The bounds of a topology, which may ask for more patience than the cluster has.
+fn timeouts(settings: &Settings, topology: &Topology) -> Timeouts {
+    let plan = topology.plan.as_ref();
+    let own = plan.and_then(|plan| plan.conf.secs(keys::TOPOLOGY_WORKER_TIMEOUT_SECS).ok());
+    let own_ms = own.map_or(0, |own| u64::try_from(own.as_millis()).unwrap_or(u64::MAX));
+    Timeouts {
+        executor_ms: settings.task_timeout_ms.max(own_ms),
+        launch_ms: settings.task_launch_ms,
+    }
+}
+
+/// Runs rounds, on the timer and when something changed, until Nimbus stops.
+pub(crate) async fn run(leader: Arc<Leader>) {
+    let mut stop = leader.stopping();
+    let mut scheduler = DefaultScheduler;
+    let mut pushes = Pushes::default();
+    loop {
+        let wait = match round(&leader, &mut scheduler, &mut pushes).await {
+            Ok(()) => leader.settings.monitor_period,
+            Err(error) => {
+                tracing::error!(%error, "a scheduling round could not be saved");
+                leader.settings.monitor_period
+            }
+        };
+        tokio::select! {
+            _ = stop.wait_for(|stopped| *stopped) => return,
+            () = leader.schedule_soon.notified() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+async fn round(
+    leader: &Arc<Leader>,
+    scheduler: &mut DefaultScheduler,
+    pushes: &mut Pushes,
+) -> Result<(), ChangeError> {
+    let snapshot = Snapshot::take(leader, clock::monotonic_millis());
+    let decisions = snapshot.round(scheduler);
+    if decisions.is_empty() {
+        return Ok(());
+    }
+    let nodes = decisions.iter().flat_map(changed_nodes).collect();
+    for decision in &decisions {
+        log(decision, snapshot.dead.get(&decision.seen.id));
+    }
+    let overtaken = leader.change(|state| publish(state, decisions)).await?;
+    if overtaken {
+        leader.schedule_soon.notify_one();
+    }
+    pushes.push(leader, &snapshot.supervisors, &nodes);
+    Ok(())
+}
+
+/// The edit that makes decisions true, and whether one came too late for what its topology is now.
+fn publish(state: &State, decisions: Vec<Decision>) -> Result<(Edit, bool), ChangeError> {
+    let mut edit = Edit::default();
+    let mut overtaken = false;
+    for Decision {
+        seen,
+        assigned,
+        sched_status,
+    } in decisions
+    {
+        let is_current = |now: &&Arc<Topology>| Arc::ptr_eq(now, &seen);
+        let Some(now) = state.topologies.get(&seen.id).filter(is_current) else {
+            overtaken = true;
+            continue;
+        };
+        edit.batch.assignment(&seen.id, &assigned.record)?;
+        let topology = Topology {
+            assigned: Some(assigned),
+            sched_status,
+            ..Topology::clone(now)
+        };
+        edit.topologies
+            .push((seen.id.clone(), Some(Arc::new(topology))));
+    }
+    Ok((edit, overtaken))
+}
+
+/// Nodes whose executors are others than before.
+fn changed_nodes(decision: &Decision) -> BTreeSet<NodeId> {
+    let none = Placement::new();
+    let old = decision
+        .seen
+        .assigned
+        .as_ref()
+        .map_or(&none, |old| &old.placement);
+    let new = &decision.assigned.placement;
+    let moved = |(executor, slot): &(&ExecutorId, &Slot), other: &Placement| {
+        other.get(*executor) != Some(*slot)
+    };
+    let left = old.iter().filter(|entry| moved(entry, new));
+    let came = new.iter().filter(|entry| moved(entry, old));
+    left.chain(came)
+        .map(|(_, slot)| slot.node.clone())
+        .collect()
+}
+
+fn log(decision: &Decision, dead: Option<&BTreeSet<ExecutorId>>) {
+    let slots: BTreeSet<&Slot> = decision.assigned.placement.values().collect();
+    tracing::info!(
+        topology = %decision.seen.id,
+        epoch = decision.assigned.record.epoch,
+        n_executors = decision.assigned.placement.len(),
+        n_workers = slots.len(),
+        n_dead = dead.map_or(0, BTreeSet::len),
+        "assigned"
+    );
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,416 @@
+//! Storm's Nimbus service: one short method for each call. What is not here answers as unknown.
+//!
+//! Decides nothing; here refusals become exceptions, once for all methods.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::beats;
+use super::fault::Fault;
+use super::info::Info;
+use super::leader::{Leader, detached};
+use super::steer::{self, Order};
+use super::submit::{self, Submission};
+use crate::clock;
+use crate::id::{NodeId, TopologyId};
+use crate::rpc::{Caller, Failure};
+use crate::topology;
+use crate::wire::storm::nimbus::*;
+use crate::wire::storm::{
+    AlreadyAliveException, AuthorizationException, ClusterSummary, ExecutorInfo, GetInfoOptions,
+    InvalidTopologyException, KillOptions, NimbusSummary, NotAliveException, NumErrorsChoice,
+    StormTopology, SubmitOptions, SupervisorAssignments, SupervisorWorkerHeartbeat,
+    SupervisorWorkerHeartbeats, TopologyInfo, TopologyInitialStatus, TopologySummary,
+};
+
+/// Answers Storm's clients, supervisors and workers.
+pub(crate) struct NimbusService {
+    leader: Arc<Leader>,
+}
+
+// === impl NimbusService ===
+
+impl NimbusService {
+    pub fn new(leader: Arc<Leader>) -> Self {
+        NimbusService { leader }
+    }
+
+    fn info(&self) -> Info<'_> {
+        Info::new(&self.leader)
+    }
+
+    async fn submit(&self, submission: Submission) -> Result<(), Fault> {
+        let leader = Arc::clone(&self.leader);
+        detached(submit::submit(leader, submission)).await?
+    }
+
+    async fn order(&self, name: Option<String>, order: Order) -> Result<(), Fault> {
+        let name = name.ok_or_else(|| Fault::Internal("the topology's name is null".to_owned()))?;
+        let leader = Arc::clone(&self.leader);
+        detached(steer::order(leader, name, order)).await?
+    }
+
+    /// Executors of a topology were heard of; only those on `node` count, if it is known.
+    fn heard(&self, id: &str, executors: &[ExecutorInfo], node: Option<&NodeId>) -> bool {
+        let id = TopologyId::from(id);
+        let state = self.leader.state();
+        let Some(topology) = state.topologies.get(&id) else {
+            return false;
+        };
+        let placement = topology
+            .assigned
+            .as_ref()
+            .map(|assigned| &assigned.placement);
+        let is_there = |info: &&ExecutorInfo| {
+            let slot = placement.and_then(|placement| placement.get(&beats::executor(info)));
+            node.is_none_or(|node| slot.is_some_and(|slot| slot.node == *node))
+        };
+        let here: Vec<ExecutorInfo> = executors.iter().filter(is_there).cloned().collect();
+        self.leader
+            .beats()
+            .executors(&id, &here, clock::monotonic_millis());
+        true
+    }
+}
+
+impl Service for NimbusService {
+    async fn submit_topology(
+        &self,
+        caller: &Caller,
+        name: Option<String>,
+        uploaded_jar_location: Option<String>,
+        json_conf: Option<String>,
+        topology: Option<StormTopology>,
+    ) -> Result<(), SubmitTopologyError> {
+        let options = SubmitOptions {
+            initial_status: TopologyInitialStatus::Active.into(),
+            ..SubmitOptions::default()
+        };
+        let submission = Submission {
+            name,
+            location: uploaded_jar_location,
+            json_conf,
+            topology,
+            options: Some(options),
+            principal: caller.principal.clone(),
+        };
+        Ok(self.submit(submission).await?)
+    }
+
+    async fn submit_topology_with_opts(
+        &self,
+        caller: &Caller,
+        name: Option<String>,
+        uploaded_jar_location: Option<String>,
+        json_conf: Option<String>,
+        topology: Option<StormTopology>,
+        options: Option<SubmitOptions>,
+    ) -> Result<(), SubmitTopologyWithOptsError> {
+        let submission = Submission {
+            name,
+            location: uploaded_jar_location,
+            json_conf,
+            topology,
+            options,
+            principal: caller.principal.clone(),
+        };
+        Ok(self.submit(submission).await?)
+    }
+
+    async fn kill_topology(
+        &self,
+        _caller: &Caller,
+        name: Option<String>,
+    ) -> Result<(), KillTopologyError> {
+        Ok(self.order(name, Order::Kill { wait_secs: None }).await?)
+    }
+
+    async fn kill_topology_with_opts(
+        &self,
+        _caller: &Caller,
+        name: Option<String>,
+        options: Option<KillOptions>,
+    ) -> Result<(), KillTopologyWithOptsError> {
+        let wait_secs = options.and_then(|options| options.wait_secs);
+        Ok(self.order(name, Order::Kill { wait_secs }).await?)
+    }
+
+    async fn activate(&self, _caller: &Caller, name: Option<String>) -> Result<(), ActivateError> {
+        Ok(self.order(name, Order::Activate).await?)
+    }
+
+    async fn deactivate(
+        &self,
+        _caller: &Caller,
+        name: Option<String>,
+    ) -> Result<(), DeactivateError> {
+        Ok(self.order(name, Order::Deactivate).await?)
+    }
+
+    async fn begin_file_upload(&self, _caller: &Caller) -> Result<String, BeginFileUploadError> {
+        let begun = self.leader.uploads.begin(clock::monotonic_millis());
+        Ok(begun.map_err(Fault::from)?)
+    }
+
+    async fn upload_chunk(
+        &self,
+        _caller: &Caller,
+        location: Option<String>,
+        chunk: Option<Bytes>,
+    ) -> Result<(), UploadChunkError> {
+        let (location, chunk) = (location.unwrap_or_default(), chunk.unwrap_or_default());
+        let now_ms = clock::monotonic_millis();
+        let added = self.leader.uploads.chunk(&location, &chunk, now_ms);
+        Ok(added.map_err(Fault::from)?)
+    }
+
+    async fn finish_file_upload(
+        &self,
+        _caller: &Caller,
+        location: Option<String>,
+    ) -> Result<(), FinishFileUploadError> {
+        let finished = self.leader.uploads.finish(&location.unwrap_or_default());
+        Ok(finished.map_err(Fault::from)?)
+    }
+
+    async fn begin_file_download(
+        &self,
+        _caller: &Caller,
+        file: Option<String>,
+    ) -> Result<String, BeginFileDownloadError> {
+        let Leader {
+            blobs, downloads, ..
+        } = &*self.leader;
+        let file = file.unwrap_or_default();
+        let begun = downloads.begin(blobs, &file, clock::monotonic_millis());
+        Ok(begun.map_err(Fault::from)?)
+    }
+
+    async fn download_chunk(
+        &self,
+        _caller: &Caller,
+        id: Option<String>,
+    ) -> Result<Bytes, DownloadChunkError> {
+        let Leader {
+            blobs,
+            downloads,
+            settings,
+            ..
+        } = &*self.leader;
+        let (length, now_ms) = (settings.download_chunk_bytes, clock::monotonic_millis());
+        let chunk = downloads.chunk(blobs, &id.unwrap_or_default(), length, now_ms);
+        Ok(chunk.map_err(Fault::from)?)
+    }
+
+    async fn get_nimbus_conf(&self, _caller: &Caller) -> Result<String, GetNimbusConfError> {
+        Ok(self.info().nimbus_conf())
+    }
+
+    async fn get_cluster_info(
+        &self,
+        _caller: &Caller,
+    ) -> Result<ClusterSummary, GetClusterInfoError> {
+        Ok(self.info().cluster())
+    }
+
+    async fn get_topology_summaries(
+        &self,
+        _caller: &Caller,
+    ) -> Result<Vec<TopologySummary>, GetTopologySummariesError> {
+        Ok(self.info().topologies())
+    }
+
+    async fn get_topology_summary_by_name(
+        &self,
+        _caller: &Caller,
+        name: Option<String>,
+    ) -> Result<TopologySummary, GetTopologySummaryByNameError> {
+        let info = self.info();
+        Ok(info.summary(info.by_name(name.as_deref())?))
+    }
+
+    async fn get_topology_summary(
+        &self,
+        _caller: &Caller,
+        id: Option<String>,
+    ) -> Result<TopologySummary, GetTopologySummaryError> {
+        let info = self.info();
+        let id = id.unwrap_or_else(|| "null".to_owned());
+        // The other calls by id answer with the bare id here.
+        let longer = |_| Fault::NotAlive(format!("{id} is not alive"));
+        Ok(info.summary(info.by_id(Some(&id)).map_err(longer)?))
+    }
+
+    async fn get_leader(&self, _caller: &Caller) -> Result<NimbusSummary, GetLeaderError> {
+        Ok(self.info().nimbus())
+    }
+
+    async fn is_topology_name_allowed(
+        &self,
+        _caller: &Caller,
+        name: Option<String>,
+    ) -> Result<bool, IsTopologyNameAllowedError> {
+        let is_free = |name: &str| !submit::is_taken(&self.leader, name);
+        let is_valid = topology::validate::name(name.as_deref()).is_ok();
+        Ok(is_valid && name.as_deref().is_some_and(is_free))
+    }
+
+    async fn get_topology_info(
+        &self,
+        _caller: &Caller,
+        id: Option<String>,
+    ) -> Result<TopologyInfo, GetTopologyInfoError> {
+        let info = self.info();
+        Ok(info.topology(info.by_id(id.as_deref())?, NumErrorsChoice::All))
+    }
+
+    async fn get_topology_info_by_name(
+        &self,
+        _caller: &Caller,
+        name: Option<String>,
+    ) -> Result<TopologyInfo, GetTopologyInfoByNameError> {
+        let info = self.info();
+        Ok(info.topology(info.by_name(name.as_deref())?, NumErrorsChoice::All))
+    }
+
+    async fn get_topology_info_with_opts(
+        &self,
+        _caller: &Caller,
+        id: Option<String>,
+        options: Option<GetInfoOptions>,
+    ) -> Result<TopologyInfo, GetTopologyInfoWithOptsError> {
+        let info = self.info();
+        let topology = info.by_id(id.as_deref())?;
+        Ok(info.topology(topology, errors_wanted(options)?))
+    }
+
+    async fn get_topology_info_by_name_with_opts(
+        &self,
+        _caller: &Caller,
+        name: Option<String>,
+        options: Option<GetInfoOptions>,
+    ) -> Result<TopologyInfo, GetTopologyInfoByNameWithOptsError> {
+        let info = self.info();
+        let topology = info.by_name(name.as_deref())?;
+        Ok(info.topology(topology, errors_wanted(options)?))
+    }
+
+    async fn get_topology_conf(
+        &self,
+        _caller: &Caller,
+        id: Option<String>,
+    ) -> Result<String, GetTopologyConfError> {
+        let info = self.info();
+        Ok(info.plan(id.as_deref())?.conf.to_json())
+    }
+
+    async fn get_topology(
+        &self,
+        _caller: &Caller,
+        id: Option<String>,
+    ) -> Result<StormTopology, GetTopologyError> {
+        let info = self.info();
+        Ok(info.plan(id.as_deref())?.system.clone())
+    }
+
+    async fn get_user_topology(
+        &self,
+        _caller: &Caller,
+        id: Option<String>,
+    ) -> Result<StormTopology, GetUserTopologyError> {
+        let info = self.info();
+        Ok(info.plan(id.as_deref())?.user.clone())
+    }
+
+    async fn get_supervisor_assignments(
+        &self,
+        _caller: &Caller,
+        node: Option<String>,
+    ) -> Result<SupervisorAssignments, GetSupervisorAssignmentsError> {
+        Ok(self.info().assignments(node.as_deref()))
+    }
+
+    async fn send_supervisor_worker_heartbeats(
+        &self,
+        _caller: &Caller,
+        heartbeats: Option<SupervisorWorkerHeartbeats>,
+    ) -> Result<(), SendSupervisorWorkerHeartbeatsError> {
+        let heartbeats = heartbeats.ok_or_else(|| absent("heartbeats"))?;
+        let node = NodeId::from(heartbeats.supervisor_id);
+        for beat in heartbeats.worker_heartbeats {
+            // Of a topology that is gone nobody needs to hear.
+            self.heard(&beat.storm_id, &beat.executors, Some(&node));
+        }
+        Ok(())
+    }
+
+    async fn send_supervisor_worker_heartbeat(
+        &self,
+        _caller: &Caller,
+        heatbeat: Option<SupervisorWorkerHeartbeat>,
+    ) -> Result<(), SendSupervisorWorkerHeartbeatError> {
+        let beat = heatbeat.ok_or_else(|| absent("heatbeat"))?;
+        if !self.heard(&beat.storm_id, &beat.executors, None) {
+            return Err(Fault::NotAlive(beat.storm_id).into());
+        }
+        Ok(())
+    }
+}
+
+fn errors_wanted(options: Option<GetInfoOptions>) -> Result<NumErrorsChoice, Fault> {
+    let options = options.ok_or_else(|| absent("options"))?;
+    let choice = options.num_err_choice.and_then(|choice| choice.known());
+    Ok(choice.unwrap_or(NumErrorsChoice::All))
+}
+
+fn absent(argument: &str) -> Fault {
+    Fault::Internal(format!("`{argument}` is null"))
+}
+
+/// Maps refusals to the exceptions that each method declares; all else is an internal error.
+macro_rules! faults {
+    ($($error:ident: $($fault:ident => $exception:ident),*;)*) => {$(
+        impl From<Fault> for $error {
+            fn from(fault: Fault) -> Self {
+                match fault {
+                    $(Fault::$fault(msg) => $exception { msg }.into(),)*
+                    other => Failure::Internal(other.to_string()).into(),
+                }
+            }
+        }
+    )*};
+}
+
+macro_rules! of_topology {
+    ($($error:ident)*) => {
+        faults! {$(
+            $error: NotAlive => NotAliveException, Denied => AuthorizationException;
+        )*}
+    };
+}
+
+macro_rules! of_cluster {
+    ($($error:ident)*) => {
+        faults! {$($error: Denied => AuthorizationException;)*}
+    };
+}
+
+faults! {
+    SubmitTopologyError: AlreadyAlive => AlreadyAliveException,
+        InvalidTopology => InvalidTopologyException, Denied => AuthorizationException;
+    SubmitTopologyWithOptsError: AlreadyAlive => AlreadyAliveException,
+        InvalidTopology => InvalidTopologyException, Denied => AuthorizationException;
+}
+
+of_topology! {
+    KillTopologyError KillTopologyWithOptsError ActivateError DeactivateError
+    GetTopologySummaryByNameError GetTopologySummaryError GetTopologyInfoError
+    GetTopologyInfoByNameError GetTopologyInfoWithOptsError GetTopologyInfoByNameWithOptsError
+    GetTopologyConfError GetTopologyError GetUserTopologyError SendSupervisorWorkerHeartbeatError
+}
+
+of_cluster! {
+    BeginFileUploadError UploadChunkError FinishFileUploadError BeginFileDownloadError
+    DownloadChunkError SendSupervisorWorkerHeartbeatsError
+}

@@ -1,0 +1,76 @@
+//! What Nimbus reads of its configuration, once, at its start.
+//!
+//! Keys that concern one submission are read there, from the same conf.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::uploads::Ages;
+use crate::conf::{Conf, ConfError, keys};
+use crate::wire::storm::SupervisorInfo;
+
+/// Typed settings. Durations in milliseconds are monotonic.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Absolute.
+    pub local_dir: PathBuf,
+    pub bind_address: String,
+    pub thrift_port: u16,
+    pub coordination_port: u16,
+    /// What clients are told to connect to.
+    pub host: String,
+    /// Storm's version that clients see.
+    pub version: String,
+    pub monitor_period: Duration,
+    pub task_timeout_ms: u64,
+    pub task_launch_ms: u64,
+    /// Silence after which a supervisor counts as lost.
+    pub supervisor_timeout_ms: u64,
+    pub ages: Ages,
+    pub clean_inbox_period: Duration,
+    pub upload_path_allow: Vec<String>,
+    pub download_chunk_bytes: usize,
+}
+
+// === impl Settings ===
+
+impl Settings {
+    pub fn read(conf: &Conf) -> Result<Self, ConfError> {
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let session_ms = conf.int_or(keys::STORM_ZOOKEEPER_SESSION_TIMEOUT, 20_000)?;
+        let chunk = conf.int_or(keys::STORM_BLOBSTORE_INPUTSTREAM_BUFFER_SIZE_BYTES, 65_536)?;
+        let second = Duration::from_secs(1);
+        Ok(Settings {
+            local_dir: conf.local_dir()?,
+            thrift_port: conf.port(keys::NIMBUS_THRIFT_PORT)?,
+            coordination_port: conf.port(keys::STORMWIRE_COORDINATION_PORT)?,
+            host: conf.host_name()?,
+            bind_address: conf.text_or(keys::STORMWIRE_BIND_ADDRESS, "127.0.0.1")?,
+            version: conf.text_or(keys::STORMWIRE_VERSION_REPORTED, "3.0.0")?,
+            monitor_period: conf.secs(keys::NIMBUS_MONITOR_FREQ_SECS)?.max(second),
+            task_timeout_ms: millis(conf.secs(keys::NIMBUS_TASK_TIMEOUT_SECS)?),
+            task_launch_ms: millis(conf.secs(keys::NIMBUS_TASK_LAUNCH_SECS)?),
+            supervisor_timeout_ms: u64::try_from(session_ms).unwrap_or(20_000),
+            ages: Ages {
+                session: conf.secs(keys::NIMBUS_FILE_COPY_EXPIRATION_SECS)?,
+                jar: conf.secs(keys::NIMBUS_INBOX_JAR_EXPIRATION_SECS)?,
+            },
+            clean_inbox_period: conf.secs(keys::NIMBUS_CLEANUP_INBOX_FREQ_SECS)?.max(second),
+            upload_path_allow: conf.texts(keys::STORMWIRE_UPLOAD_PATH_ALLOW)?,
+            download_chunk_bytes: usize::try_from(chunk).unwrap_or(65_536).max(1),
+        })
+    }
+
+    /// How long after its start Nimbus leaves running topologies as they are, in milliseconds,
+    /// while their supervisors have not all reported: by then dead executors are known to be dead
+    /// anyway.
+    pub fn recovery_ms(&self) -> u64 {
+        self.task_timeout_ms.max(self.supervisor_timeout_ms)
+    }
+}
+
+/// Ports of a supervisor that may carry workers.
+pub(crate) fn ports(info: &SupervisorInfo) -> impl Iterator<Item = u16> {
+    let ports = info.meta.iter().flatten();
+    ports.filter_map(|port| u16::try_from(*port).ok())
+}

@@ -1,0 +1,163 @@
+//! What Nimbus knows of its topologies: an immutable snapshot that each change replaces whole.
+//!
+//! Readers never wait. What changes every second (heartbeats) is in `beats`; how a change gets to
+//! disk first is in `leader`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::plan::Plan;
+use super::transition::Lifecycle;
+use crate::id::{ComponentId, ExecutorId, NodeId, Slot, TaskId, TopologyId};
+use crate::scheduler::Placement;
+use crate::wire::messages::{AssignmentRecord, TopologyWork};
+use crate::wire::storm::{Assignment, NodeInfo, StormBase, TopologyStatus};
+
+/// All topologies at one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    pub topologies: BTreeMap<TopologyId, Arc<Topology>>,
+    /// Another number after each change. Starts at the boot's wall clock in microseconds, so that
+    /// no number of an earlier run comes again.
+    pub version: i64,
+}
+
+/// One topology at one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Topology {
+    pub id: TopologyId,
+    pub base: StormBase,
+    pub lifecycle: Lifecycle,
+    /// None when its blobs cannot be read: then it stays where it is until somebody kills it.
+    pub plan: Option<Arc<Plan>>,
+    /// Executors that it should have.
+    pub executors: Arc<BTreeMap<ExecutorId, ComponentId>>,
+    pub assigned: Option<Arc<Assigned>>,
+    pub sched_status: Option<String>,
+}
+
+/// Where a topology runs.
+#[derive(Debug)]
+pub(crate) struct Assigned {
+    pub record: AssignmentRecord,
+    /// The same as the record says.
+    pub placement: Placement,
+}
+
+// === impl State ===
+
+impl State {
+    pub fn by_name(&self, name: &str) -> Option<&Arc<Topology>> {
+        self.topologies
+            .values()
+            .find(|topology| topology.base.name == name)
+    }
+
+    /// Slots in use on a node.
+    pub fn slots_on(&self, node: &NodeId) -> BTreeSet<&Slot> {
+        let placements = self.topologies.values().filter_map(|t| t.assigned.as_ref());
+        placements
+            .flat_map(|assigned| assigned.placement.values())
+            .filter(|slot| slot.node == *node)
+            .collect()
+    }
+
+    /// Nodes that some assignment names.
+    pub fn nodes(&self) -> BTreeSet<&NodeId> {
+        let placements = self.topologies.values().filter_map(|t| t.assigned.as_ref());
+        placements
+            .flat_map(|assigned| assigned.placement.values())
+            .map(|slot| &slot.node)
+            .collect()
+    }
+}
+
+// === impl Topology ===
+
+impl Topology {
+    pub fn name(&self) -> &str {
+        &self.base.name
+    }
+
+    pub fn status(&self) -> TopologyStatus {
+        self.lifecycle.status()
+    }
+
+    /// Executors with their slots; empty when it runs nowhere.
+    pub fn placement(&self) -> impl Iterator<Item = (&ExecutorId, &Slot)> {
+        self.assigned
+            .iter()
+            .flat_map(|assigned| &assigned.placement)
+    }
+
+    pub fn slots(&self) -> BTreeSet<&Slot> {
+        self.placement().map(|(_, slot)| slot).collect()
+    }
+
+    /// The executors of one slot.
+    pub fn executors_at(&self, slot: &Slot) -> BTreeSet<ExecutorId> {
+        let here = self.placement().filter(|(_, at)| *at == slot);
+        here.map(|(executor, _)| *executor).collect()
+    }
+
+    /// What its supervisors and workers have to know.
+    pub fn work(&self) -> Option<TopologyWork> {
+        let assigned = self.assigned.as_ref()?;
+        Some(TopologyWork {
+            assignment: assigned.record.assignment.clone(),
+            epoch: assigned.record.epoch,
+            status: self.status().into(),
+            component_debug: self.base.component_debug.clone().unwrap_or_default(),
+        })
+    }
+
+    /// Whole seconds since it was submitted, by the wall clock.
+    pub fn uptime_secs(&self, now_secs: i64) -> i32 {
+        let launched = i64::from(self.base.launch_time_secs.unwrap_or(0));
+        i32::try_from(now_secs.saturating_sub(launched).max(0)).unwrap_or(i32::MAX)
+    }
+}
+
+// === impl Assigned ===
+
+impl Assigned {
+    /// Reads the placement out of a record. Entries that make no sense are left out.
+    pub fn new(record: AssignmentRecord) -> Self {
+        let entries = record.assignment.executor_node_port.iter().flatten();
+        let placement = entries
+            .filter_map(|(executor, slot)| Some((executor_id(executor)?, slot_of(slot)?)))
+            .collect();
+        Assigned { record, placement }
+    }
+
+    pub fn assignment(&self) -> &Assignment {
+        &self.record.assignment
+    }
+}
+
+/// An executor as assignments write it.
+pub(crate) fn executor_key(executor: ExecutorId) -> Vec<i64> {
+    vec![i64::from(executor.first.0), i64::from(executor.last.0)]
+}
+
+/// A slot as assignments write it.
+pub(crate) fn node_info(slot: &Slot) -> NodeInfo {
+    NodeInfo {
+        node: slot.node.as_str().to_owned(),
+        port: BTreeSet::from([i64::from(slot.port)]),
+    }
+}
+
+fn executor_id(key: &[i64]) -> Option<ExecutorId> {
+    let task = |number: &i64| i32::try_from(*number).ok().map(TaskId);
+    match key {
+        [first, last] => Some(ExecutorId::new(task(first)?, task(last)?)),
+        _ => None,
+    }
+}
+
+fn slot_of(info: &NodeInfo) -> Option<Slot> {
+    let port = u16::try_from(*info.port.first()?).ok()?;
+    let node = NodeId::from(info.node.as_str());
+    Some(Slot { node, port })
+}

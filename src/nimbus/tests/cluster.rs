@@ -1,0 +1,162 @@
+//! What supervisors and workers see of Nimbus.
+
+use super::*;
+use crate::wire::messages::{ComponentError, WorkerOrder};
+use crate::wire::storm::{ErrorInfo, SupervisorWorkerHeartbeat};
+
+#[tokio::test]
+async fn a_worker_runs_where_it_belongs_and_stops_elsewhere() {
+    let fixture = Fixture::new().await;
+    let (mut client, mut line) = (fixture.client().await, fixture.line().await);
+    submit(&mut client, "words", &words(2)).await;
+    let directive = work(&mut line, "node").await;
+    let own = worker_report(&directive, "node", 1 << 20);
+    let answer = sync_worker(&mut line, &own).await;
+    assert_eq!(answer.order.known(), Some(WorkerOrder::Run));
+    assert_eq!(answer.work.as_ref(), directive.topologies.values().next());
+
+    let stop = Some(WorkerOrder::Stop);
+    let elsewhere = WorkerReport {
+        port: 6703,
+        ..own.clone()
+    };
+    assert_eq!(sync_worker(&mut line, &elsewhere).await.order.known(), stop);
+    let unknown = WorkerReport {
+        topology_id: "ghost-1-1".to_owned(),
+        ..own.clone()
+    };
+    assert_eq!(sync_worker(&mut line, &unknown).await.order.known(), stop);
+    let fewer = WorkerReport {
+        executors: own.executors[1..].to_vec(),
+        ..own.clone()
+    };
+    assert_eq!(sync_worker(&mut line, &fewer).await.order.known(), stop);
+    let absurd = WorkerReport {
+        port: -1,
+        ..own.clone()
+    };
+    assert_eq!(sync_worker(&mut line, &absurd).await.order.known(), stop);
+    // The one that was started later has the slot.
+    let newer = WorkerReport {
+        generation: (1 << 20) + 1,
+        ..own.clone()
+    };
+    let answer = sync_worker(&mut line, &newer).await;
+    assert_eq!(answer.order.known(), Some(WorkerOrder::Run));
+    assert_eq!(sync_worker(&mut line, &own).await.order.known(), stop);
+}
+
+#[tokio::test]
+async fn errors_of_components_are_shown_and_survive() {
+    let mut fixture = Fixture::new().await;
+    let (mut client, mut line) = (fixture.client().await, fixture.line().await);
+    submit(&mut client, "words", &words(1)).await;
+    let directive = work(&mut line, "node").await;
+    let id = directive.topologies.keys().next().expect("work").clone();
+    let error = |component: &str, text: &str| ComponentError {
+        topology_id: id.clone(),
+        component_id: component.to_owned(),
+        error: ErrorInfo {
+            error: text.to_owned(),
+            error_time_secs: 5,
+            host: Some("localhost".to_owned()),
+            port: Some(6700),
+        },
+    };
+    let errors = vec![
+        error("bolt", "first"),
+        error("bolt", "second"),
+        error("ghost", "lost"),
+    ];
+    let report = WorkerReport {
+        errors,
+        ..worker_report(&directive, "node", 1)
+    };
+    sync_worker(&mut line, &report).await;
+    for _ in 0..2 {
+        let info = client.get_topology_info(Some(&id)).await.expect("alive");
+        let texts = |component: &str| {
+            let errors = info.errors[component].iter();
+            errors.map(|error| error.error.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(texts("bolt"), ["second", "first"]);
+        assert_eq!(
+            info.errors.keys().collect::<Vec<_>>(),
+            ["__acker", "bolt", "spout"]
+        );
+        fixture.restart().await;
+        client = fixture.client().await;
+    }
+}
+
+#[tokio::test]
+async fn storms_own_heartbeats_count() {
+    let fixture = Fixture::new().await;
+    let (mut client, mut line) = (fixture.client().await, fixture.line().await);
+    submit(&mut client, "words", &words(1)).await;
+    let directive = work(&mut line, "node").await;
+    let worker = worker_report(&directive, "node", 1);
+    let beat = |id: &str| SupervisorWorkerHeartbeat {
+        storm_id: id.to_owned(),
+        executors: worker.executors.clone(),
+        time_secs: 1,
+    };
+    let sent = client
+        .send_supervisor_worker_heartbeat(Some(&beat(&worker.topology_id)))
+        .await;
+    sent.expect("alive");
+    let ghost = client
+        .send_supervisor_worker_heartbeat(Some(&beat("ghost-1-1")))
+        .await;
+    ghost.expect_err("no such topology");
+    let assignments = client
+        .get_supervisor_assignments(Some("node"))
+        .await
+        .expect("answers");
+    let assigned = assignments.storm_assignment.expect("always set");
+    assert!(assigned.contains_key(&worker.topology_id));
+    let none = client
+        .get_supervisor_assignments(Some("other"))
+        .await
+        .expect("answers");
+    assert_eq!(none.storm_assignment, Some(BTreeMap::new()));
+}
+
+#[tokio::test]
+async fn blobs_are_read_in_parts() {
+    let fixture = Fixture::new().await;
+    let (mut client, mut line) = (fixture.client().await, fixture.line().await);
+    submit(&mut client, "words", &words(1)).await;
+    let id = client
+        .get_topology_summary_by_name(Some("words"))
+        .await
+        .expect("alive")
+        .id;
+    let key = format!("{id}-stormjar.jar");
+    let mut content = Vec::new();
+    loop {
+        let offset = i64::try_from(content.len()).expect("small");
+        let chunk = line
+            .read_blob(Some(&key), Some(offset), Some(50))
+            .await
+            .expect("there");
+        assert_eq!(chunk.total, i64::try_from(jar().len()).expect("small"));
+        if chunk.data.is_empty() {
+            break;
+        }
+        content.extend_from_slice(&chunk.data);
+    }
+    assert_eq!(content, jar());
+    line.read_blob(Some("none"), Some(0), Some(1))
+        .await
+        .expect_err("no such blob");
+    line.read_blob(Some("../x"), Some(0), Some(1))
+        .await
+        .expect_err("no key");
+    line.read_blob(Some(&key), Some(-1), Some(1))
+        .await
+        .expect_err("negative");
+    line.read_blob(Some(&key), Some(0), Some(-1))
+        .await
+        .expect_err("negative");
+}
