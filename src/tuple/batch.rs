@@ -116,10 +116,8 @@ impl TupleBatch {
         values: &[ValueRef<'_>],
     ) -> Result<(), TupleError> {
         let row = self.store.row(head, anchors, values.len())?;
-        let heap = &mut self.store.heap;
-        self.store
-            .cells
-            .extend(values.iter().map(|value| heap.write(*value)));
+        let Store { cells, heap, .. } = &mut self.store;
+        values.iter().for_each(|value| heap.write(cells, *value));
         self.rows.push(row);
         Ok(())
     }
@@ -280,9 +278,13 @@ impl Store {
     }
 
     #[inline]
-    pub(super) fn value<'a>(&'a self, row: &Row, index: usize) -> Option<ValueRef<'a>> {
-        let cells = self.cells_of(row);
-        cells.get(index).map(|cell| self.heap.read(cell))
+    pub(super) fn cell(&self, row: &Row, index: usize) -> Option<&Cell> {
+        self.cells_of(row).get(index)
+    }
+
+    #[inline]
+    pub(super) fn heap(&self) -> &Heap {
+        &self.heap
     }
 
     #[inline]
@@ -419,10 +421,10 @@ impl Store {
     }
 
     fn copy_cells(&mut self, row: &Row, from: &Store) {
-        let heap = &mut self.heap;
-        let cells = from.cells_of(row).iter();
-        self.cells
-            .extend(cells.map(|cell| heap.adopt(cell, &from.heap)));
+        let Store { cells, heap, .. } = self;
+        from.cells_of(row)
+            .iter()
+            .for_each(|cell| heap.adopt(cells, cell, &from.heap));
     }
 
     #[inline]

@@ -49,12 +49,36 @@ pub(super) struct Heap {
 // === impl Inline ===
 
 impl Inline {
+    const EMPTY: Inline = Inline {
+        n_bytes: 0,
+        bytes: [0; INLINE_MAX],
+    };
+
+    /// Takes a copy of at most `INLINE_MAX` bytes, in pieces of fixed size that may overlap: a call
+    /// of memcpy for a few bytes costs more than they do.
     #[inline]
-    fn new(source: &[u8]) -> Option<Self> {
-        let mut bytes = [0; INLINE_MAX];
-        bytes.get_mut(..source.len())?.copy_from_slice(source);
-        let n_bytes = source.len() as u8;
-        Some(Inline { n_bytes, bytes })
+    fn fill(&mut self, source: &[u8]) {
+        let n = source.len();
+        self.n_bytes = n as u8;
+        let mut copy = |at: usize, n_piece: usize| {
+            self.bytes[at..at + n_piece].copy_from_slice(&source[at..at + n_piece]);
+        };
+        match n {
+            16.. => {
+                copy(0, 8);
+                copy(8, 8);
+                copy(n - 8, 8);
+            }
+            8.. => {
+                copy(0, 8);
+                copy(n - 8, 8);
+            }
+            4.. => {
+                copy(0, 4);
+                copy(n - 4, 4);
+            }
+            _ => (0..n).for_each(|at| copy(at, 1)),
+        }
     }
 
     #[inline]
@@ -66,9 +90,13 @@ impl Inline {
 // === impl Heap ===
 
 impl Heap {
+    /// Appends the cell of `value`.
+    ///
+    /// A short text is copied to where its cell lies, not into a cell that is then moved there: to
+    /// read back at once what was written in smaller pieces stalls the processor.
     #[inline]
-    pub(super) fn write(&mut self, value: ValueRef<'_>) -> Cell {
-        match value {
+    pub(super) fn write(&mut self, cells: &mut Vec<Cell>, value: ValueRef<'_>) {
+        cells.push(match value {
             ValueRef::Null => Cell::Null,
             ValueRef::Bool(v) => Cell::Bool(v),
             ValueRef::Byte(v) => Cell::Byte(v),
@@ -78,19 +106,27 @@ impl Heap {
             ValueRef::Float(v) => Cell::Float(v),
             ValueRef::Double(v) => Cell::Double(v),
             ValueRef::Char(v) => Cell::Char(v),
-            ValueRef::Str(v) => match Inline::new(v.as_bytes()) {
-                Some(inline) => Cell::InlineStr(inline),
-                None => Cell::ArenaStr(self.store(v.as_bytes())),
-            },
-            ValueRef::Bytes(v) => match Inline::new(v) {
-                Some(inline) => Cell::InlineBytes(inline),
-                None => Cell::ArenaBytes(self.store(v)),
-            },
-            ValueRef::Nested(v) => self.write_nested(v),
-        }
+            ValueRef::Str(v) if v.len() <= INLINE_MAX => {
+                cells.push(Cell::InlineStr(Inline::EMPTY));
+                if let Some(Cell::InlineStr(inline)) = cells.last_mut() {
+                    inline.fill(v.as_bytes());
+                }
+                return;
+            }
+            ValueRef::Str(v) => Cell::ArenaStr(self.store(v.as_bytes())),
+            ValueRef::Bytes(v) if v.len() <= INLINE_MAX => {
+                cells.push(Cell::InlineBytes(Inline::EMPTY));
+                if let Some(Cell::InlineBytes(inline)) = cells.last_mut() {
+                    inline.fill(v);
+                }
+                return;
+            }
+            ValueRef::Bytes(v) => Cell::ArenaBytes(self.store(v)),
+            ValueRef::Nested(v) => return self.write_nested(cells, v),
+        });
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn read<'a>(&'a self, cell: &'a Cell) -> ValueRef<'a> {
         match cell {
             Cell::Null => ValueRef::Null,
@@ -110,14 +146,34 @@ impl Heap {
         }
     }
 
-    /// Copies a cell of another heap into this one.
+    /// The text of a cell that is one.
     #[inline]
-    pub(super) fn adopt(&mut self, cell: &Cell, from: &Heap) -> Cell {
+    pub(super) fn read_str<'a>(&'a self, cell: &'a Cell) -> Option<&'a str> {
+        match cell {
+            Cell::InlineStr(inline) => Some(text(inline.get())),
+            Cell::ArenaStr(span) => Some(text(self.piece(*span))),
+            _ => None,
+        }
+    }
+
+    /// The byte string of a cell that is one.
+    #[inline]
+    pub(super) fn read_bytes<'a>(&'a self, cell: &'a Cell) -> Option<&'a [u8]> {
+        match cell {
+            Cell::InlineBytes(inline) => Some(inline.get()),
+            Cell::ArenaBytes(span) => Some(self.piece(*span)),
+            _ => None,
+        }
+    }
+
+    /// Appends a cell of another heap.
+    #[inline]
+    pub(super) fn adopt(&mut self, cells: &mut Vec<Cell>, cell: &Cell, from: &Heap) {
         match cell {
             Cell::ArenaStr(_) | Cell::ArenaBytes(_) | Cell::Nested(_) => {
-                self.write(from.read(cell))
+                self.write(cells, from.read(cell));
             }
-            inline => *inline,
+            inline => cells.push(*inline),
         }
     }
 
@@ -141,16 +197,17 @@ impl Heap {
     }
 
     #[cold]
-    fn write_nested(&mut self, value: &Value) -> Cell {
+    fn write_nested(&mut self, cells: &mut Vec<Cell>, value: &Value) {
         match ValueRef::from(value) {
             ValueRef::Nested(value) => {
+                cells.push(Cell::Nested(self.nested.len()));
                 self.nested.push(value.clone());
-                Cell::Nested(self.nested.len() - 1)
             }
-            flat => self.write(flat),
+            flat => self.write(cells, flat),
         }
     }
 
+    #[inline]
     fn piece(&self, span: Span) -> &[u8] {
         &self.arena[span.start..span.start + span.n_bytes]
     }

@@ -7,6 +7,7 @@ use std::fmt;
 use crate::id::{ComponentId, StreamId, TaskId};
 
 use super::batch::{Row, Store, TupleHead};
+use super::cell::Cell;
 use super::error::{Place, TupleError};
 use super::message_id::{Anchor, TupleId};
 use super::stream::{Fields, StreamNumber};
@@ -29,8 +30,8 @@ pub struct HeldTuple {
 
 /// What names a field: its position or its name.
 pub trait FieldIndex: Copy + fmt::Display {
-    /// The position, which may lie beyond the fields; `None` for an unknown name.
-    fn position(self, fields: &Fields) -> Option<usize>;
+    /// The position, which may lie beyond the tuple's fields; `None` for an unknown name.
+    fn position(self, tuple: &Tuple<'_>) -> Option<usize>;
 }
 
 // === impl Tuple ===
@@ -50,10 +51,10 @@ impl<'a> Tuple<'a> {
     /// The value of a field, of whatever type it is.
     #[inline]
     pub fn value(&self, field: impl FieldIndex) -> Result<ValueRef<'a>, TupleError> {
-        field
-            .position(self.fields())
-            .and_then(|index| self.store.value(self.row, index))
-            .ok_or_else(|| self.no_such_field(&field))
+        match self.cell(field) {
+            Some(cell) => Ok(self.store.heap().read(cell)),
+            None => Err(self.no_such_field(&field)),
+        }
     }
 
     /// All values in the order of the fields.
@@ -73,7 +74,7 @@ impl<'a> Tuple<'a> {
     pub fn nested(&self, field: impl FieldIndex) -> Result<&'a Value, TupleError> {
         match self.value(field)? {
             ValueRef::Nested(v) => Ok(v),
-            other => Err(self.wrong_type(field, ValueKind::List, other)),
+            _ => Err(self.wrong_type(&field, field.position(self), ValueKind::List)),
         }
     }
 
@@ -165,41 +166,76 @@ impl<'a> Tuple<'a> {
         Store::hold(self.row, self.store)
     }
 
+    #[inline]
+    pub fn str(&self, field: impl FieldIndex) -> Result<&'a str, TupleError> {
+        match self
+            .cell(field)
+            .and_then(|cell| self.store.heap().read_str(cell))
+        {
+            Some(text) => Ok(text),
+            None => Err(self.wrong_type(&field, field.position(self), ValueKind::Str)),
+        }
+    }
+
+    #[inline]
+    pub fn bytes(&self, field: impl FieldIndex) -> Result<&'a [u8], TupleError> {
+        match self
+            .cell(field)
+            .and_then(|cell| self.store.heap().read_bytes(cell))
+        {
+            Some(bytes) => Ok(bytes),
+            None => Err(self.wrong_type(&field, field.position(self), ValueKind::Bytes)),
+        }
+    }
+
+    #[inline]
+    fn cell(&self, field: impl FieldIndex) -> Option<&'a Cell> {
+        let index = field.position(self)?;
+        self.store.cell(self.row, index)
+    }
+
     #[cold]
     fn no_such_field(&self, field: &dyn fmt::Display) -> TupleError {
         let at = Place::field(self.store.info(self.row), field.to_string());
         TupleError::NoSuchField { at }
     }
 
+    /// The field has another type, or does not exist.
     #[cold]
     fn wrong_type(
         &self,
-        field: impl FieldIndex,
+        field: &dyn fmt::Display,
+        position: Option<usize>,
         expected: ValueKind,
-        found: ValueRef<'_>,
     ) -> TupleError {
-        let position = field.position(self.fields());
+        let found = position.and_then(|index| self.store.cell(self.row, index));
         let name = position.and_then(|index| self.fields().name(index));
-        let name = name.map_or_else(|| field.to_string(), str::to_owned);
-        let at = Place::field(self.store.info(self.row), name);
+        let (Some(cell), Some(name)) = (found, name) else {
+            return self.no_such_field(field);
+        };
+        let at = Place::field(self.store.info(self.row), name.to_owned());
         TupleError::WrongType {
             at,
             expected,
-            found: found.kind(),
+            found: self.store.heap().read(cell).kind(),
         }
     }
 }
 
 macro_rules! typed {
     ($($name:ident: $variant:ident($type:ty)),*) => {
-        /// Values by type. None is converted: a long is not an int (data-plane 1.2).
-        impl<'a> Tuple<'a> {
+        /// Values by type, as `str` and `bytes` are. None is converted: a long is not an int
+        /// (data-plane 1.2).
+        impl Tuple<'_> {
             $(
                 #[inline]
                 pub fn $name(&self, field: impl FieldIndex) -> Result<$type, TupleError> {
-                    match self.value(field)? {
-                        ValueRef::$variant(v) => Ok(v),
-                        other => Err(self.wrong_type(field, ValueKind::$variant, other)),
+                    match self.cell(field) {
+                        Some(Cell::$variant(v)) => Ok(*v),
+                        _ => {
+                            let position = field.position(self);
+                            Err(self.wrong_type(&field, position, ValueKind::$variant))
+                        }
                     }
                 }
             )*
@@ -215,9 +251,7 @@ typed!(
     long: Long(i64),
     float: Float(f32),
     double: Double(f64),
-    char: Char(u16),
-    str: Str(&'a str),
-    bytes: Bytes(&'a [u8])
+    char: Char(u16)
 );
 
 impl fmt::Debug for Tuple<'_> {
@@ -262,14 +296,14 @@ impl fmt::Debug for HeldTuple {
 
 impl FieldIndex for usize {
     #[inline]
-    fn position(self, _: &Fields) -> Option<usize> {
+    fn position(self, _: &Tuple<'_>) -> Option<usize> {
         Some(self)
     }
 }
 
 impl FieldIndex for &str {
     #[inline]
-    fn position(self, fields: &Fields) -> Option<usize> {
-        fields.position(self)
+    fn position(self, tuple: &Tuple<'_>) -> Option<usize> {
+        tuple.fields().position(self)
     }
 }
