@@ -109,7 +109,7 @@ fn partial_key_grouping_chooses_as_storm_does() {
             .as_array()
             .unwrap()
             .iter()
-            .flat_map(|one| numbers(one))
+            .flat_map(numbers)
             .collect();
         tally.case(actual.as_ref() == Some(&expected), || {
             format!("{line}: {actual:?}")
