@@ -1,0 +1,252 @@
+"""A cluster under test: `stormwire dev` as a process, on free ports and a directory of its own.
+
+Starts it, stops it, kills it and looks at its processes. Builds nothing, and judges nothing beyond
+one promise that every test relies on: a cluster that is told to stop exits with 0 and leaves no
+process behind.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections import namedtuple
+from pathlib import Path
+
+import thriftpy2
+from thriftpy2.protocol import TBinaryProtocolFactory
+from thriftpy2.utils import deserialize
+
+ROOT = Path(__file__).resolve().parent.parent
+PROGRAM = Path(os.environ.get("STORMWIRE_BIN") or ROOT / "target/release/stormwire")
+
+messages = thriftpy2.load(str(ROOT / "thrift/messages.thrift"), "messages_thrift")
+
+# A worker process: its id at the supervisor, pid, start (with the pid it names a process for good),
+# topology id and port.
+Worker = namedtuple("Worker", "id pid start_ticks topology port")
+
+
+def eventually(what, probe, seconds=30.0):
+    """Calls `probe` until it returns something true, and returns that.
+
+    An assertion or a lost connection in it counts as "not yet". STORMWIRE_PATIENCE multiplies the
+    time, for slow machines.
+    """
+    deadline = time.monotonic() + seconds * float(os.environ.get("STORMWIRE_PATIENCE") or 1)
+    while True:
+        try:
+            outcome, error = probe(), None
+        except (AssertionError, OSError) as failure:
+            outcome, error = None, failure
+        if outcome:
+            return outcome
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited in vain: {what}; at last {outcome!r}") from error
+        time.sleep(0.05)
+
+
+def free_ports(count):
+    """Ports of this machine that nobody uses now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def tail(path, lines=60):
+    """The end of a text file, or why there is none."""
+    try:
+        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+    except OSError as error:
+        return f"({error})"
+
+
+class Cluster:
+    """`stormwire dev`. As a context manager it starts on entry; on exit all of it is killed."""
+
+    def __init__(self, directory, slots=4, settings=None):
+        self.directory = Path(directory).resolve()
+        self.local = self.directory / "local"
+        self.slots = free_ports(slots)
+        self.settings = {
+            "storm.local.dir": str(self.local),
+            "supervisor.slots.ports": self.slots,
+            "nimbus.thrift.port": 0,
+            "stormwire.coordination.port": 0,
+            "supervisor.thrift.port": 0,
+            **(settings or {}),
+        }
+        self.process = None
+        self.addresses = {}
+        self.runs = 0
+
+    def __enter__(self):
+        try:
+            return self.start()
+        except BaseException:
+            self.kill_all()
+            raise
+
+    def __exit__(self, *_):
+        self.kill_all()
+
+    # ---- Life ----------------------------------------------------------------------------------
+
+    def start(self):
+        """Starts it and returns when it says that it is ready; then `addresses` names its ports."""
+        assert PROGRAM.is_file(), f"{PROGRAM} is missing: cargo build --release"
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.runs += 1
+        settings = [f"-c{key}={self._setting(value)}" for key, value in self.settings.items()]
+        environment = {
+            **os.environ,
+            "STORM_CONF_DIR": str(self.directory),
+        }  # no storm.yaml of this machine
+        with self.out.open("wb") as out, self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [PROGRAM, "dev", *settings],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=log,
+                cwd=self.directory,
+                env=environment,
+                start_new_session=True,
+            )
+        eventually(f"`dev` is ready\n{tail(self.log)}", self._is_ready)
+        return self
+
+    def _is_ready(self):
+        lines = self.out.read_text().splitlines()
+        if "ready" in lines:
+            words = [line.split() for line in lines[: lines.index("ready")]]
+            self.addresses = {
+                line[0]: (line[1].rpartition(":")[0], int(line[1].rpartition(":")[2]))
+                for line in words
+            }
+            return True
+        assert self.process.poll() is None, (
+            f"`dev` ended: {self.process.returncode}\n{tail(self.log)}"
+        )
+        return False
+
+    @staticmethod
+    def _setting(value):
+        return value if isinstance(value, str) else str(value).replace("'", '"')
+
+    def stop(self):
+        """Ctrl-C. Checks that it exits with 0 and that nothing of it remains."""
+        self.process.send_signal(signal.SIGINT)
+        code = self.process.wait(timeout=40)
+        assert code == 0, f"`dev` ended with {code} after SIGINT\n{tail(self.log)}"
+        assert self.processes() == {}, f"processes remain after SIGINT\n{tail(self.log)}"
+
+    def kill(self):
+        """SIGKILL to `dev` alone: its workers are orphans."""
+        self.process.kill()
+        self.process.wait()
+
+    def kill_all(self):
+        """Ends every process of this cluster, whatever state it is in."""
+        if self.process and self.process.poll() is None:
+            self.kill()
+        while found := self.processes():
+            for pid in found:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            time.sleep(0.02)
+
+    # ---- Looks ---------------------------------------------------------------------------------
+
+    @property
+    def nimbus(self):
+        return self.addresses["nimbus"]
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    @property
+    def out(self):
+        return self.directory / f"dev-{self.runs}.out"
+
+    @property
+    def log(self):
+        return self.directory / f"dev-{self.runs}.log"
+
+    def workers(self, topology=None):
+        """Worker processes that run now, or those of the topology with this id."""
+        found = []
+        for directory in self.local.glob("workers/*"):
+            try:
+                process = record(directory / "process", messages.ProcessRecord)
+                launch = record(directory / "launch", messages.WorkerLaunch)
+            except OSError:
+                continue  # about to start, or cleaned away
+            if start_ticks(process.pid) == process.start_ticks and topology in (
+                None,
+                launch.topology_id,
+            ):
+                found.append(
+                    Worker(
+                        directory.name,
+                        process.pid,
+                        process.start_ticks,
+                        launch.topology_id,
+                        launch.port,
+                    )
+                )
+        return found
+
+    def processes(self):
+        """Command lines by pid of every process that has this cluster's directory in its command
+        line, or works in it: workers and shell children among them.
+        """
+        own = str(self.directory).encode()
+        found = {}
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (process / "cmdline").read_bytes()
+                where = os.readlink(os.fsencode(process / "cwd"))
+            except OSError:
+                continue  # gone, or a kernel thread
+            if command and (own in command or where.startswith(own)):
+                found[int(process.name)] = (
+                    command.replace(b"\0", b" ").decode(errors="replace").strip()
+                )
+        return found
+
+    def memory_mb(self):
+        """Resident memory of `dev`."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return (
+            int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
+            / 1024
+        )
+
+    def worker_log(self, topology):
+        """The text of all worker logs of the topology with this id."""
+        logs = sorted(self.local.glob(f"**/workers-artifacts/{topology}/*/worker.log*"))
+        return "\n".join(log.read_text(errors="replace") for log in logs)
+
+    def log_tails(self):
+        """What a person reads first after a failure."""
+        logs = [self.log, *sorted(self.local.glob("**/workers-artifacts/*/*/worker.log"))[-6:]]
+        return "\n".join(f"--- {log}\n{tail(log)}" for log in logs)
+
+
+def record(path, kind):
+    """A Thrift record of ours in a file."""
+    return deserialize(kind(), path.read_bytes(), TBinaryProtocolFactory())
+
+
+def start_ticks(pid):
+    """When a process started, in ticks since boot; None when there is none, or only its remains."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])

@@ -1,0 +1,55 @@
+"""Fixtures of all tests: clusters, peers, a client; and the clusters' logs beside a failure."""
+
+import pytest
+
+import peers
+from cluster import Cluster
+
+_running = []
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory):
+    """The cluster that most tests share. At the end of the run it must stop cleanly."""
+    with Cluster(tmp_path_factory.mktemp("shared"), slots=12) as shared:
+        _running.append(shared)
+        yield shared
+        shared.stop()
+
+
+@pytest.fixture
+def own_cluster(tmp_path):
+    """Makes clusters for one test: `own_cluster(slots=2)`. They are killed at its end."""
+    made = []
+
+    def make(**options):
+        cluster = Cluster(tmp_path / f"cluster-{len(made)}", **options)
+        made.append(cluster)
+        _running.append(cluster)
+        return cluster.start()
+
+    yield make
+    for cluster in made:
+        cluster.kill_all()
+        _running.remove(cluster)
+
+
+@pytest.fixture(params=peers.ALL, ids=lambda kind: kind.name)
+def peer(request):
+    return request.param()
+
+
+@pytest.fixture
+def nimbus(cluster, peer):
+    """A connection of the peer to the shared cluster's Nimbus."""
+    with peer.connect(cluster.nimbus) as client:
+        yield client
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.failed:
+        for cluster in _running:
+            report.sections.append((f"logs of {cluster.directory}", cluster.log_tails()))
+    return report
