@@ -3,6 +3,7 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use stormwire::acker::{AckLedger, AckRecord, Pending, PendingTable};
@@ -144,7 +145,14 @@ fn acking(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, batches, groupings, acking);
-criterion_main!(benches);
-
 const N_TUPLES: u64 = 1024;
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1))
+        .sample_size(20);
+    targets = batches, groupings, acking
+}
+criterion_main!(benches);
