@@ -216,3 +216,12 @@ pub const PUSHES_WAITING_MAX: usize = 1000;
 
 /// Longest text of one error that a worker reported, in bytes; the rest is cut off.
 pub const REPORTED_ERROR_BYTES_MAX: usize = 16 << 10;
+/// First pause before a component that failed to start or panicked is made anew.
+pub const RESTART_PAUSE_BASE: Duration = Duration::from_millis(100);
+
+/// Longest such pause.
+pub const RESTART_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// Tuples that wait for one executor, whatever `topology.executor.receive.buffer.size` allows beyond:
+/// more of them would only leave the caches.
+pub const INBOX_TUPLES_MAX: usize = 16_384;

@@ -121,6 +121,21 @@ impl PendingTable {
         Some(pending)
     }
 
+    /// Drops what a task emitted: the component that it would be told to is gone.
+    pub fn forget(&mut self, task: TaskId) {
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            if slot
+                .pending
+                .as_ref()
+                .is_some_and(|pending| pending.task == task)
+            {
+                slot.pending = None;
+                self.free.push(index as u32);
+                self.n_pending -= 1;
+            }
+        }
+    }
+
     /// Once each message timeout: appends what was pending at the tick before already.
     pub fn handle_tick(&mut self, expired: &mut Vec<Pending>) {
         self.n_ticks += 1;

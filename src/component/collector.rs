@@ -98,7 +98,8 @@ impl<'a> Collector<'a> {
             .emit_ordered(order, emit.anchors, values.as_ref())
     }
 
-    /// Done with `tuple`, and with all emits anchored to it. Once for each tuple, and not after `fail`.
+    /// Done with `tuple`, and with all emits anchored to it. Once for each tuple, and not after
+    /// `fail`.
     #[inline]
     pub fn ack(&mut self, tuple: &Tuple<'_>) {
         self.emitter.ack(tuple);
@@ -175,8 +176,8 @@ impl<'a> SpoutCollector<'a> {
         self.emitter.report_error(failure);
     }
 
-    /// Has `next_tuple` (and `poll`) called again no later than after `delay`, and after a call that
-    /// emitted nothing no earlier either.
+    /// Has `next_tuple` (and `poll`) called again no later than after `delay`, and after a call
+    /// that emitted nothing no earlier either.
     pub fn wake_after(&mut self, delay: Duration) {
         self.emitter.wake_after(delay);
     }

@@ -1,7 +1,7 @@
 //! Spouts and bolts: what a topology's author writes, and what the worker hands them.
 //!
-//! The traits are synchronous: an executor calls one component at a time, from one thread, and never
-//! while another call of it runs. Knows nothing of threads, queues or sockets (`worker`).
+//! The traits are synchronous: an executor calls one component at a time, from one thread, and
+//! never while another call of it runs. Knows nothing of threads, queues or sockets (`worker`).
 
 pub mod collector;
 pub mod context;
@@ -26,9 +26,10 @@ pub trait Spout: Send {
     /// Called once, when the topology is first active, before anything else.
     fn open(&mut self, context: &TaskContext) -> Result<()>;
 
-    /// Emits what is there, or nothing. Called again and again while the topology is active and fewer
-    /// than `topology.max.spout.pending` tuples are pending. A call that emits nothing counts as idle:
-    /// the next one comes after a pause of up to some milliseconds (see [`SpoutCollector::wake_after`]).
+    /// Emits what is there, or nothing. Called again and again while the topology is active and
+    /// fewer than `topology.max.spout.pending` tuples are pending. A call that emits nothing
+    /// counts as idle: the next one comes after a pause of up to some milliseconds (see
+    /// [`SpoutCollector::wake_after`]).
     fn next_tuple(&mut self, out: &mut SpoutCollector<'_>) -> Result<()>;
 
     /// The tree of the tuple that was emitted with `id` is complete.
@@ -54,8 +55,8 @@ pub trait Spout: Send {
     /// The task ends. Best effort: not called when the worker is killed.
     fn close(&mut self) {}
 
-    /// Called in each of the executor's turns, active or not, and when the task's [`Waker`] fired: the
-    /// place for what arrives from other threads.
+    /// Called in each of the executor's turns, active or not, and when the task's [`Waker`] fired:
+    /// the place for what arrives from other threads.
     fn poll(&mut self, out: &mut SpoutCollector<'_>) -> Result<()> {
         let _ = out;
         Ok(())
@@ -66,7 +67,8 @@ pub trait Spout: Send {
         true
     }
 
-    /// Whether calls may block (files on slow disks, sleeps, locks): such a component gets a thread.
+    /// Whether calls may block (files on slow disks, sleeps, locks): such a component gets a
+    /// thread.
     fn blocks(&self) -> bool {
         false
     }
@@ -78,18 +80,19 @@ pub trait Bolt: Send {
     fn prepare(&mut self, context: &TaskContext) -> Result<()>;
 
     /// Takes one tuple (ticks included). Whoever receives a tuple acks or fails it, now or later:
-    /// [`Tuple::hold`] gives an owned handle for later. `Err` fails the tuple and reports the error.
+    /// [`Tuple::hold`] gives an owned handle for later. `Err` fails the tuple and reports the
+    /// error.
     fn execute(&mut self, tuple: &Tuple<'_>, out: &mut Collector<'_>) -> Result<()>;
 
-    /// Called in each of the executor's turns, and when the task's [`Waker`] fired: the place for what
-    /// arrives from other threads.
+    /// Called in each of the executor's turns, and when the task's [`Waker`] fired: the place for
+    /// what arrives from other threads.
     fn poll(&mut self, out: &mut Collector<'_>) -> Result<()> {
         let _ = out;
         Ok(())
     }
 
-    /// How many more tuples the bolt takes now; the rest waits in the executor's queue. Asked before
-    /// each tuple, so it must be cheap; after it rose the bolt's [`Waker`] has to fire.
+    /// How many more tuples the bolt takes now; the rest waits in the executor's queue. Asked
+    /// before each tuple, so it must be cheap; after it rose the bolt's [`Waker`] has to fire.
     fn room(&self) -> usize {
         usize::MAX
     }

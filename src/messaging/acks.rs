@@ -1,7 +1,7 @@
 //! Ack traffic: what spouts and bolts tell ackers and what ackers tell spouts, packed.
 //!
-//! One record is 24 bytes in memory and 10 to 18 on the wire. What the records mean is the business of
-//! `worker::acker`; here they are only merged, written and read.
+//! One record is 24 bytes in memory and 10 to 18 on the wire. What the records mean is the
+//! business of `worker::acker`; here they are only merged, written and read.
 
 use crate::id::TaskId;
 use crate::limits;
@@ -10,7 +10,8 @@ use crate::limits;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AckRecord {
     pub root: u64,
-    /// `Init` and `Ack`: XOR of edges. Notices: milliseconds from the acker's first sight of the root.
+    /// `Init` and `Ack`: XOR of edges. Notices: milliseconds from the acker's first sight of the
+    /// root.
     pub value: u64,
     /// `Init` and notices: the spout's task.
     pub task: TaskId,
@@ -114,7 +115,8 @@ pub fn write(records: &[AckRecord], out: &mut Vec<u8>) {
     }
 }
 
-/// Appends a frame of the link, its length included, with at most `limits::ACK_RECORDS_MAX` records.
+/// Appends a frame of the link, its length included, with at most `limits::ACK_RECORDS_MAX`
+/// records.
 pub fn write_frame(records: &[AckRecord], out: &mut Vec<u8>) {
     let frame_start = out.len();
     out.extend_from_slice(&[0; 4]);

@@ -1,7 +1,7 @@
 //! The sending side: keeps two connections to one other worker and empties its outboxes into them.
 //!
-//! Reconnects with backoff for as long as it is wanted. A frame that was not begun goes into the next
-//! connection; one that broke off is counted as lost, and its roots fail by time-out.
+//! Reconnects with backoff for as long as it is wanted. A frame that was not begun goes into the
+//! next connection; one that broke off is counted as lost, and its roots fail by time-out.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! `MessageBatch` as bytes: a Thrift header written by hand and a columnar body in its one binary field.
+//! `MessageBatch` as bytes: a Thrift header written by hand and a columnar body in its one binary
+//! field.
 //!
 //! Body version 1, all of it little endian, `varint` and `zigzag` as in `packed`:
 //!
@@ -16,8 +17,8 @@
 //!             0 tag data* | 1 tag* data* of the rows that have such a value
 //! ```
 //!
-//! First sequence and timestamp are in the header. Decides nothing about connections, sizes of batches or
-//! compression.
+//! First sequence and timestamp are in the header. Decides nothing about connections, sizes of
+//! batches or compression.
 
 use std::ops::Range;
 

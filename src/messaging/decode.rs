@@ -1,7 +1,7 @@
 //! The body of a `MessageBatch` back into tuples. `codec` defines the layout.
 //!
-//! Reads whatever a peer sends: each row is checked against the streams of the topology before anything
-//! is made of it, and nothing is allocated for a number that the peer only claims.
+//! Reads whatever a peer sends: each row is checked against the streams of the topology before
+//! anything is made of it, and nothing is allocated for a number that the peer only claims.
 
 use crate::id::TaskId;
 use crate::limits;

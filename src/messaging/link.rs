@@ -1,7 +1,7 @@
 //! How two workers agree that they belong together: Hello, then Welcome or Refused.
 //!
-//! Unequal topologies would misroute streams without noticing (data-plane 15, 11), so their hashes are
-//! compared before anything else is said. Authentication is not here yet.
+//! Unequal topologies would misroute streams without noticing (data-plane 15, 11), so their hashes
+//! are compared before anything else is said. Authentication is not here yet.
 
 use crate::id::NodeId;
 use crate::messaging::frame::FrameError;

@@ -1,7 +1,7 @@
 //! What waits to be sent to one other worker.
 //!
-//! Filled by executor threads, emptied by the links' tasks; both sides only hold a lock to push or swap.
-//! Survives connections: what was not written to one goes into the next.
+//! Filled by executor threads, emptied by the links' tasks; both sides only hold a lock to push or
+//! swap. Survives connections: what was not written to one goes into the next.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,8 +1,9 @@
 //! Values as packed bytes: the innermost layer of the batch codec.
 //!
-//! A value is a tag (the id of its variant in `Value` of messages.thrift) and data; in a column of equal
-//! types the tag stands once. Integers are variable-length, texts and byte strings carry their length.
-//! Bytes from a peer are only ever refused, never trusted: no length is believed before it is there.
+//! A value is a tag (the id of its variant in `Value` of messages.thrift) and data; in a column of
+//! equal types the tag stands once. Integers are variable-length, texts and byte strings carry
+//! their length. Bytes from a peer are only ever refused, never trusted: no length is believed
+//! before it is there.
 
 use crate::limits;
 use crate::tuple::{Value, ValueRef};

@@ -1,7 +1,7 @@
 //! The receiving side: accepts links of the topology's other workers and hands on what they bring.
 //!
-//! Garbage, strangers and broken frames cost their own connection and are counted; a full receiver stops
-//! the reading of that data link alone, and never that of acks.
+//! Garbage, strangers and broken frames cost their own connection and are counted; a full receiver
+//! stops the reading of that data link alone, and never that of acks.
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -1,7 +1,8 @@
 //! The emitter behind the collectors: from an emit to tuples in lanes and records for ackers.
 //!
-//! Holds what one executor's emits need (streams, groupings, sequences, random numbers, pending roots),
-//! so that an emit touches nothing shared. What lies in lanes and lists travels when the turn ends.
+//! Holds what one executor's emits need (streams, groupings, sequences, random numbers, pending
+//! roots), so that an emit touches nothing shared. What lies in lanes and lists travels when the
+//! turn ends.
 
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ pub struct Emitter {
     /// Of a spout whose topology has ackers.
     pub(super) tracker: Option<Tracker>,
     /// Ids that were emitted where there are no ackers: acked when the call is over (3.1).
-    pub(super) unwatched: Vec<Value>,
+    pub(super) unwatched: Vec<(TaskId, Value)>,
     pub(super) wake_after: Option<Duration>,
     /// Counts emits: a spout that emitted nothing is idle.
     pub(super) n_emits: u64,
@@ -138,11 +139,6 @@ impl Emitter {
         self.current = index;
     }
 
-    /// The groupings of one stream, to be replaced when the assignment changes.
-    pub(super) fn streams_mut(&mut self) -> &mut [OutStream] {
-        &mut self.streams
-    }
-
     #[inline]
     pub(crate) fn emit_unanchored(&mut self, values: &[ValueRef<'_>]) -> Result<()> {
         let stream = self.plain_default(values)?;
@@ -216,7 +212,7 @@ impl Emitter {
         for anchor in tuple.anchors() {
             self.record(AckKind::Ack, anchor.root, anchor.edge ^ out_ack);
         }
-        self.meter.acked(tuple, self.now_us);
+        self.meter.acked(tuple);
     }
 
     #[inline]
@@ -314,7 +310,8 @@ impl Emitter {
         Ok(index)
     }
 
-    /// Puts a tuple for each target into its lane. `anchors` makes those of one tuple from its edge.
+    /// Puts a tuple for each target into its lane. `anchors` makes those of one tuple from its
+    /// edge.
     #[inline]
     fn send<const N: usize>(
         &mut self,
@@ -334,7 +331,8 @@ impl Emitter {
         };
         sequence.next += self.targets.len() as u64;
         self.n_emits += 1;
-        self.meter.emitted(stream, self.targets.len());
+        let n_targets = self.targets.len();
+        self.meter.emitted(head.stream, n_targets);
         let mut targets = self.targets.iter();
         let Some(first) = targets.next() else {
             return Ok(());
@@ -358,12 +356,12 @@ impl Emitter {
         id: Value,
         values: &[ValueRef<'_>],
     ) -> Result<()> {
+        let task = self.sequences[self.current].task;
         let Some(tracker) = &mut self.tracker else {
-            self.unwatched.push(id);
+            self.unwatched.push((task, id));
             return self.send(stream, at_us, values, |_| []);
         };
-        let task = self.sequences[self.current].task;
-        let is_sampled = self.meter.samples_latency();
+        let is_sampled = self.meter.samples_tree();
         let root = tracker.insert(Pending {
             task,
             stream: self.streams[stream].number,
@@ -427,7 +425,8 @@ impl Emitter {
             }
         }
         self.n_emits += 1;
-        self.meter.emitted(stream, all.len());
+        let number = self.streams[stream].number;
+        self.meter.emitted(number, all.len());
         self.targets = all;
         Ok(sent?)
     }

@@ -12,6 +12,7 @@ use crate::conf::Conf;
 use crate::grouping::{Grouping, Subscribers};
 use crate::id::{ComponentId, StreamId, TaskId, TopologyId};
 use crate::messaging::acks::AckKind;
+use crate::stats::{Layout, Role};
 use crate::tuple::{
     Anchor, Fields, HeldTuple, StreamInfo, StreamTable, Tuple, TupleBatch, TupleHead, Value,
     ValueRef,
@@ -19,6 +20,7 @@ use crate::tuple::{
 use crate::wire::storm;
 use crate::worker::emit::{Acking, Emitter, EmitterParts, OutStream};
 use crate::worker::lane::{Destination, Lane, Lanes};
+use crate::worker::meter::{Meter, MeterOptions};
 use crate::worker::report::{ErrorLog, Reporter, Throttle};
 use crate::worker::tracker::Tracker;
 
@@ -242,6 +244,11 @@ fn emitter(streams: &Arc<StreamTable>, errors: &Arc<ErrorLog>) -> Emitter {
     let mut of_task = vec![u32::MAX; 10];
     of_task[8] = 0;
     of_task[9] = 0;
+    let options = MeterOptions {
+        role: Role::Bolt,
+        layout: Layout::new(20),
+        sample_rate: 1.0,
+    };
     let names = ["", COMPONENT, "", "", "", "", "", "source", "sink", "sink"];
     Emitter::new(EmitterParts {
         component: ComponentId::from(COMPONENT),
@@ -254,7 +261,7 @@ fn emitter(streams: &Arc<StreamTable>, errors: &Arc<ErrorLog>) -> Emitter {
             of_task,
             Arc::clone(streams),
         ),
-        meter: Default::default(),
+        meter: Meter::new(options, &mut fastrand::Rng::with_seed(1)),
         tracker: Some(Tracker::new(None, 1, vec![], fastrand::Rng::with_seed(2))),
         reporter: Reporter::new(
             Arc::clone(errors),

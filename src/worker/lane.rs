@@ -1,7 +1,7 @@
 //! Where an executor's tuples wait until its turn ends: one open batch for each receiver.
 //!
-//! A lane leads to an executor of this thread, of another thread, or to another worker. Lanes only gather
-//! and say whether a receiver is full; the reactor carries batches away.
+//! A lane leads to an executor of this thread, of another thread, or to another worker. Lanes only
+//! gather and say whether a receiver is full; the reactor carries batches away.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use crate::id::TaskId;
 use crate::messaging::client::Peer;
 use crate::messaging::gauge::Gauge;
 use crate::tuple::{Anchor, StreamTable, TupleBatch, TupleError, TupleHead, ValueRef};
+use crate::worker::pool::BatchPool;
 
 /// Where a lane leads.
 #[derive(Clone)]
@@ -45,7 +46,7 @@ pub struct Lanes {
     of_task: Vec<u32>,
     dirty: Vec<u32>,
     last: u32,
-    spare: Vec<Box<TupleBatch>>,
+    spare: BatchPool,
     streams: Arc<StreamTable>,
     n_sealed: usize,
 }
@@ -116,7 +117,7 @@ impl Lanes {
             of_task,
             dirty: Vec::new(),
             last: NO_LANE,
-            spare: Vec::new(),
+            spare: BatchPool::new(SPARE_BATCHES),
             streams,
             n_sealed: 0,
         }
@@ -136,8 +137,7 @@ impl Lanes {
         };
         self.last = number;
         if lane.open.is_none() {
-            let batch = self.spare.pop();
-            lane.open = Some(batch.unwrap_or_else(|| new_batch(&self.streams)));
+            lane.open = Some(self.spare.take_or_new(&self.streams));
             if !lane.is_dirty {
                 lane.is_dirty = true;
                 self.dirty.push(number);
@@ -192,8 +192,17 @@ impl Lanes {
     /// Before the executor waits for its receivers: false when it need not.
     pub fn await_room(&self) -> bool {
         // All full ones are asked, not only the first: any of them may be the one that stays full.
-        let full = self.lanes.iter().filter(|lane| lane.is_full());
-        full.fold(false, |waits, lane| lane.await_room() || waits)
+        let mut has_to_wait = false;
+        for lane in self.lanes.iter().filter(|lane| lane.is_full()) {
+            has_to_wait |= lane.await_room();
+        }
+        has_to_wait
+    }
+
+    /// Whether anything waits to be delivered.
+    #[inline]
+    pub fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
     }
 
     /// The lanes with something to deliver. To be given back by `done` with those that still have.
@@ -219,14 +228,9 @@ impl Lanes {
         &mut self.lanes[number as usize]
     }
 
-    /// Empty batches for the next turn; those that are not wanted are given back.
-    pub fn refill(&mut self, n_wanted: usize, pool: &mut Vec<Box<TupleBatch>>) {
-        while self.spare.len() < n_wanted.min(SPARE_BATCHES) {
-            match pool.pop() {
-                Some(batch) => self.spare.push(batch),
-                None => break,
-            }
-        }
+    /// Takes empty batches for the next turn.
+    pub fn refill(&mut self, n_wanted: usize, pool: &mut BatchPool) {
+        self.spare.refill(n_wanted, pool);
     }
 
     /// Leads the lanes anew; what waits is spread over the new ones.
@@ -256,8 +260,8 @@ impl Lanes {
             lane.is_dirty = true;
             self.dirty.push(number);
         }
-        let streams = &self.streams;
-        let open = lane.open.get_or_insert_with(|| new_batch(streams));
+        let (spare, streams) = (&mut self.spare, &self.streams);
+        let open = lane.open.get_or_insert_with(|| spare.take_or_new(streams));
         open.push_from(tuple, target)?;
         if open.len() >= BATCH_TUPLES {
             self.seal(number);
@@ -277,11 +281,6 @@ impl Lanes {
         self.n_sealed += 1;
         self.last = NO_LANE;
     }
-}
-
-#[cold]
-fn new_batch(streams: &Arc<StreamTable>) -> Box<TupleBatch> {
-    Box::new(TupleBatch::new(streams.clone()))
 }
 
 /// Of tasks that nothing is sent to.

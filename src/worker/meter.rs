@@ -1,41 +1,133 @@
 //! What one executor counts: sampled as Storm samples, kept in Storm's windows (data-plane 11).
 //!
-//! A thin face over `stats` that knows the executor's streams. Sends nothing.
+//! A thin face over `stats`: decides which calls are looked at. Sends nothing.
 
-use crate::tuple::Tuple;
+use crate::acker::{Outcome, Pending};
+use crate::clock;
+use crate::stats::{ExecutorTable, Layout, Role, Sampler};
+use crate::tuple::{StreamNumber, StreamTable, Tuple, TupleBatch};
+use crate::wire::storm;
 
 /// The statistics of one executor.
-#[derive(Default)]
 pub struct Meter {
-    n_emitted: u64,
-    n_transferred: u64,
-    n_acked: u64,
-    n_failed: u64,
+    table: ExecutorTable,
+    emits: Sampler,
+    executions: Sampler,
+    trees: Sampler,
+    weight: u64,
+    started_ms: i64,
+}
+
+/// How an executor counts.
+#[derive(Clone, Copy, Debug)]
+pub struct MeterOptions {
+    pub role: Role,
+    /// `num.stat.buckets`.
+    pub layout: Layout,
+    /// `topology.stats.sample.rate`.
+    pub sample_rate: f64,
 }
 
 // === impl Meter ===
 
 impl Meter {
-    /// One emit to the component's stream of that index, for so many tasks.
+    pub fn new(options: MeterOptions, random: &mut fastrand::Rng) -> Self {
+        let emits = Sampler::new(options.sample_rate, random);
+        Meter {
+            table: ExecutorTable::new(options.role, options.layout, options.sample_rate),
+            weight: emits.weight(),
+            emits,
+            executions: Sampler::new(options.sample_rate, random),
+            trees: Sampler::new(options.sample_rate, random),
+            started_ms: clock::wall_millis(),
+        }
+    }
+
+    /// One emit, for so many tasks.
     #[inline]
-    pub fn emitted(&mut self, _stream: usize, n_targets: usize) {
-        self.n_emitted += 1;
-        self.n_transferred += n_targets as u64;
+    pub fn emitted(&mut self, stream: StreamNumber, n_targets: usize) {
+        if self.emits.is_hit() {
+            let n_sent = self.weight * n_targets as u64;
+            self.table.emitted(stream, self.weight, self.started_ms);
+            self.table.transferred(stream, n_sent, self.started_ms);
+        }
+    }
+
+    /// Before a tuple's execution: its start, in microseconds since the epoch, if it is sampled,
+    /// else 0.
+    #[inline]
+    pub fn executing(&mut self, batch: &TupleBatch) -> i64 {
+        let started_us = match self.executions.is_hit() {
+            true => clock::wall_micros(),
+            false => 0,
+        };
+        batch.stamp(started_us);
+        started_us
+    }
+
+    /// After its execution.
+    #[inline]
+    pub fn executed(&mut self, tuple: &Tuple<'_>, started_us: i64) {
+        if started_us != 0 {
+            let stream = tuple.stream_number();
+            let took_us = clock::wall_micros().saturating_sub(started_us).max(0);
+            self.table.executed(stream, self.weight, self.started_ms);
+            self.table.execute_latency(stream, took_us, self.started_ms);
+        }
     }
 
     #[inline]
-    pub fn acked(&mut self, _tuple: &Tuple<'_>, _now_us: i64) {
-        self.n_acked += 1;
+    pub fn acked(&mut self, tuple: &Tuple<'_>) {
+        let started_us = tuple.stamp_us();
+        if started_us != 0 {
+            let stream = tuple.stream_number();
+            let took_us = clock::wall_micros().saturating_sub(started_us).max(0);
+            self.table.acked(stream, self.weight, self.started_ms);
+            self.table.ack_latency(stream, took_us, self.started_ms);
+        }
     }
 
     #[inline]
-    pub fn failed(&mut self, _tuple: &Tuple<'_>) {
-        self.n_failed += 1;
+    pub fn failed(&mut self, tuple: &Tuple<'_>) {
+        if tuple.stamp_us() != 0 {
+            let stream = tuple.stream_number();
+            self.table.failed(stream, self.weight, self.started_ms);
+        }
     }
 
-    /// Whether the latency of the next tracked tuple is measured.
+    /// Whether the next tracked tuple is sampled.
     #[inline]
-    pub fn samples_latency(&mut self) -> bool {
-        false
+    pub fn samples_tree(&mut self) -> bool {
+        self.trees.is_hit()
+    }
+
+    /// A tracked tuple is over. `now_us` is wall time, like its emit's.
+    #[inline]
+    pub fn finished(&mut self, pending: &Pending, outcome: Outcome, now_us: i64) {
+        if pending.emitted_us == 0 {
+            return;
+        }
+        match outcome {
+            Outcome::Acked => {
+                let took_us = now_us.saturating_sub(pending.emitted_us).max(0);
+                let (stream, since_ms) = (pending.stream, self.started_ms);
+                self.table.acked(stream, self.weight, since_ms);
+                self.table.ack_latency(stream, took_us, since_ms);
+            }
+            Outcome::Failed => self
+                .table
+                .failed(pending.stream, self.weight, self.started_ms),
+            Outcome::Reset => {}
+        }
+    }
+
+    /// To be called each `Layout::rotation_ms`.
+    pub fn rotate(&mut self) {
+        self.table.rotate(clock::wall_millis());
+    }
+
+    /// What a heartbeat says.
+    pub fn snapshot(&self, streams: &StreamTable) -> storm::ExecutorStats {
+        self.table.snapshot(streams, clock::wall_millis())
     }
 }

@@ -1,12 +1,34 @@
 //! A worker: runs the executors of one slot and moves their tuples.
+//!
+//! `engine` is the whole without a network; `program` is the topology, `assemble` and `wiring` put
+//! the threads (`reactor`) together. What components see of it is `component`.
 
+pub mod acking;
+mod assemble;
+pub mod bolt;
 pub mod emit;
+pub mod engine;
+pub mod executor;
+pub mod inbox;
+pub mod intake;
 pub mod lane;
 pub mod meter;
+pub mod pool;
+pub mod program;
 pub mod queue;
+pub mod reactor;
 pub mod report;
+pub mod rest;
+pub mod route;
+pub mod shared;
+pub mod spout;
+pub mod task;
 pub mod timer;
 pub mod tracker;
+pub mod transfer;
+pub mod wiring;
 
 #[cfg(test)]
 pub(crate) mod harness;
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,8 @@
 //! Rings between the threads of a worker, and the door for everybody else.
 //!
-//! Batches move by pointer through single-producer rings and come back empty through others; what comes
-//! from outside (sockets, wakers, commands) is injected through a door. Decides nothing about who runs.
+//! Batches move by pointer through single-producer rings and come back empty through others; what
+//! comes from outside (sockets, wakers, commands) is injected through a door. Decides nothing
+//! about who runs.
 
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -84,10 +85,11 @@ impl Door {
     pub fn ring(&self) {
         // Orders what was published before the look at `parked`; `park` has the mirror image.
         fence(Ordering::SeqCst);
-        if self.parked.load(Ordering::Relaxed) && self.parked.swap(false, Ordering::SeqCst) {
-            if let Some(thread) = self.thread.get() {
-                thread.unpark();
-            }
+        if self.parked.load(Ordering::Relaxed)
+            && self.parked.swap(false, Ordering::SeqCst)
+            && let Some(thread) = self.thread.get()
+        {
+            thread.unpark();
         }
     }
 
@@ -95,6 +97,11 @@ impl Door {
     #[inline]
     pub fn answer(&self) -> bool {
         self.knocked.load(Ordering::Relaxed) && self.knocked.swap(false, Ordering::SeqCst)
+    }
+
+    /// Whether the thread sleeps and nobody has called it since.
+    pub fn is_parked(&self) -> bool {
+        self.parked.load(Ordering::SeqCst) && !self.knocked.load(Ordering::SeqCst)
     }
 
     #[inline]
@@ -107,8 +114,8 @@ impl Door {
         std::mem::swap(&mut *self.lock(), into);
     }
 
-    /// Sleeps until rung, knocked or timed out, unless `has_work` says at the last moment that there
-    /// is something to do.
+    /// Sleeps until rung, knocked or timed out, unless `has_work` says at the last moment that
+    /// there is something to do.
     pub fn park(&self, timeout: Option<Duration>, has_work: impl FnOnce() -> bool) {
         self.parked.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
@@ -186,7 +193,8 @@ fn pair(door_a: &Arc<Door>, door_b: &Arc<Door>) -> (Link, Link) {
     (at_a, at_b)
 }
 
-/// Batches under way from one thread to another. A small ring makes the two sides fight over its lines.
+/// Batches under way from one thread to another. A small ring makes the two sides fight over its
+/// lines.
 const DATA_SLOTS: usize = 4096;
 /// Empty batches under way back; more than these are freed.
 const EMPTIES_SLOTS: usize = 1024;

@@ -1,7 +1,7 @@
 //! Timers of one thread: what is due for which of its executors.
 //!
-//! Reads no clock and runs nothing; the reactor asks what is due and delivers it in the executor's turn,
-//! so that no timer ever waits behind data.
+//! Reads no clock and runs nothing; the reactor asks what is due and delivers it in the executor's
+//! turn, so that no timer ever waits behind data.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -5,6 +5,7 @@
 use crate::acker::{Outcome, Pending, PendingTable};
 use crate::component::ComponentFailure;
 use crate::grouping::draw_root;
+use crate::id::TaskId;
 
 /// Pending tuples of one executor, all its tasks together.
 pub struct Tracker {
@@ -65,6 +66,11 @@ impl Tracker {
         self.table.handle_done(root, outcome)
     }
 
+    /// Drops what a task has pending, as when its component is made anew.
+    pub fn forget(&mut self, task: TaskId) {
+        self.table.forget(task);
+    }
+
     /// A time-out has passed: appends what expired.
     pub fn rotate(&mut self, expired: &mut Vec<Pending>) {
         self.table.handle_tick(expired);
@@ -81,7 +87,6 @@ fn too_many(n_pending: usize) -> ComponentFailure {
 mod tests {
     use super::*;
     use crate::grouping::acker_index;
-    use crate::id::TaskId;
     use crate::tuple::{StreamNumber, Value};
 
     #[test]

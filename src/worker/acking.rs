@@ -1,0 +1,179 @@
+//! Where ack records and notices go from one thread: to its own ledgers and spouts, to another
+//! thread, or to another worker.
+//!
+//! Records for elsewhere gather and merge until the turn's end. The ledger's rules are `acker`'s.
+
+use std::sync::Arc;
+
+use crate::acker::{AckRecord as LedgerRecord, Notice, Outcome};
+use crate::grouping::acker_index;
+use crate::id::TaskId;
+use crate::messaging::acks::{AckKind, AckRecord};
+use crate::messaging::client::Peer;
+
+/// Where a task that takes part in acking is, seen from one thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AckPlace {
+    /// An executor of this thread, by its place.
+    Here(usize),
+    /// Another thread of this worker.
+    Thread(usize),
+    /// Another worker, by its place in the outgoing lists.
+    Peer(usize),
+    /// No worker has it now.
+    Nowhere,
+}
+
+/// What has to be done with a record on this thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AckStep {
+    /// It went elsewhere.
+    Sent,
+    /// It is for the ledger of the executor at this place.
+    Ledger(usize),
+    /// It is for the spout executor at this place.
+    Spout(usize),
+}
+
+/// The ack routes of one thread.
+pub struct AckRoutes {
+    /// By the acker's index.
+    ackers: Vec<AckPlace>,
+    /// By the spout's task id.
+    spouts: Vec<AckPlace>,
+    /// Records for each other thread.
+    pub to_threads: Vec<Vec<AckRecord>>,
+    to_peers: Vec<(Arc<Peer>, Vec<AckRecord>)>,
+    /// Records that nobody could be found for: their roots fail by time-out.
+    n_lost: u64,
+}
+
+// === impl AckRoutes ===
+
+impl AckRoutes {
+    pub fn new(n_threads: usize) -> Self {
+        AckRoutes {
+            ackers: Vec::new(),
+            spouts: Vec::new(),
+            to_threads: (0..n_threads).map(|_| Vec::new()).collect(),
+            to_peers: Vec::new(),
+            n_lost: 0,
+        }
+    }
+
+    /// Takes new places; what was gathered for workers goes to them first.
+    pub fn replace(
+        &mut self,
+        ackers: Vec<AckPlace>,
+        spouts: Vec<AckPlace>,
+        peers: impl Iterator<Item = Arc<Peer>>,
+    ) {
+        self.flush_peers();
+        self.ackers = ackers;
+        self.spouts = spouts;
+        self.to_peers = peers.map(|peer| (peer, Vec::new())).collect();
+    }
+
+    /// Sends a record on its way, or says what is to be done with it here.
+    #[inline]
+    pub fn route(&mut self, record: &AckRecord) -> AckStep {
+        let is_for_acker = record.is_for_acker();
+        let place = match is_for_acker {
+            true => self.ackers.get(acker_index(record.root, self.ackers.len())),
+            false => {
+                let task = usize::try_from(record.task.0).unwrap_or(usize::MAX);
+                self.spouts.get(task)
+            }
+        };
+        match place {
+            Some(AckPlace::Here(executor)) if is_for_acker => AckStep::Ledger(*executor),
+            Some(AckPlace::Here(executor)) => AckStep::Spout(*executor),
+            Some(AckPlace::Thread(thread)) => {
+                push(&mut self.to_threads[*thread], record);
+                AckStep::Sent
+            }
+            Some(AckPlace::Peer(peer)) => {
+                push(&mut self.to_peers[*peer].1, record);
+                AckStep::Sent
+            }
+            Some(AckPlace::Nowhere) | None => {
+                self.n_lost += 1;
+                AckStep::Sent
+            }
+        }
+    }
+
+    /// Hands what is for other workers to their outboxes.
+    pub fn flush_peers(&mut self) {
+        for (peer, records) in &mut self.to_peers {
+            if !records.is_empty() {
+                peer.acks.extend(records);
+                records.clear();
+            }
+        }
+    }
+
+    /// Records lost since the last call.
+    pub fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.n_lost)
+    }
+}
+
+#[inline]
+fn push(records: &mut Vec<AckRecord>, record: &AckRecord) {
+    if !records.last_mut().is_some_and(|last| last.merge(record)) {
+        records.push(*record);
+    }
+}
+
+/// A record as the ledger takes it; none for a notice.
+#[inline]
+pub fn for_ledger(record: &AckRecord) -> Option<LedgerRecord> {
+    let AckRecord {
+        root, value, task, ..
+    } = *record;
+    Some(match record.kind {
+        AckKind::Init => LedgerRecord::Init {
+            root,
+            value,
+            spout_task: task,
+        },
+        AckKind::Ack => LedgerRecord::Ack { root, value },
+        AckKind::Fail => LedgerRecord::Fail { root },
+        AckKind::Reset => LedgerRecord::Reset { root },
+        AckKind::Completed | AckKind::Failed | AckKind::Extended => return None,
+    })
+}
+
+/// A notice as a record.
+#[inline]
+pub fn from_ledger(notice: &Notice) -> AckRecord {
+    AckRecord {
+        root: notice.root,
+        value: notice.elapsed_ms as u64,
+        task: notice.spout_task,
+        kind: match notice.outcome {
+            Outcome::Acked => AckKind::Completed,
+            Outcome::Failed => AckKind::Failed,
+            Outcome::Reset => AckKind::Extended,
+        },
+    }
+}
+
+/// What a notice says; none for a record that is for an acker.
+#[inline]
+pub fn outcome(kind: AckKind) -> Option<Outcome> {
+    match kind {
+        AckKind::Completed => Some(Outcome::Acked),
+        AckKind::Failed => Some(Outcome::Failed),
+        AckKind::Extended => Some(Outcome::Reset),
+        AckKind::Init | AckKind::Ack | AckKind::Fail | AckKind::Reset => None,
+    }
+}
+
+/// Places of tasks by their ids, for `AckRoutes::replace`.
+pub fn places_by_task(last_task: TaskId, place: impl Fn(TaskId) -> AckPlace) -> Vec<AckPlace> {
+    (0..=last_task.0.max(0))
+        .map(|task| place(TaskId(task)))
+        .collect()
+}

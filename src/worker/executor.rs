@@ -1,0 +1,140 @@
+//! One executor: its role, its inbox, its emitter, and what the thread has to do for it afterwards.
+//!
+//! Knows nothing of other executors; the reactor moves what one emits into another's inbox.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::acker::AckLedger;
+use crate::id::{ComponentId, ExecutorId};
+use crate::worker::bolt::{BoltRole, Credit};
+use crate::worker::emit::Emitter;
+use crate::worker::inbox::{Inbox, Queued};
+use crate::worker::spout::SpoutRole;
+
+/// An executor as its thread holds it.
+pub struct Executor {
+    pub id: ExecutorId,
+    pub component: ComponentId,
+    pub inbox: Inbox,
+    pub emitter: Emitter,
+    pub role: ExecutorRole,
+    /// Set by wakers of the executor's tasks.
+    pub woken: Arc<AtomicBool>,
+    /// Whether the last look found a receiver full.
+    pub is_blocked: bool,
+    /// Every time-out, for spouts and ackers.
+    pub expire_every: Option<Duration>,
+}
+
+/// What an executor does.
+pub enum ExecutorRole {
+    Spout(SpoutRole),
+    Bolt(BoltRole),
+    Acker(AckLedger),
+    /// Of a system component that this worker does not run.
+    Sink,
+}
+
+/// What a turn came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    Worked,
+    Idle,
+}
+
+/// Batches that are done, to be emptied and given back.
+#[derive(Default)]
+pub struct Recycling {
+    pub spent: Vec<Queued>,
+    /// Someone waits for room in an inbox that has some now.
+    pub has_waiter: bool,
+}
+
+// === impl Executor ===
+
+impl Executor {
+    /// Whether a turn may do anything. Takes note of the wakers.
+    #[inline]
+    pub fn is_ready(&mut self, now_us: u64) -> bool {
+        let woken = self.woken.load(Ordering::Relaxed) && self.woken.swap(false, Ordering::SeqCst);
+        match &mut self.role {
+            ExecutorRole::Spout(spout) => {
+                if woken {
+                    spout.woken();
+                }
+                woken || spout.is_ready(&self.emitter, now_us)
+            }
+            ExecutorRole::Bolt(bolt) => woken || !self.inbox.is_empty() || bolt.has_tick(),
+            ExecutorRole::Acker(_) | ExecutorRole::Sink => !self.inbox.is_empty(),
+        }
+    }
+
+    /// One turn.
+    #[inline]
+    pub fn turn(&mut self, recycling: &mut Recycling, now_us: u64) -> Progress {
+        self.is_blocked = self.emitter.lanes.is_blocked();
+        let credit = match self.is_blocked {
+            true => Credit::None,
+            false => Credit::Some,
+        };
+        self.emitter.start_turn();
+        match &mut self.role {
+            ExecutorRole::Spout(spout) => spout.turn(&mut self.emitter, credit, now_us),
+            ExecutorRole::Bolt(bolt) => {
+                bolt.turn(&mut self.inbox, &mut self.emitter, recycling, credit)
+            }
+            ExecutorRole::Acker(_) | ExecutorRole::Sink => self.discard_data(recycling),
+        }
+    }
+
+    /// Makes the components ready, as on the first activation and after a pause for a broken one.
+    pub fn start(&mut self) {
+        self.emitter.start_turn();
+        match &mut self.role {
+            ExecutorRole::Spout(spout) => spout.start(&mut self.emitter),
+            ExecutorRole::Bolt(bolt) => bolt.start(&mut self.emitter),
+            ExecutorRole::Acker(_) | ExecutorRole::Sink => {}
+        }
+    }
+
+    /// Ends the components.
+    pub fn end(&mut self) {
+        match &mut self.role {
+            ExecutorRole::Spout(spout) => spout.end(&mut self.emitter),
+            ExecutorRole::Bolt(bolt) => bolt.end(&mut self.emitter),
+            ExecutorRole::Acker(_) | ExecutorRole::Sink => {}
+        }
+    }
+
+    /// The pause after which broken components are to be made anew.
+    pub fn take_restart(&mut self) -> Option<Duration> {
+        match &mut self.role {
+            ExecutorRole::Spout(spout) => spout.restart_after.take(),
+            ExecutorRole::Bolt(bolt) => bolt.restart_after.take(),
+            ExecutorRole::Acker(_) | ExecutorRole::Sink => None,
+        }
+    }
+
+    /// Ackers get records, never tuples: what a user's topology might send there goes nowhere.
+    fn discard_data(&mut self, recycling: &mut Recycling) -> Progress {
+        while let Some((batch, cursor)) = self.inbox.current() {
+            *cursor = batch.len();
+            if let Some((spent, has_waiter)) = self.inbox.finish() {
+                recycling.add(spent, has_waiter);
+            }
+        }
+        Progress::Worked
+    }
+}
+
+// === impl Recycling ===
+
+impl Recycling {
+    #[inline]
+    pub fn add(&mut self, queued: Queued, has_waiter: bool) {
+        self.spent.push(queued);
+        self.has_waiter |= has_waiter;
+    }
+}

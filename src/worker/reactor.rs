@@ -1,0 +1,541 @@
+//! One thread of a worker: takes what came in, gives each of its executors a turn, publishes what
+//! they emitted, and rests when there is nothing to do.
+//!
+//! Executors are cooperative: nothing here interrupts a component. What crosses threads does so
+//! once a turn; acks travel on rings of their own and are settled whatever data waits.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::id::TaskId;
+use crate::messaging::acks::AckRecord;
+use crate::worker::acking::{self, AckRoutes, AckStep};
+use crate::worker::executor::{Executor, ExecutorRole, Progress, Recycling};
+use crate::worker::inbox::{Origin, Queued};
+use crate::worker::lane::Destination;
+use crate::worker::pool::BatchPool;
+use crate::worker::program::Program;
+use crate::worker::queue::{Command, Door, Injected, Link, Packet};
+use crate::worker::rest::{Rest, Time};
+use crate::worker::shared::Shared;
+use crate::worker::spout::SpoutNotice;
+use crate::worker::timer::{Alarm, Timers};
+use crate::worker::{transfer, wiring};
+
+/// Everything that one thread owns.
+pub struct Reactor {
+    index: usize,
+    executors: Vec<Executor>,
+    links: Vec<Option<Link>>,
+    door: Arc<Door>,
+    shared: Arc<Shared>,
+    program: Arc<Program>,
+    time: Time,
+    rest: Rest,
+    timers: Timers,
+    acks: AckRoutes,
+    pool: BatchPool,
+    recycling: Recycling,
+    injected: Vec<Injected>,
+    routes_version: u64,
+    /// Threads that something was published to since their doors were last rung.
+    unrung: Vec<bool>,
+    has_started: bool,
+    is_stopped: bool,
+    stats_every: Duration,
+    rotate_every: Duration,
+}
+
+/// What a reactor is made of.
+pub struct ReactorParts {
+    pub index: usize,
+    /// In the order of the tuples' flow.
+    pub executors: Vec<Executor>,
+    pub links: Vec<Option<Link>>,
+    pub shared: Arc<Shared>,
+    pub program: Arc<Program>,
+    pub time: Time,
+    pub rest: Rest,
+    /// How often statistics are shown, and how often they rotate.
+    pub stats_every: Duration,
+    pub rotate_every: Duration,
+}
+
+// === impl Reactor ===
+
+impl Reactor {
+    pub fn new(parts: ReactorParts) -> Self {
+        let n_threads = parts.links.len();
+        let mut reactor = Reactor {
+            door: parts.shared.doors[parts.index].clone(),
+            index: parts.index,
+            executors: parts.executors,
+            links: parts.links,
+            shared: parts.shared,
+            program: parts.program,
+            time: parts.time,
+            rest: parts.rest,
+            timers: Timers::default(),
+            acks: AckRoutes::new(n_threads),
+            pool: BatchPool::new(POOL_BATCHES),
+            recycling: Recycling::default(),
+            injected: Vec::new(),
+            routes_version: 0,
+            unrung: vec![false; n_threads],
+            has_started: false,
+            is_stopped: false,
+            stats_every: parts.stats_every,
+            rotate_every: parts.rotate_every,
+        };
+        reactor.route_acks();
+        reactor
+    }
+
+    /// Runs until stopped.
+    pub fn run(mut self) {
+        self.door.occupy();
+        while !self.is_stopped {
+            let now_us = self.time.now_us();
+            let mut progress = self.collect(now_us);
+            progress |= self.fire(now_us);
+            self.refresh_routes(now_us);
+            for place in 0..self.executors.len() {
+                progress |= self.turn(place, now_us);
+            }
+            self.flush_acks();
+            if !progress {
+                self.rest(now_us);
+            }
+        }
+        for place in 0..self.executors.len() {
+            self.executors[place].end();
+            self.show(place);
+        }
+    }
+
+    /// Takes what others sent.
+    fn collect(&mut self, now_us: u64) -> bool {
+        let mut worked = false;
+        if self.door.answer() {
+            let mut injected = std::mem::take(&mut self.injected);
+            self.door.collect(&mut injected);
+            worked |= !injected.is_empty();
+            for what in injected.drain(..) {
+                self.take_injected(what, now_us);
+            }
+            self.injected = injected;
+        }
+        for thread in 0..self.links.len() {
+            worked |= self.collect_from(thread, now_us);
+        }
+        worked
+    }
+
+    fn collect_from(&mut self, thread: usize, now_us: u64) -> bool {
+        let Some(link) = &mut self.links[thread] else {
+            return false;
+        };
+        let mut worked = false;
+        while let Ok(packet) = link.data_in.pop() {
+            worked = true;
+            let origin = Origin::Thread(thread);
+            let batch = packet.batch;
+            let inbox = &mut self.executors[packet.executor as usize].inbox;
+            inbox.push(Queued { batch, origin });
+        }
+        while let Ok(batch) = link.empties_in.pop() {
+            self.pool.keep(batch);
+        }
+        while let Some(Ok(mut records)) = self.links[thread].as_mut().map(|l| l.acks_in.pop()) {
+            worked = true;
+            for record in &records {
+                self.settle(record, now_us);
+            }
+            records.clear();
+            if let Some(link) = &mut self.links[thread] {
+                // A full ring means that enough lists are on their way already.
+                let _ = link.spent_acks_out.push(records);
+            }
+        }
+        worked
+    }
+
+    fn take_injected(&mut self, what: Injected, now_us: u64) {
+        match what {
+            Injected::Data(Packet { executor, batch }) => {
+                let origin = Origin::Outside;
+                let inbox = &mut self.executors[executor as usize].inbox;
+                inbox.push(Queued { batch, origin });
+            }
+            Injected::Acks(records) => {
+                for record in &records {
+                    self.settle(record, now_us);
+                }
+            }
+            Injected::Command(Command::Activate) => self.set_active(true, now_us),
+            Injected::Command(Command::Deactivate) => self.set_active(false, now_us),
+            Injected::Command(Command::Stop) => self.is_stopped = true,
+        }
+    }
+
+    fn set_active(&mut self, is_active: bool, now_us: u64) {
+        if is_active && !self.has_started {
+            self.has_started = true;
+            self.start(now_us);
+        }
+        for executor in &mut self.executors {
+            if let ExecutorRole::Spout(spout) = &mut executor.role {
+                spout.set_active(is_active);
+            }
+        }
+    }
+
+    /// First activation: bolts get ready before any spout of this thread emits, and timers start.
+    fn start(&mut self, now_us: u64) {
+        for place in 0..self.executors.len() {
+            let executor = &mut self.executors[place];
+            let every = match &executor.role {
+                ExecutorRole::Bolt(bolt) => bolt.tick_every(),
+                _ => None,
+            };
+            if !matches!(executor.role, ExecutorRole::Spout(_)) {
+                executor.start();
+            }
+            let alarms = [
+                (Alarm::Tick, every),
+                (Alarm::Expire, executor.expire_every),
+                (Alarm::RotateStats, Some(self.rotate_every)),
+                (Alarm::ShowStats, Some(self.stats_every)),
+            ];
+            for (alarm, every) in alarms {
+                if let Some(every) = every {
+                    self.timers.set(later(now_us, every), place, alarm);
+                }
+            }
+            self.set_alarms(place, now_us);
+        }
+    }
+
+    /// Does what is due.
+    fn fire(&mut self, now_us: u64) -> bool {
+        let mut worked = false;
+        while let Some((due_us, place, alarm)) = self.timers.pop_due(now_us) {
+            worked = true;
+            let every = self.sound(place, alarm, now_us);
+            if let Some(every) = every {
+                // After a long turn what was missed is not made up for.
+                let next_us = later(due_us, every).max(now_us + 1);
+                self.timers.set(next_us, place, alarm);
+            }
+        }
+        worked
+    }
+
+    /// One alarm; gives its period if it comes again.
+    fn sound(&mut self, place: usize, alarm: Alarm, now_us: u64) -> Option<Duration> {
+        let executor = &mut self.executors[place];
+        match alarm {
+            Alarm::Tick => match &mut executor.role {
+                ExecutorRole::Bolt(bolt) => {
+                    bolt.tick();
+                    bolt.tick_every()
+                }
+                _ => None,
+            },
+            Alarm::Expire => {
+                match &mut executor.role {
+                    ExecutorRole::Spout(spout) => spout.expire(),
+                    ExecutorRole::Acker(ledger) => ledger.handle_tick(),
+                    _ => {}
+                }
+                executor.expire_every
+            }
+            Alarm::RotateStats => {
+                executor.emitter.meter.rotate();
+                Some(self.rotate_every)
+            }
+            Alarm::ShowStats => {
+                self.show(place);
+                Some(self.stats_every)
+            }
+            Alarm::Call => {
+                executor.woken.store(true, Ordering::Relaxed);
+                None
+            }
+            Alarm::Restart => {
+                let restarts = &self.shared.counters.n_restarts;
+                restarts.fetch_add(1, Ordering::Relaxed);
+                executor.start();
+                self.set_alarms(place, now_us);
+                None
+            }
+        }
+    }
+
+    /// One executor's turn and what follows from it.
+    #[inline]
+    fn turn(&mut self, place: usize, now_us: u64) -> bool {
+        let executor = &mut self.executors[place];
+        if executor.emitter.lanes.is_dirty() {
+            // Left over from the last turn: its receiver had no room.
+            self.publish(place, now_us);
+        }
+        let executor = &mut self.executors[place];
+        if !self.has_started || !executor.is_ready(now_us) {
+            return false;
+        }
+        let progress = executor.turn(&mut self.recycling, now_us);
+        self.publish(place, now_us);
+        self.settle_acks(place, now_us);
+        self.recycle();
+        self.set_alarms(place, now_us);
+        progress == Progress::Worked
+    }
+
+    /// Carries the batches of an executor to their receivers.
+    fn publish(&mut self, place: usize, now_us: u64) {
+        let dirty = self.executors[place].emitter.lanes.take_dirty();
+        let mut n_gone = 0;
+        for number in &dirty {
+            n_gone += self.publish_lane(place, *number, now_us);
+        }
+        let lanes = &mut self.executors[place].emitter.lanes;
+        lanes.done(dirty);
+        lanes.refill(n_gone, &mut self.pool);
+        for (thread, is_unrung) in self.unrung.iter_mut().enumerate() {
+            if std::mem::take(is_unrung)
+                && let Some(link) = &self.links[thread]
+            {
+                link.door.ring();
+            }
+        }
+    }
+
+    fn publish_lane(&mut self, place: usize, number: u32, now_us: u64) -> usize {
+        let mut n_gone = 0;
+        loop {
+            let lane = self.executors[place].emitter.lanes.lane_mut(number);
+            let Some(batch) = lane.take() else {
+                return n_gone;
+            };
+            n_gone += 1;
+            let n_tuples = batch.len();
+            match &lane.destination {
+                Destination::Near { executor, gauge } => {
+                    gauge.add(n_tuples);
+                    let origin = Origin::Thread(self.index);
+                    let executor = *executor;
+                    self.executors[executor]
+                        .inbox
+                        .push(Queued { batch, origin });
+                }
+                Destination::Far {
+                    thread,
+                    executor,
+                    gauge,
+                } => {
+                    let (thread, executor) = (*thread, *executor);
+                    // Counted before it is there: the receiver must not take what was not added.
+                    gauge.add(n_tuples);
+                    let Some(link) = &mut self.links[thread] else {
+                        return n_gone;
+                    };
+                    if let Err(rtrb::PushError::Full(packet)) =
+                        link.data_out.push(Packet { executor, batch })
+                    {
+                        let _ = gauge.take(n_tuples);
+                        lane.put_back(packet.batch);
+                        return n_gone;
+                    }
+                    self.unrung[thread] = true;
+                }
+                Destination::Peer(peer) => {
+                    let peer = peer.clone();
+                    let mut failed = Vec::new();
+                    transfer::send(&peer, &batch, &self.shared.counters, &mut failed);
+                    for record in &failed {
+                        self.settle(record, now_us);
+                    }
+                    self.pool.keep(batch);
+                }
+                Destination::Nowhere => {
+                    lane.put_back(batch);
+                    return n_gone;
+                }
+            }
+        }
+    }
+
+    /// Sends the ack records of an executor on their way.
+    fn settle_acks(&mut self, place: usize, now_us: u64) {
+        let mut records = std::mem::take(&mut self.executors[place].emitter.acks);
+        for record in &records {
+            self.settle(record, now_us);
+        }
+        records.clear();
+        self.executors[place].emitter.acks = records;
+    }
+
+    #[inline]
+    fn settle(&mut self, record: &AckRecord, now_us: u64) {
+        match self.acks.route(record) {
+            AckStep::Sent => {}
+            AckStep::Ledger(place) => {
+                let ExecutorRole::Acker(ledger) = &mut self.executors[place].role else {
+                    return;
+                };
+                let now_ms = (now_us / 1000) as i64;
+                let notice =
+                    acking::for_ledger(record).and_then(|record| ledger.handle(record, now_ms));
+                if let Some(notice) = notice {
+                    let notice = acking::from_ledger(&notice);
+                    if let AckStep::Spout(place) = self.acks.route(&notice) {
+                        self.notify(place, &notice);
+                    }
+                }
+            }
+            AckStep::Spout(place) => self.notify(place, record),
+        }
+    }
+
+    #[inline]
+    fn notify(&mut self, place: usize, notice: &AckRecord) {
+        if let ExecutorRole::Spout(spout) = &mut self.executors[place].role
+            && let Some(outcome) = acking::outcome(notice.kind)
+        {
+            let root = notice.root;
+            spout.notify(SpoutNotice { root, outcome });
+        }
+    }
+
+    /// Hands gathered records to the other threads and workers.
+    fn flush_acks(&mut self) {
+        for thread in 0..self.links.len() {
+            let records = &mut self.acks.to_threads[thread];
+            let Some(link) = self.links[thread].as_mut().filter(|_| !records.is_empty()) else {
+                continue;
+            };
+            let spare = link.spent_acks_in.pop().unwrap_or_default();
+            let full = std::mem::replace(records, spare);
+            match link.acks_out.push(full) {
+                Ok(()) => link.door.ring(),
+                // They wait here, and merge with what comes.
+                Err(rtrb::PushError::Full(full)) => *records = full,
+            }
+        }
+        self.acks.flush_peers();
+    }
+
+    /// Gives finished batches back to where they came from.
+    fn recycle(&mut self) {
+        if std::mem::take(&mut self.recycling.has_waiter) {
+            self.shared.ring_all();
+        }
+        while let Some(Queued { mut batch, origin }) = self.recycling.spent.pop() {
+            match origin {
+                Origin::Thread(thread) if thread == self.index => self.pool.keep(batch),
+                Origin::Thread(thread) => {
+                    batch.clear();
+                    if let Some(link) = &mut self.links[thread] {
+                        // A full ring means that the other has enough: this one is freed.
+                        let _ = link.empties_out.push(batch);
+                    }
+                }
+                Origin::Outside => {
+                    self.shared.give_batch(batch);
+                }
+            }
+        }
+    }
+
+    /// Sets the alarms that a turn asked for.
+    fn set_alarms(&mut self, place: usize, now_us: u64) {
+        let executor = &mut self.executors[place];
+        if let Some(delay) = executor.emitter.wake_after.take() {
+            self.timers.set(later(now_us, delay), place, Alarm::Call);
+        }
+        if let Some(pause) = executor.take_restart() {
+            self.timers.set(later(now_us, pause), place, Alarm::Restart);
+        }
+        if let ExecutorRole::Spout(spout) = &mut executor.role
+            && let Some(next_us) = spout.take_next_call(now_us)
+        {
+            self.timers.set(next_us, place, Alarm::Call);
+        }
+    }
+
+    fn show(&mut self, place: usize) {
+        let executor = &self.executors[place];
+        let first: TaskId = executor.id.first;
+        if let Some(handle) = self.shared.executor_of(first) {
+            handle.show(executor.emitter.meter.snapshot(&self.shared.streams));
+        }
+    }
+
+    /// Takes over new routes: what was not delivered yet is spread over the new lanes.
+    fn refresh_routes(&mut self, now_us: u64) {
+        let version = self.shared.routes_version();
+        if version == self.routes_version {
+            return;
+        }
+        self.routes_version = version;
+        let routes = self.shared.routes.load_full();
+        for place in 0..self.executors.len() {
+            self.publish(place, now_us);
+            let executor = &mut self.executors[place];
+            let from = (&executor.component, self.index);
+            let (lanes, of_task) = wiring::lanes(&self.program, &self.shared, &routes, from);
+            if let Err(error) = executor.emitter.lanes.replace(lanes, of_task) {
+                tracing::error!(%error, "tuples were lost when routes changed");
+            }
+        }
+        self.route_acks();
+    }
+
+    fn route_acks(&mut self) {
+        let routes = self.shared.routes.load_full();
+        let (ackers, tasks) = wiring::ack_places(&self.program, &self.shared, &routes, self.index);
+        let peers = routes.peers().iter().cloned();
+        self.acks.replace(ackers, tasks, peers);
+    }
+
+    /// Nothing to do: watch for a moment, then sleep until something comes or is due.
+    fn rest(&mut self, now_us: u64) {
+        let next_us = self.timers.next_us();
+        let until_us = next_us.map(|next_us| next_us.saturating_sub(now_us));
+        let (door, links) = (&self.door, &self.links);
+        let has_input = || door.is_knocked() || links.iter().flatten().any(Link::has_input);
+        if self.rest.spin(until_us, has_input) {
+            return;
+        }
+        for executor in self
+            .executors
+            .iter_mut()
+            .filter(|executor| executor.is_blocked)
+        {
+            executor.is_blocked = executor.emitter.lanes.is_blocked();
+            if executor.is_blocked && !executor.emitter.lanes.await_room() {
+                return;
+            }
+        }
+        let timeout = match &self.time {
+            Time::Real => next_us
+                .map(|next_us| Duration::from_micros(next_us.saturating_sub(self.time.now_us()))),
+            Time::Simulated(_) => None,
+        };
+        let lost = self.acks.take_lost();
+        self.shared
+            .counters
+            .n_acks_lost
+            .fetch_add(lost, Ordering::Relaxed);
+        self.door.park(timeout, has_input);
+    }
+}
+
+fn later(now_us: u64, delay: Duration) -> u64 {
+    now_us.saturating_add(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// Empty batches that a thread keeps.
+const POOL_BATCHES: usize = 64;

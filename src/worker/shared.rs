@@ -1,0 +1,198 @@
+//! What the threads of a worker, its links and its control share.
+//!
+//! Executors by task, doors and gauges never change while the worker lives; only the routes to
+//! other workers do, as a snapshot swapped whole.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+
+use crate::component::Waker;
+use crate::id::{ComponentId, ExecutorId, TaskId};
+use crate::messaging::gauge::Gauge;
+use crate::tuple::{StreamTable, TupleBatch};
+use crate::wire::storm;
+use crate::worker::pool::BatchPool;
+use crate::worker::queue::Door;
+use crate::worker::report::ErrorLog;
+use crate::worker::route::Routes;
+
+/// Shared by everything in a worker.
+pub struct Shared {
+    pub doors: Vec<Arc<Door>>,
+    pub executors: Vec<ExecutorHandle>,
+    /// Place in `executors` by task id.
+    by_task: Vec<Option<usize>>,
+    pub routes: ArcSwap<Routes>,
+    routes_version: AtomicU64,
+    pub errors: Arc<ErrorLog>,
+    pub streams: Arc<StreamTable>,
+    /// Told when a receiver that was full has room, for the links.
+    pub room: Notify,
+    /// Empty batches of the links.
+    pool: Mutex<BatchPool>,
+    pub counters: WorkerCounters,
+}
+
+/// What outsiders need of an executor.
+pub struct ExecutorHandle {
+    pub id: ExecutorId,
+    pub component: ComponentId,
+    pub thread: usize,
+    /// Among the executors of its thread.
+    pub place: usize,
+    pub gauge: Arc<Gauge>,
+    pub woken: Arc<AtomicBool>,
+    /// The latest statistics; none for system components.
+    shown: Mutex<Option<storm::ExecutorStats>>,
+}
+
+/// What went wrong or was dropped. Only grows.
+#[derive(Debug, Default)]
+pub struct WorkerCounters {
+    /// Tuples that could not be written for a link.
+    pub n_unsendable: AtomicU64,
+    /// Tuples that came for tasks that are not here.
+    pub n_misrouted: AtomicU64,
+    /// Ack records that nobody could be found for.
+    pub n_acks_lost: AtomicU64,
+    /// Components that were made anew.
+    pub n_restarts: AtomicU64,
+}
+
+/// What `Shared` is made of.
+pub struct SharedParts {
+    pub doors: Vec<Arc<Door>>,
+    pub executors: Vec<ExecutorHandle>,
+    pub routes: Routes,
+    pub streams: Arc<StreamTable>,
+}
+
+// === impl Shared ===
+
+impl Shared {
+    pub fn new(parts: SharedParts) -> Self {
+        let mut by_task = Vec::new();
+        for (place, executor) in parts.executors.iter().enumerate() {
+            for task in executor.id.tasks() {
+                let Ok(index) = usize::try_from(task.0) else {
+                    continue;
+                };
+                if by_task.len() <= index {
+                    by_task.resize(index + 1, None);
+                }
+                by_task[index] = Some(place);
+            }
+        }
+        Shared {
+            doors: parts.doors,
+            executors: parts.executors,
+            by_task,
+            routes: ArcSwap::from_pointee(parts.routes),
+            routes_version: AtomicU64::new(0),
+            errors: Arc::new(ErrorLog::default()),
+            streams: parts.streams,
+            room: Notify::new(),
+            pool: Mutex::new(BatchPool::new(POOL_BATCHES)),
+            counters: WorkerCounters::default(),
+        }
+    }
+
+    /// The executor of a task, if it is one of this worker's.
+    #[inline]
+    pub fn executor_of(&self, task: TaskId) -> Option<&ExecutorHandle> {
+        let place = self.by_task.get(usize::try_from(task.0).ok()?)?;
+        self.executors.get((*place)?)
+    }
+
+    pub fn is_local(&self, task: TaskId) -> bool {
+        self.executor_of(task).is_some()
+    }
+
+    /// Swaps the routes to other workers; threads take them over at their next turn.
+    pub fn set_routes(&self, routes: Routes) {
+        self.routes.store(Arc::new(routes));
+        self.routes_version.fetch_add(1, Ordering::SeqCst);
+        self.ring_all();
+    }
+
+    #[inline]
+    pub fn routes_version(&self) -> u64 {
+        self.routes_version.load(Ordering::Acquire)
+    }
+
+    /// A receiver has room again: whoever waited looks anew.
+    pub fn ring_all(&self) {
+        for door in &self.doors {
+            door.knock();
+        }
+        self.room.notify_waiters();
+    }
+
+    /// Whether all threads sleep: with simulated time nothing happens any more by itself. Of use
+    /// where nobody calls them meanwhile.
+    pub fn is_resting(&self) -> bool {
+        self.doors.iter().all(|door| door.is_parked())
+    }
+
+    /// A waker of the executor at a place of `executors`.
+    pub fn waker(self: &Arc<Self>, executor: usize) -> Waker {
+        let handle = &self.executors[executor];
+        let woken = handle.woken.clone();
+        let door = self.doors[handle.thread].clone();
+        Waker::new(move || {
+            woken.store(true, Ordering::SeqCst);
+            door.knock();
+        })
+    }
+
+    /// An empty batch for what a link brings.
+    pub fn take_batch(&self) -> Box<TupleBatch> {
+        self.pool().take_or_new(&self.streams)
+    }
+
+    /// Gives a batch of the links back.
+    pub fn give_batch(&self, batch: Box<TupleBatch>) {
+        self.pool().keep(batch);
+    }
+
+    fn pool(&self) -> MutexGuard<'_, BatchPool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl ExecutorHandle ===
+
+impl ExecutorHandle {
+    pub fn new(
+        id: ExecutorId,
+        component: ComponentId,
+        (thread, place): (usize, usize),
+        capacity: usize,
+    ) -> Self {
+        ExecutorHandle {
+            id,
+            component,
+            thread,
+            place,
+            gauge: Arc::new(Gauge::new(capacity)),
+            woken: Arc::default(),
+            shown: Mutex::default(),
+        }
+    }
+
+    pub fn show(&self, stats: storm::ExecutorStats) {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(stats);
+    }
+
+    /// The statistics that the executor showed last.
+    pub fn stats(&self) -> Option<storm::ExecutorStats> {
+        let shown = self.shown.lock();
+        shown.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Empty batches that are kept for the links.
+const POOL_BATCHES: usize = 64;

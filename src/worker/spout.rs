@@ -1,0 +1,432 @@
+//! A spout executor's turn: notices from ackers, time-outs, lifecycle, poll, then `next_tuple`.
+//!
+//! Acks, fails and `poll` are delivered whatever the receivers say; only `next_tuple` waits for
+//! room, for pending tuples below their maximum, and for a pause after it had nothing to emit.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use crate::acker::{Outcome, Pending};
+use crate::component::{Instance, Result, Spout, SpoutCollector, TaskContext};
+use crate::id::TaskId;
+use crate::worker::bolt::Credit;
+use crate::worker::emit::Emitter;
+use crate::worker::executor::Progress;
+use crate::worker::task::{Role, Task, panicked};
+
+/// The spouts of one executor.
+pub struct SpoutRole {
+    tasks: Vec<Task<Box<dyn Spout>>>,
+    first_task: TaskId,
+    n_running: usize,
+    notices: Vec<SpoutNotice>,
+    is_expiry_due: bool,
+    /// What the topology's status says.
+    is_wanted_active: bool,
+    /// What the spouts were told last.
+    is_active: bool,
+    pace: Pace,
+    expired: Vec<Pending>,
+    pub restart_after: Option<Duration>,
+}
+
+/// What an acker said of a root.
+#[derive(Clone, Copy, Debug)]
+pub struct SpoutNotice {
+    pub root: u64,
+    pub outcome: Outcome,
+}
+
+/// When a spout that had nothing is called again.
+#[derive(Debug)]
+struct Pace {
+    pause_max: Duration,
+    pause: Duration,
+    idle_since: Option<Instant>,
+    /// Monotonic microseconds; 0: at once.
+    next_us: u64,
+    /// The last `next_us` that an alarm was set for.
+    told_us: u64,
+}
+
+impl Role for Box<dyn Spout> {
+    fn start(&mut self, context: &TaskContext) -> Result<()> {
+        self.open(context)
+    }
+
+    fn end(&mut self) {
+        self.close();
+    }
+
+    fn from_instance(instance: Instance) -> Option<Self> {
+        match instance {
+            Instance::Spout(spout) => Some(spout),
+            Instance::Bolt(_) => None,
+        }
+    }
+}
+
+// === impl SpoutRole ===
+
+impl SpoutRole {
+    /// `tasks` are of one executor, in order, at least one. `pause_max` is the longest wait after
+    /// a call that emitted nothing, while the spout emitted something of late.
+    pub fn new(tasks: Vec<Task<Box<dyn Spout>>>, pause_max: Duration) -> Self {
+        SpoutRole {
+            first_task: tasks.first().map_or(TaskId::SYSTEM, |task| task.id),
+            tasks,
+            n_running: 0,
+            notices: Vec::new(),
+            is_expiry_due: false,
+            is_wanted_active: false,
+            is_active: false,
+            pace: Pace::new(pause_max),
+            expired: Vec::new(),
+            restart_after: None,
+        }
+    }
+
+    #[inline]
+    pub fn notify(&mut self, notice: SpoutNotice) {
+        self.notices.push(notice);
+    }
+
+    pub fn expire(&mut self) {
+        self.is_expiry_due = true;
+    }
+
+    pub fn set_active(&mut self, is_active: bool) {
+        self.is_wanted_active = is_active;
+    }
+
+    /// Starts the tasks that are not running; reports those that fail to.
+    pub fn start(&mut self, emitter: &mut Emitter) {
+        for (index, task) in self.tasks.iter_mut().enumerate() {
+            if task.is_running() {
+                continue;
+            }
+            emitter.set_task(index);
+            match task.start() {
+                Ok(()) => {
+                    self.n_running += 1;
+                    // A task that starts while the others are active is told apart from them.
+                    if self.is_active
+                        && let Some(spout) = task.component()
+                        && let Err(failure) = spout.activate()
+                    {
+                        emitter.report_error(&failure);
+                    }
+                }
+                Err((failure, pause)) => {
+                    emitter.report_error(&failure);
+                    self.restart_after = Some(self.restart_after.map_or(pause, |p| p.min(pause)));
+                }
+            }
+        }
+    }
+
+    /// Whether a turn would do anything, by what is known without calling a component.
+    #[inline]
+    pub fn is_ready(&self, emitter: &Emitter, now_us: u64) -> bool {
+        !self.notices.is_empty()
+            || self.is_expiry_due
+            || self.is_wanted_active != self.is_active
+            || (self.is_active && self.n_running > 0 && self.may_call(emitter, now_us))
+    }
+
+    /// One turn.
+    pub fn turn(&mut self, emitter: &mut Emitter, credit: Credit, now_us: u64) -> Progress {
+        let mut progress = Progress::Idle;
+        if !self.notices.is_empty() {
+            self.deliver_notices(emitter);
+            progress = Progress::Worked;
+        }
+        if self.is_expiry_due {
+            self.is_expiry_due = false;
+            self.deliver_expired(emitter);
+        }
+        if self.is_wanted_active != self.is_active {
+            self.switch(emitter);
+        }
+        let n_before = emitter.n_emits;
+        self.poll(emitter);
+        let asked_by_poll = emitter.wake_after.take();
+        if self.is_active && credit == Credit::Some && self.may_call(emitter, now_us) {
+            self.call(emitter, now_us);
+        }
+        if let Some(delay) = asked_by_poll {
+            emitter.wake_after(delay);
+        }
+        if emitter.n_emits > n_before {
+            progress = Progress::Worked;
+        }
+        progress
+    }
+
+    /// When `next_tuple` is due, where that is later than now and was not told yet.
+    pub fn take_next_call(&mut self, now_us: u64) -> Option<u64> {
+        let next_us = self.pace.next_us;
+        let is_news = self.is_active && next_us > now_us && next_us != self.pace.told_us;
+        is_news.then(|| {
+            self.pace.told_us = next_us;
+            next_us
+        })
+    }
+
+    pub fn end(&mut self, emitter: &mut Emitter) {
+        for (index, task) in self.tasks.iter_mut().enumerate() {
+            emitter.set_task(index);
+            if let Err(failure) = task.end() {
+                emitter.report_error(&failure);
+            }
+        }
+        self.n_running = 0;
+    }
+
+    #[inline]
+    fn may_call(&self, emitter: &Emitter, now_us: u64) -> bool {
+        now_us >= self.pace.next_us && !emitter.is_pending_full()
+    }
+
+    fn deliver_notices(&mut self, emitter: &mut Emitter) {
+        let mut notices = std::mem::take(&mut self.notices);
+        for notice in notices.drain(..) {
+            let Some(tracker) = &mut emitter.tracker else {
+                continue;
+            };
+            // None for a root that is not pending any more: a late notice.
+            if let Some(pending) = tracker.finish(notice.root, notice.outcome) {
+                let now_us = emitter.now_us();
+                emitter.meter.finished(&pending, notice.outcome, now_us);
+                self.tell(&pending, notice.outcome, emitter);
+            }
+        }
+        self.notices = notices;
+    }
+
+    fn deliver_expired(&mut self, emitter: &mut Emitter) {
+        let mut expired = std::mem::take(&mut self.expired);
+        if let Some(tracker) = &mut emitter.tracker {
+            tracker.rotate(&mut expired);
+        }
+        for pending in expired.drain(..) {
+            let now_us = emitter.now_us();
+            emitter.meter.finished(&pending, Outcome::Failed, now_us);
+            self.tell(&pending, Outcome::Failed, emitter);
+        }
+        self.expired = expired;
+    }
+
+    #[inline]
+    fn tell(&mut self, pending: &Pending, outcome: Outcome, emitter: &mut Emitter) {
+        let index = self.index_of(pending.task);
+        let Some(spout) = self.tasks.get_mut(index).and_then(Task::component) else {
+            return;
+        };
+        let call = AssertUnwindSafe(|| match outcome {
+            Outcome::Acked => spout.ack(&pending.id),
+            Outcome::Failed | Outcome::Reset => spout.fail(&pending.id),
+        });
+        if let Err(payload) = catch_unwind(call) {
+            emitter.set_task(index);
+            self.broke(index, &*payload, emitter);
+        }
+    }
+
+    fn switch(&mut self, emitter: &mut Emitter) {
+        let is_active = self.is_wanted_active;
+        if is_active && self.n_running == 0 {
+            self.start(emitter);
+        }
+        self.is_active = is_active;
+        self.pace.reset();
+        for index in 0..self.tasks.len() {
+            emitter.set_task(index);
+            let Some(spout) = self.tasks[index].component() else {
+                continue;
+            };
+            let call = AssertUnwindSafe(|| match is_active {
+                true => spout.activate(),
+                false => spout.deactivate(),
+            });
+            match catch_unwind(call) {
+                Ok(Ok(())) => {}
+                Ok(Err(failure)) => emitter.report_error(&failure),
+                Err(payload) => self.broke(index, &*payload, emitter),
+            }
+        }
+    }
+
+    fn poll(&mut self, emitter: &mut Emitter) {
+        for index in 0..self.tasks.len() {
+            emitter.set_task(index);
+            let Some(spout) = self.tasks[index].component() else {
+                continue;
+            };
+            let call = AssertUnwindSafe(|| spout.poll(&mut SpoutCollector::new(emitter)));
+            match catch_unwind(call) {
+                Ok(Ok(())) => {}
+                Ok(Err(failure)) => emitter.report_error(&failure),
+                Err(payload) => self.broke(index, &*payload, emitter),
+            }
+        }
+        self.ack_unwatched(emitter);
+    }
+
+    /// Calls `next_tuple` of all tasks in turn, until a round emits nothing or the turn is over.
+    fn call(&mut self, emitter: &mut Emitter, now_us: u64) {
+        let started = Instant::now();
+        let mut n_rounds = 0;
+        let mut next_look = 1;
+        loop {
+            emitter.wake_after = None;
+            let n_before = emitter.n_emits;
+            let mut is_anyone_ready = false;
+            for index in 0..self.tasks.len() {
+                is_anyone_ready |= self.call_one(index, emitter);
+            }
+            if emitter.n_emits == n_before {
+                let asked = emitter.wake_after.take();
+                self.pace.idle(asked, is_anyone_ready, now_us);
+                return;
+            }
+            n_rounds += 1;
+            if emitter.lanes.has_sealed() || emitter.is_pending_full() || n_rounds >= TURN_ROUNDS {
+                break;
+            }
+            if n_rounds >= next_look {
+                next_look = n_rounds * 2;
+                if started.elapsed() >= TURN_MAX {
+                    break;
+                }
+            }
+        }
+        self.pace.reset();
+    }
+
+    /// True when the spout was ready.
+    #[inline]
+    fn call_one(&mut self, index: usize, emitter: &mut Emitter) -> bool {
+        let Some(spout) = self.tasks.get_mut(index).and_then(Task::component) else {
+            return false;
+        };
+        emitter.set_task(index);
+        let call = AssertUnwindSafe(|| match spout.ready() {
+            true => Some(spout.next_tuple(&mut SpoutCollector::new(emitter))),
+            false => None,
+        });
+        let is_ready = match catch_unwind(call) {
+            Ok(None) => false,
+            Ok(Some(Ok(()))) => true,
+            Ok(Some(Err(failure))) => {
+                emitter.report_error(&failure);
+                // A spout that fails again and again must not keep a core busy with it.
+                emitter.wake_after(FAILURE_PAUSE);
+                true
+            }
+            Err(payload) => {
+                self.broke(index, &*payload, emitter);
+                false
+            }
+        };
+        if !emitter.unwatched.is_empty() {
+            self.ack_unwatched(emitter);
+        }
+        is_ready
+    }
+
+    /// Without ackers a tuple counts as acked once the call that emitted it is over (data-plane
+    /// 3.1).
+    fn ack_unwatched(&mut self, emitter: &mut Emitter) {
+        let mut ids = std::mem::take(&mut emitter.unwatched);
+        for (task, id) in ids.drain(..) {
+            let index = self.index_of(task);
+            let Some(spout) = self.tasks.get_mut(index).and_then(Task::component) else {
+                continue;
+            };
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| spout.ack(&id))) {
+                self.broke(index, &*payload, emitter);
+            }
+        }
+        // What the acks themselves would emit comes with the next call: spouts cannot emit in
+        // `ack`.
+        emitter.unwatched = ids;
+    }
+
+    #[cold]
+    fn broke(&mut self, index: usize, payload: &(dyn std::any::Any + Send), emitter: &mut Emitter) {
+        emitter.report_error(&panicked(payload));
+        if let Some(task) = self.tasks.get_mut(index) {
+            // What it had pending means nothing to the one that takes its place.
+            if let Some(tracker) = &mut emitter.tracker {
+                tracker.forget(task.id);
+            }
+            let pause = task.discard();
+            self.n_running = self.n_running.saturating_sub(1);
+            self.restart_after = Some(self.restart_after.map_or(pause, |p| p.min(pause)));
+        }
+    }
+
+    #[inline]
+    fn index_of(&self, task: TaskId) -> usize {
+        usize::try_from(task.0.wrapping_sub(self.first_task.0)).unwrap_or(usize::MAX)
+    }
+}
+
+// === impl Pace ===
+
+impl Pace {
+    fn new(pause_max: Duration) -> Self {
+        Pace {
+            pause_max: pause_max.max(PAUSE_MIN),
+            pause: PAUSE_MIN,
+            idle_since: None,
+            next_us: 0,
+            told_us: 0,
+        }
+    }
+
+    fn reset(&mut self) {
+        self.pause = PAUSE_MIN;
+        self.idle_since = None;
+        self.next_us = 0;
+    }
+
+    /// A round emitted nothing. A spout that is not ready is called when its waker fired; one that
+    /// said for how long it has nothing is left alone until then.
+    fn idle(&mut self, asked: Option<Duration>, is_ready: bool, now_us: u64) {
+        let idle_since = *self.idle_since.get_or_insert_with(Instant::now);
+        let pause = match asked {
+            Some(asked) => asked,
+            None if !is_ready => UNREADY_PAUSE,
+            None if idle_since.elapsed() >= LONG_IDLE => self.pause_max * LONG_IDLE_FACTOR,
+            None => {
+                let pause = self.pause;
+                self.pause = (pause * 2).min(self.pause_max);
+                pause
+            }
+        };
+        self.next_us = now_us.saturating_add(pause.as_micros() as u64).max(1);
+    }
+}
+
+impl SpoutRole {
+    /// A waker fired: whoever said it had nothing may have something now.
+    pub fn woken(&mut self) {
+        self.pace.next_us = 0;
+    }
+}
+
+/// Rounds of `next_tuple` in one turn: enough to pay for what a turn costs.
+const TURN_ROUNDS: usize = 512;
+/// Longest turn before what was emitted goes on its way and others are served.
+const TURN_MAX: Duration = Duration::from_micros(200);
+/// First pause after a call that emitted nothing.
+const PAUSE_MIN: Duration = Duration::from_micros(50);
+/// After this long without a tuple the pause is `LONG_IDLE_FACTOR` times the longest.
+const LONG_IDLE: Duration = Duration::from_secs(1);
+const LONG_IDLE_FACTOR: u32 = 10;
+/// A spout that is not ready is asked again after this even when nobody woke it.
+const UNREADY_PAUSE: Duration = Duration::from_millis(100);
+/// After `next_tuple` failed.
+const FAILURE_PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,349 @@
+//! Data through engines: exact counts, back pressure, ticks, panics, lifecycle.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::support::*;
+use crate::component::{Bolt, Collector, Result, Spout, SpoutCollector, TaskContext, Waker};
+use crate::conf::keys;
+use crate::tuple::{Tuple, Value};
+use crate::values;
+use crate::worker::engine::EngineOptions;
+
+/// Emits each sentence once, tracked.
+struct Sentences {
+    left: Vec<&'static str>,
+    events: Arc<Events<Value>>,
+}
+
+impl Spout for Sentences {
+    fn open(&mut self, _: &TaskContext) -> Result<()> {
+        Ok(())
+    }
+
+    fn next_tuple(&mut self, out: &mut SpoutCollector<'_>) -> Result<()> {
+        match self.left.pop() {
+            Some(sentence) => out.emit_reliable(values![sentence], sentence.into()),
+            None => Ok(()),
+        }
+    }
+
+    fn ack(&mut self, id: &Value) {
+        self.events.push(id.clone());
+    }
+}
+
+/// Emits without end, untracked.
+struct Flood(Arc<AtomicUsize>);
+
+impl Spout for Flood {
+    fn open(&mut self, _: &TaskContext) -> Result<()> {
+        Ok(())
+    }
+
+    fn next_tuple(&mut self, out: &mut SpoutCollector<'_>) -> Result<()> {
+        let number = self.0.fetch_add(1, Ordering::SeqCst);
+        out.emit(values![number as i64])
+    }
+}
+
+fn split(tuple: &Tuple<'_>, out: &mut Collector<'_>) -> Result<()> {
+    for word in tuple.str("sentence")?.split_whitespace() {
+        out.emit(tuple, values![word])?;
+    }
+    out.ack(tuple);
+    Ok(())
+}
+
+#[test]
+fn words_are_counted_exactly() {
+    for n_threads in [1, 2, 4] {
+        let counts: Arc<Mutex<BTreeMap<String, (usize, i32)>>> = Arc::default();
+        let events = Events::new();
+        let (shared, spout_events) = (counts.clone(), events.clone());
+        let engine = Topology::new()
+            .spout(("sentences", 1), &["sentence"], move || Sentences {
+                left: ["the cow jumped over the moon", "an apple a day", "the end"].repeat(500),
+                events: spout_events.clone(),
+            })
+            .bolt(("split", 3), &["word"], || BoltFn(split))
+            .bolt(("count", 4), &[], move || {
+                let counts = shared.clone();
+                BoltFn(move |tuple: &Tuple<'_>, out: &mut Collector<'_>| {
+                    let mut counts = counts.lock().unwrap();
+                    let task = tuple.target_task().0;
+                    let word = tuple.str("word")?.to_owned();
+                    let count = counts.entry(word).or_insert((0, task));
+                    assert_eq!(count.1, task, "a word has one task");
+                    count.0 += 1;
+                    out.ack(tuple);
+                    Ok(())
+                })
+            })
+            .connect("sentences", "split", shuffle())
+            .connect("split", "count", fields(&["word"]))
+            .run(threads(n_threads));
+        events.wait_for(1500);
+        let counts = counts.lock().unwrap();
+        let of = |word: &str| counts.get(word).map(|count| count.0);
+        assert_eq!(counts.values().map(|count| count.0).sum::<usize>(), 6000);
+        assert_eq!(of("the"), Some(1500));
+        assert_eq!(of("moon"), Some(500));
+        assert_eq!(engine.take_errors(), []);
+        drop(counts);
+        stop(engine);
+    }
+}
+
+#[test]
+fn a_slow_bolt_bounds_what_waits_for_it() {
+    for n_threads in [1, 2] {
+        let n_emitted = Arc::new(AtomicUsize::new(0));
+        let n_executed = Arc::new(AtomicUsize::new(0));
+        let is_open = Arc::new(AtomicBool::new(false));
+        let wakers: Arc<Mutex<Vec<Waker>>> = Arc::default();
+        let (emitted, executed) = (n_emitted.clone(), n_executed.clone());
+        let (gate, waking) = (is_open.clone(), wakers.clone());
+        let engine = Topology::new()
+            .conf(keys::TOPOLOGY_EXECUTOR_RECEIVE_BUFFER_SIZE, 1024)
+            .spout(("flood", 1), &["number"], move || Flood(emitted.clone()))
+            .bolt(("gate", 1), &[], move || Gate {
+                is_open: gate.clone(),
+                n_executed: executed.clone(),
+                wakers: waking.clone(),
+            })
+            .connect("flood", "gate", shuffle())
+            .run(threads(n_threads));
+        eventually("the queue is full", || engine.n_queued() >= 1024);
+        eventually("all rest", || engine.shared().is_resting());
+        let n_before = n_emitted.load(Ordering::SeqCst);
+        assert!(n_before < 1024 + 2048, "{n_before} emitted");
+        assert_eq!(n_executed.load(Ordering::SeqCst), 0);
+        is_open.store(true, Ordering::SeqCst);
+        wakers.lock().unwrap().iter().for_each(Waker::wake);
+        eventually("it flows again", || {
+            n_executed.load(Ordering::SeqCst) > 50_000
+        });
+        stop(engine);
+    }
+}
+
+/// Takes nothing until it is opened.
+struct Gate {
+    is_open: Arc<AtomicBool>,
+    n_executed: Arc<AtomicUsize>,
+    wakers: Arc<Mutex<Vec<Waker>>>,
+}
+
+impl Bolt for Gate {
+    fn prepare(&mut self, context: &TaskContext) -> Result<()> {
+        self.wakers.lock().unwrap().push(context.waker());
+        Ok(())
+    }
+
+    fn execute(&mut self, _: &Tuple<'_>, _: &mut Collector<'_>) -> Result<()> {
+        self.n_executed.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn room(&self) -> usize {
+        match self.is_open.load(Ordering::SeqCst) {
+            true => 10,
+            false => 0,
+        }
+    }
+}
+
+#[test]
+fn a_cycle_does_not_come_to_a_stop() {
+    let n_done = Arc::new(AtomicUsize::new(0));
+    let done = n_done.clone();
+    let engine = Topology::new()
+        .conf(keys::TOPOLOGY_EXECUTOR_RECEIVE_BUFFER_SIZE, 64)
+        .spout(("flood", 1), &["number"], || Flood(Arc::default()))
+        .bolt(("twice", 1), &["number"], move || {
+            let done = done.clone();
+            BoltFn(move |tuple: &Tuple<'_>, out: &mut Collector<'_>| {
+                match tuple.source_component().as_str() {
+                    "flood" => out.emit_unanchored(values![tuple.long(0usize)?])?,
+                    _ => {
+                        done.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+                Ok(())
+            })
+        })
+        .bolt(("back", 1), &["number"], || {
+            BoltFn(|tuple: &Tuple<'_>, out: &mut Collector<'_>| {
+                out.emit_unanchored(values![tuple.long(0usize)?])
+            })
+        })
+        .connect("flood", "twice", shuffle())
+        .connect("twice", "back", shuffle())
+        .connect("back", "twice", shuffle())
+        .run(threads(2));
+    eventually("the cycle turns", || n_done.load(Ordering::SeqCst) > 20_000);
+    stop(engine);
+}
+
+#[test]
+fn a_bolt_that_panics_starts_over_and_only_its_tuple_fails() {
+    let events = Events::new();
+    let spout_events = events.clone();
+    let n_made = Arc::new(AtomicUsize::new(0));
+    let made = n_made.clone();
+    let (clock, time) = TestClock::new();
+    let engine = Topology::new()
+        .spout(("spout", 1), &["number"], move || {
+            Numbers::new(100, &spout_events)
+        })
+        .bolt(("brittle", 1), &[], move || {
+            let n_before = made.fetch_add(1, Ordering::SeqCst);
+            BoltFn(move |tuple: &Tuple<'_>, out: &mut Collector<'_>| {
+                if tuple.long(0usize)? == 42 {
+                    assert!(n_before > 0, "the first one breaks");
+                }
+                out.ack(tuple);
+                Ok(())
+            })
+        })
+        .connect("spout", "brittle", shuffle())
+        .run(EngineOptions { time, ..threads(1) });
+    events.wait_for(43);
+    eventually("it is reported", || engine.shared().errors.n_errors() == 1);
+    clock.advance(&engine, Duration::from_secs(60));
+    let seen = events.wait_for(101);
+    assert!(seen.contains(&Outcome::Failed(42)));
+    assert!(seen.contains(&Outcome::Acked(42)));
+    assert!(
+        engine.take_errors()[0]
+            .text
+            .contains("the first one breaks")
+    );
+    assert_eq!(n_made.load(Ordering::SeqCst), 2);
+    stop(engine);
+}
+
+#[test]
+fn ticks_come_beside_the_data() {
+    let ticks = Events::new();
+    let seen = ticks.clone();
+    let (clock, time) = TestClock::new();
+    let engine = Topology::new()
+        .conf(keys::TOPOLOGY_TICK_TUPLE_FREQ_SECS, 5)
+        .spout(("flood", 1), &["number"], || Flood(Arc::default()))
+        .bolt(("clock", 2), &[], move || {
+            let ticks = seen.clone();
+            BoltFn(move |tuple: &Tuple<'_>, _: &mut Collector<'_>| {
+                if tuple.is_tick() {
+                    assert_eq!(tuple.source_component().as_str(), "__system");
+                    assert_eq!(tuple.int("rate_secs")?, 5);
+                    ticks.push(tuple.target_task());
+                }
+                Ok(())
+            })
+        })
+        .connect("flood", "clock", shuffle())
+        .run(EngineOptions { time, ..threads(2) });
+    eventually("data flows", || engine.n_queued() > 0);
+    for n_rounds in 1..4 {
+        clock.advance(&engine, Duration::from_secs(5));
+        let mut tasks = ticks.wait_for(2 * n_rounds).split_off(2 * n_rounds - 2);
+        tasks.sort();
+        tasks.dedup();
+        assert_eq!(tasks.len(), 2);
+    }
+    assert_eq!(engine.take_errors(), []);
+    stop(engine);
+}
+
+/// Tells what happens to it.
+struct Lifecycle(Arc<Events<&'static str>>);
+
+impl Spout for Lifecycle {
+    fn open(&mut self, context: &TaskContext) -> Result<()> {
+        assert_eq!(context.component().as_str(), "spout");
+        assert_eq!(context.task_index(), 0);
+        self.0.push("open");
+        Ok(())
+    }
+
+    fn next_tuple(&mut self, _: &mut SpoutCollector<'_>) -> Result<()> {
+        self.0.push("next");
+        Ok(())
+    }
+
+    fn activate(&mut self) -> Result<()> {
+        self.0.push("activate");
+        Ok(())
+    }
+
+    fn deactivate(&mut self) -> Result<()> {
+        self.0.push("deactivate");
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        self.0.push("close");
+    }
+}
+
+#[test]
+fn a_spout_is_told_its_life() {
+    let events = Events::new();
+    let spout_events = events.clone();
+    let engine = Topology::new()
+        .spout(("spout", 1), &["number"], move || {
+            Lifecycle(spout_events.clone())
+        })
+        .run(threads(1));
+    assert_eq!(events.wait_for(3)[..3], ["open", "activate", "next"]);
+    engine.deactivate();
+    eventually("it is told", || events.all().contains(&"deactivate"));
+    let n_before = events.len();
+    eventually("all rest", || engine.shared().is_resting());
+    assert_eq!(events.len(), n_before);
+    engine.activate();
+    events.wait_for(n_before + 2);
+    assert_eq!(events.all()[n_before..n_before + 2], ["activate", "next"]);
+    stop(engine);
+    assert_eq!(events.all().last(), Some(&"close"));
+}
+
+#[test]
+fn statistics_count_what_flowed() {
+    let events = Events::new();
+    let spout_events = events.clone();
+    let (clock, time) = TestClock::new();
+    let engine = Topology::new()
+        .spout(("spout", 1), &["number"], move || {
+            Numbers::new(100, &spout_events)
+        })
+        .bolt(("sink", 1), &[], || {
+            BoltFn(|tuple: &Tuple<'_>, out: &mut Collector<'_>| {
+                out.ack(tuple);
+                Ok(())
+            })
+        })
+        .connect("spout", "sink", shuffle())
+        .run(EngineOptions { time, ..threads(1) });
+    events.wait_for(100);
+    clock.advance(&engine, Duration::from_secs(1));
+    let read = |component: &str| {
+        let handles = engine.shared().executors.iter();
+        let mut stats = handles.filter(|h| h.component.as_str() == component);
+        stats.next().and_then(|handle| handle.stats())
+    };
+    eventually("they are shown", || read("sink").is_some());
+    let emitted = read("spout").unwrap().emitted;
+    assert_eq!(emitted[":all-time"]["default"], 100);
+    let crate::wire::storm::ExecutorSpecificStats::Bolt(bolt) = read("sink").unwrap().specific
+    else {
+        panic!("a bolt has a bolt's statistics");
+    };
+    assert_eq!(bolt.executed[":all-time"].values().sum::<i64>(), 100);
+    assert_eq!(bolt.acked["600"].values().sum::<i64>(), 100);
+    stop(engine);
+}

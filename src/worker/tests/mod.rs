@@ -1,0 +1,6 @@
+//! Engines in this process, driven by conditions with bounded waits and by simulated time.
+
+mod acking;
+mod flow;
+mod groupings;
+mod support;

@@ -1,0 +1,190 @@
+//! Who is where, as each executor and each thread needs to know it: threads of executors, lanes of
+//! emitters, places of ackers.
+//!
+//! Computed at start and when routes change, never on the tuple path.
+
+use std::collections::BTreeMap;
+
+use crate::id::{ComponentId, TaskId};
+use crate::worker::acking::{AckPlace, places_by_task};
+use crate::worker::lane::{Destination, Lane, NO_LANE};
+use crate::worker::program::Program;
+use crate::worker::route::Routes;
+use crate::worker::shared::Shared;
+
+/// What placement has to know of an executor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seat {
+    pub component: ComponentId,
+    /// Its component declares that its calls may block.
+    pub blocks: bool,
+}
+
+/// Tells lanes that lead to the same receiver apart from others.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Receiver {
+    Executor(usize),
+    Peer(usize),
+    Nowhere,
+}
+
+/// The thread of each executor. Components with enough executors are spread over all `n_threads`;
+/// the others fill the threads along the flow of tuples, so that neighbours share one. Blocking
+/// executors get threads of their own behind those.
+pub fn place(seats: &[Seat], flow: &[ComponentId], n_threads: usize) -> Vec<usize> {
+    let mut threads = vec![0; seats.len()];
+    let mut next_own = n_threads;
+    let n_shared = |id: &ComponentId| {
+        let same = |seat: &&Seat| seat.component == *id && !seat.blocks;
+        seats.iter().filter(same).count()
+    };
+    let n_single: usize = flow.iter().map(n_shared).filter(|n| *n < n_threads).sum();
+    let mut n_single_placed = 0;
+    for id in flow {
+        let is_spread = n_shared(id) >= n_threads;
+        let mut n_placed = 0;
+        for (seat, thread) in seats.iter().zip(&mut threads) {
+            if seat.component != *id {
+                continue;
+            }
+            if seat.blocks {
+                *thread = next_own;
+                next_own += 1;
+            } else if is_spread {
+                *thread = n_placed % n_threads;
+                n_placed += 1;
+            } else {
+                *thread = n_single_placed * n_threads / n_single.max(1);
+                n_single_placed += 1;
+            }
+        }
+    }
+    threads
+}
+
+/// The lanes of one component's executor on `thread`, and the lane of each task by its id.
+pub fn lanes(
+    program: &Program,
+    shared: &Shared,
+    routes: &Routes,
+    (component, thread): (&ComponentId, usize),
+) -> (Vec<Lane>, Vec<u32>) {
+    let mut lanes: Vec<Lane> = Vec::new();
+    let mut numbers: BTreeMap<Receiver, u32> = BTreeMap::new();
+    let mut of_task = vec![NO_LANE; program.components.len()];
+    for receiver in program.receivers(component) {
+        let is_cycle = receiver == *component || program.downstream(&receiver).contains(component);
+        for task in program.tasks_of(&receiver) {
+            let (key, destination) = destination(shared, routes, task, thread);
+            let number = *numbers.entry(key).or_insert_with(|| {
+                lanes.push(Lane::new(destination));
+                lanes.len() as u32 - 1
+            });
+            let lane = &mut lanes[number as usize];
+            // In a cycle each would wait for the other: there only the spouts' lanes hold back.
+            lane.blocks &= !is_cycle;
+            if let Some(place) = of_task.get_mut(task.0 as usize) {
+                *place = number;
+            }
+        }
+    }
+    (lanes, of_task)
+}
+
+fn destination(
+    shared: &Shared,
+    routes: &Routes,
+    task: TaskId,
+    thread: usize,
+) -> (Receiver, Destination) {
+    let handles = shared.executors.iter().enumerate();
+    let mut local = handles.filter(|(_, handle)| handle.id.contains(task));
+    if let Some((index, handle)) = local.next() {
+        let gauge = handle.gauge.clone();
+        let destination = match handle.thread == thread {
+            true => Destination::Near {
+                executor: handle.place,
+                gauge,
+            },
+            false => Destination::Far {
+                thread: handle.thread,
+                executor: handle.place as u32,
+                gauge,
+            },
+        };
+        return (Receiver::Executor(index), destination);
+    }
+    match (routes.place_of(task), routes.peer_of(task)) {
+        (Some(place), Some(peer)) => (Receiver::Peer(place), Destination::Peer(peer.clone())),
+        _ => (Receiver::Nowhere, Destination::Nowhere),
+    }
+}
+
+/// Places of all ackers, by their index, and of all tasks, by their id, as seen from `thread`.
+pub fn ack_places(
+    program: &Program,
+    shared: &Shared,
+    routes: &Routes,
+    thread: usize,
+) -> (Vec<AckPlace>, Vec<AckPlace>) {
+    let place = |task| match shared.executor_of(task) {
+        Some(handle) if handle.thread == thread => AckPlace::Here(handle.place),
+        Some(handle) => AckPlace::Thread(handle.thread),
+        None => match routes.place_of(task) {
+            Some(peer) => AckPlace::Peer(peer),
+            None => AckPlace::Nowhere,
+        },
+    };
+    let ackers = program.ackers.iter().map(|task| place(*task)).collect();
+    let last = TaskId(program.components.len() as i32 - 1);
+    (ackers, places_by_task(last, place))
+}
+
+/// Indices of the ackers on `thread`; where there are none, of those in this worker.
+pub fn near_ackers(program: &Program, shared: &Shared, thread: usize) -> Vec<usize> {
+    let indexed = || program.ackers.iter().enumerate();
+    let is_here = |task: &TaskId| {
+        let handle = shared.executor_of(*task);
+        handle.is_some_and(|handle| handle.thread == thread)
+    };
+    let here: Vec<_> = indexed().filter(|(_, task)| is_here(task)).collect();
+    let local = indexed().filter(|(_, task)| shared.is_local(**task));
+    let chosen = match here.is_empty() {
+        true => local.collect(),
+        false => here,
+    };
+    chosen.into_iter().map(|(index, _)| index).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(seats: &[(&str, bool)], n_threads: usize, expected: &[usize]) {
+        let mut flow: Vec<ComponentId> = Vec::new();
+        let seats: Vec<_> = seats
+            .iter()
+            .map(|(component, blocks)| Seat {
+                component: (*component).into(),
+                blocks: *blocks,
+            })
+            .collect();
+        for seat in &seats {
+            if !flow.contains(&seat.component) {
+                flow.push(seat.component.clone());
+            }
+        }
+        assert_eq!(place(&seats, &flow, n_threads), expected);
+    }
+
+    #[test]
+    fn chains_are_cut_in_the_middle_and_crowds_are_spread() {
+        let chain = [("spout", false), ("split", false), ("count", false)];
+        check(&chain, 1, &[0, 0, 0]);
+        check(&chain[..2], 2, &[0, 1]);
+        let crowd = [("spout", false), ("count", false), ("count", false)];
+        check(&crowd, 2, &[0, 0, 1]);
+        let slow = [("spout", false), ("disk", true), ("disk", true)];
+        check(&slow, 2, &[0, 2, 3]);
+    }
+}
