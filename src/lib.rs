@@ -40,6 +40,8 @@ pub mod nimbus;
 pub mod supervisor;
 
 // L7 surface
+pub mod cli;
+pub mod flux;
 pub mod testing;
 #[cfg(test)]
 mod tidy;

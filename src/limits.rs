@@ -187,7 +187,7 @@ pub const REPORTED_ERRORS_MAX: usize = 256;
 
 /// Longest line, in bytes, that the file spout reads: more is no text for words.
 pub const FILE_LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
-// ---- Nimbus ----------------------------------------------------------------------------------------
+// ---- Nimbus -------------------------------------------------------------------------------------
 
 /// Uploads of jars that are open at once; more are refused until some end or expire.
 pub const UPLOADS_MAX: usize = 128;
@@ -198,8 +198,8 @@ pub const UPLOAD_BYTES_MAX: u64 = 4 << 30;
 /// Downloads that are open at once.
 pub const DOWNLOADS_MAX: usize = 1024;
 
-/// Longest time that Nimbus holds a call for which there is no news, in milliseconds: well below the
-/// silence after which a supervisor counts as lost.
+/// Longest time that Nimbus holds a call for which there is no news, in milliseconds: well below
+/// the silence after which a supervisor counts as lost.
 pub const PARK_MS_MAX: u64 = 6000;
 
 /// Errors kept for one component, the newest (control-plane 9.3).

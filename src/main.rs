@@ -1,1 +1,28 @@
-fn main() {}
+//! The program: arguments, logging, command, exit code. Everything else is the library's.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::Parser;
+use stormwire::cli::Cli;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // RUST_LOG says what is logged; by default what a person should see. Logs go to standard error,
+    // so that what commands print can be piped.
+    let filter = EnvFilter::try_from_default_env();
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new(cli.log_level()));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    match cli.run() {
+        Ok(code) => u8::try_from(code).unwrap_or(1).into(),
+        Err(error) => {
+            eprintln!("stormwire: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

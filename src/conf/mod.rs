@@ -14,7 +14,7 @@ mod json;
 pub mod keys;
 mod load;
 pub mod validate;
-mod yaml;
+pub(crate) mod yaml;
 
 pub use convert::ConversionError;
 pub use json::JsonError;

@@ -16,6 +16,7 @@ use crate::clock;
 use crate::id::{ComponentId, ExecutorId, NodeId, Slot, TopologyId};
 use crate::limits;
 use crate::rpc::{Caller, Failure};
+use crate::topology;
 use crate::wire::messages::coordination::{
     ReadBlobError, Service, SyncSupervisorError, SyncWorkerError,
 };
@@ -147,7 +148,9 @@ impl Coordination {
                 .topologies
                 .get(&id)
                 .and_then(|topology| topology.plan.as_ref());
-            if plan.is_some_and(|plan| plan.requests.contains_key(&component)) {
+            let is_known = component_id == topology::SYSTEM
+                || plan.is_some_and(|plan| plan.requests.contains_key(&component));
+            if is_known {
                 self.leader.errors().report(&id, &component, error.clone());
             }
         }

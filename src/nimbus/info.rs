@@ -199,7 +199,7 @@ impl<'a> Info<'a> {
         assigned.placement.iter().map(summary).collect()
     }
 
-    /// An entry for every component with tasks, newest errors first.
+    /// An entry for every component with tasks, newest errors first, and one for workers that failed.
     fn errors(
         &self,
         topology: &Topology,
@@ -218,7 +218,13 @@ impl<'a> Info<'a> {
         let plan = topology.plan.iter();
         let components = plan.flat_map(|plan| plan.tasks.values());
         let shown = components.filter(|component| component.as_str() != topology::SYSTEM);
-        shown.map(of).collect()
+        let mut shown: BTreeMap<_, Vec<_>> = shown.map(of).collect();
+        // Storm shows none under this name; ours are workers that died or could not start.
+        let (system, of_workers) = of(&topology::SYSTEM.into());
+        if !of_workers.is_empty() {
+            shown.insert(system, of_workers);
+        }
+        shown
     }
 }
 

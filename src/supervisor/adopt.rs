@@ -1,7 +1,8 @@
-//! Finds the workers that an earlier supervisor left running, and clears away those that died meanwhile.
+//! Finds the workers that an earlier supervisor left running, and clears away those that died
+//! meanwhile.
 //!
-//! A worker is known by its directory: instructions, and a process record that a reused pid cannot forge.
-//! Whether it is still wanted is decided later, by its slot.
+//! A worker is known by its directory: instructions, and a process record that a reused pid cannot
+//! forge. Whether it is still wanted is decided later, by its slot.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,7 +26,8 @@ pub struct Adopted {
     pub runs: Desired,
 }
 
-/// Looks through the workers' directory. Dead workers' children are killed and their directories removed.
+/// Looks through the workers' directory. Dead workers' children are killed and their directories
+/// removed.
 pub fn find(layout: &Layout) -> Vec<Adopted> {
     let Ok(entries) = fs::read_dir(layout.all_workers()) else {
         return Vec::new();
@@ -43,7 +45,7 @@ pub fn find(layout: &Layout) -> Vec<Adopted> {
             }
             Ok(_) => clean_up(&dir),
             Err(error) => {
-                tracing::warn!(path = %dir.display(), %error, "no worker can be read here: removed");
+                tracing::warn!(path = %dir.display(), %error, "no readable worker: removed");
                 clean_up(&dir);
             }
         }
@@ -51,8 +53,8 @@ pub fn find(layout: &Layout) -> Vec<Adopted> {
     found
 }
 
-/// Ends what a dead worker left: the process groups of its shell children, then the rest of its session,
-/// then its directory.
+/// Ends what a dead worker left: the process groups of its shell children, then the rest of its
+/// session, then its directory.
 pub fn clean_up(dir: &Path) {
     let groups = fs::read_dir(layout::groups(dir))
         .into_iter()

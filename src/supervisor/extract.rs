@@ -1,8 +1,8 @@
 //! Takes `resources/` out of a topology's jar into a directory.
 //!
-//! The jar is a stranger's: no entry may leave the directory, the sizes that it declares are not believed,
-//! and what it unpacks to is bounded. Exec bits are kept, so that scripts and whole virtualenvs run as they
-//! are. Fetching the jar is `localizer`'s.
+//! The jar is a stranger's: no entry may leave the directory, the sizes that it declares are not
+//! believed, and what it unpacks to is bounded. Exec bits are kept, so that scripts and whole
+//! virtualenvs run as they are. Fetching the jar is `localizer`'s.
 
 use std::fs::{self, File};
 use std::io::{self, Read};

@@ -1,13 +1,14 @@
 //! Starts worker processes and names their generation.
 //!
-//! Makes the worker's directory, writes its instructions there, and runs the program; who watches the
-//! process afterwards is `slot`'s and `mod`'s business.
+//! Makes the worker's directory, writes its instructions there, and runs the program; who watches
+//! the process afterwards is `slot`'s and `mod`'s business.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -23,7 +24,8 @@ use crate::wire::messages::{ProcessRecord, WorkerLaunch};
 use crate::wire::stored::{self, StoredError};
 use crate::wire::storm::ExecutorInfo;
 
-/// What runs a topology's executors. Storm's own JVM workers and a topology's own binary are to come.
+/// What runs a topology's executors. Storm's own JVM workers and a topology's own binary are to
+/// come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WorkerKind {
     /// This program, called as `stormwire worker`.
@@ -40,6 +42,8 @@ pub struct Launcher {
     pub program: PathBuf,
     /// `host:port` addresses of Coordination.
     pub coordination: Vec<String>,
+    /// Held while a generation is drawn: workers of one topology may start at the same time.
+    pub drawing: Arc<Mutex<()>>,
 }
 
 /// One start of one worker.
@@ -84,8 +88,8 @@ pub enum LaunchError {
 // === impl Launcher ===
 
 impl Launcher {
-    /// Starts a worker with so many reactor threads. On an error nothing of it is left but, at most, an
-    /// unused generation. Blocks on the disk.
+    /// Starts a worker with so many reactor threads. On an error nothing of it is left but, at
+    /// most, an unused generation. Blocks on the disk.
     pub fn start(
         &self,
         desired: Desired,
@@ -142,8 +146,12 @@ impl Launcher {
             fs::create_dir_all(path).map_err(prepare_error(path))?;
         }
         let launches = self.layout.launches(topology);
-        let generation = next_generation(&launches, plan.desired.work.epoch)
-            .map_err(prepare_error(&launches))?;
+        let generation = {
+            // The lock guards no data that a panic could have left half changed.
+            let _drawing = self.drawing.lock().unwrap_or_else(PoisonError::into_inner);
+            next_generation(&launches, plan.desired.work.epoch)
+        };
+        let generation = generation.map_err(prepare_error(&launches))?;
         let launch = WorkerLaunch {
             worker_id: id.0.clone(),
             topology_id: topology.to_string(),
@@ -213,9 +221,9 @@ pub fn executor_infos(desired: &Desired) -> Vec<ExecutorInfo> {
     desired.executors.iter().map(info).collect()
 }
 
-/// The generation of a new worker: the assignment's epoch, and below it how often this node has started a
-/// worker of the topology in that epoch. Counted on disk before the process starts, so that a restarted
-/// task never uses one again; a task moves to another node only with a new epoch.
+/// The generation of a new worker: the assignment's epoch, and below it how often this node has
+/// started a worker of the topology in that epoch. Counted on disk before the process starts, so
+/// that a restarted task never uses one again; a task moves to another node only with a new epoch.
 fn next_generation(launches: &Path, epoch: i64) -> io::Result<i64> {
     let text = match fs::read_to_string(launches) {
         Ok(text) => text,
@@ -270,7 +278,8 @@ fn prepare_error(path: &Path) -> impl Fn(io::Error) -> LaunchError + use<> {
     }
 }
 
-/// Room for a million launches in one epoch, and for more epochs than there are microseconds in a century.
+/// Room for a million launches in one epoch, and for more epochs than there are microseconds in a
+/// century.
 const LAUNCH_COUNT_BITS: u32 = 20;
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Where a supervisor keeps what: every path of it, in one place.
 //!
-//! Storm's own tree (control-plane 6.8), since adapters of shell components look into it: the resources of
-//! a topology lie in `.../<topology id>/resources`. Names from outside become single path components here
-//! and nowhere else.
+//! Storm's own tree (control-plane 6.8), since adapters of shell components look into it: the
+//! resources of a topology lie in `.../<topology id>/resources`. Names from outside become single
+//! path components here and nowhere else.
 
 use std::path::{Path, PathBuf};
 
@@ -30,9 +30,11 @@ impl Layout {
 
     /// How often workers of a topology were started here, see `launch`.
     pub fn launches(&self, topology: &TopologyId) -> PathBuf {
-        self.supervisor()
-            .join("launches")
-            .join(file_name(topology.as_str()))
+        self.all_launches().join(file_name(topology.as_str()))
+    }
+
+    pub fn all_launches(&self) -> PathBuf {
+        self.supervisor().join("launches")
     }
 
     pub fn all_code(&self) -> PathBuf {
@@ -83,8 +85,8 @@ pub fn groups(worker_dir: &Path) -> PathBuf {
     worker_dir.join("groups")
 }
 
-/// An id as one path component: letters, digits and `.-*_` stand for themselves, a blank is `+`, all else
-/// is percent-encoded as Java's `URLEncoder` does it. `.` and `..` cannot result.
+/// An id as one path component: letters, digits and `.-*_` stand for themselves, a blank is `+`,
+/// all else is percent-encoded as Java's `URLEncoder` does it. `.` and `..` cannot result.
 pub fn file_name(id: &str) -> String {
     let mut name = String::with_capacity(id.len());
     for byte in id.bytes() {

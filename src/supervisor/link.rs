@@ -1,7 +1,8 @@
 //! The supervisor's line to Nimbus: keeps asking what to do, and fetches blobs.
 //!
-//! Tries one address of Coordination after the other, with pauses that grow, for as long as it takes: a
-//! supervisor without Nimbus keeps its workers running. Understands nothing of what it carries.
+//! Tries one address of Coordination after the other, with pauses that grow, for as long as it
+//! takes: a supervisor without Nimbus keeps its workers running. Understands nothing of what it
+//! carries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,7 +92,8 @@ impl Link {
         }
     }
 
-    /// Reports and asks for ever, until the receiver of the news is gone. `nudged` cuts a pause short.
+    /// Reports and asks for ever, until the receiver of the news is gone. `nudged` cuts a pause
+    /// short.
     pub async fn follow(
         self,
         report: watch::Receiver<SupervisorReport>,
@@ -104,7 +106,8 @@ impl Link {
         loop {
             let mut report = report.borrow().clone();
             report.known_version = known_version;
-            // The first question is answered at once: a supervisor that starts must hear what to run.
+            // The first question is answered at once: a supervisor that starts must hear what to
+            // run.
             report.wait_ms = if known_version == 0 { 0 } else { PARK_MS };
             let n_errors_delivered = report.errors.len();
             match rotation.client().sync_supervisor(Some(&report)).await {

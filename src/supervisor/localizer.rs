@@ -1,7 +1,7 @@
 //! Brings a topology's code, conf and jar to this machine, and takes them away again.
 //!
-//! Everything is fetched into a directory of its own and moved into place whole, so that what lies in
-//! `stormdist/<id>` is complete. Says nothing about who needs it (`slot`) and starts nothing.
+//! Everything is fetched into a directory of its own and moved into place whole, so that what lies
+//! in `stormdist/<id>` is complete. Says nothing about who needs it (`slot`) and starts nothing.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -41,8 +41,8 @@ pub enum LocalizeError {
 // === impl Localizer ===
 
 impl Localizer {
-    /// Makes sure that `stormdist/<id>` holds `stormcode.ser`, `stormconf.ser` and `resources/`, and
-    /// `stormjar.jar` where the topology has one.
+    /// Makes sure that `stormdist/<id>` holds `stormcode.ser`, `stormconf.ser` and `resources/`,
+    /// and `stormjar.jar` where the topology has one.
     pub async fn localize(&self, topology: &TopologyId) -> Result<(), LocalizeError> {
         let place = self.layout.code(topology);
         if place.is_dir() {
@@ -57,27 +57,11 @@ impl Localizer {
             sync_dir(&self.layout.all_code())
         });
         if outcome.is_err() {
-            // A part is of no use; should removing fail too, the next start of the supervisor sweeps it.
+            // A part is of no use; should removing fail too, the next start of the supervisor
+            // sweeps it.
             let _ = fs::remove_dir_all(&part);
         }
         outcome
-    }
-
-    /// Removes what no slot needs: topologies that left this node, parts of interrupted downloads.
-    pub fn sweep(&self, is_needed: impl Fn(&Path) -> bool) {
-        let Ok(entries) = fs::read_dir(self.layout.all_code()) else {
-            return;
-        };
-        for path in entries.flatten().map(|entry| entry.path()) {
-            if !is_needed(&path) {
-                match fs::remove_dir_all(&path) {
-                    Ok(()) => tracing::info!(path = %path.display(), "removed a topology's files"),
-                    Err(error) => {
-                        tracing::warn!(path = %path.display(), %error, "cannot remove files");
-                    }
-                }
-            }
-        }
     }
 
     async fn fetch_all(&self, topology: &TopologyId, part: &Path) -> Result<(), LocalizeError> {
@@ -135,6 +119,29 @@ impl Localizer {
                     total,
                 });
             }
+        }
+    }
+}
+
+/// Removes the entries of a directory that are not needed any more.
+pub fn sweep(dir: &Path, is_needed: impl Fn(&Path) -> bool) {
+    for path in fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+    {
+        if is_needed(&path) {
+            continue;
+        }
+        let removed = if path.is_dir() {
+            fs::remove_dir_all(&path)
+        } else {
+            fs::remove_file(&path)
+        };
+        match removed {
+            Ok(()) => tracing::debug!(path = %path.display(), "removed what no slot needs"),
+            Err(error) => tracing::warn!(path = %path.display(), %error, "cannot remove files"),
         }
     }
 }

@@ -1,7 +1,9 @@
-//! The supervisor: runs on each machine, starts and watches the worker processes that Nimbus assigned to it.
+//! The supervisor: runs on each machine, starts and watches the worker processes that Nimbus
+//! assigned to it.
 //!
-//! Reads its part of the assignments over Coordination (`link`), keeps one state machine per slot (`slot`)
-//! and carries out what they order (`supervise`). Workers outlive it: the next one adopts them (`adopt`).
+//! Reads its part of the assignments over Coordination (`link`), keeps one state machine per slot
+//! (`slot`) and carries out what they order (`supervise`). Workers outlive it: the next one adopts
+//! them (`adopt`).
 
 mod adopt;
 mod desired;

@@ -1,7 +1,7 @@
 //! Storm's Supervisor service, as far as our daemons need it.
 //!
-//! A push of assignments is only a nudge: the supervisor asks Nimbus at once. So there is one source of
-//! truth, and a push that comes late or from an old leader cannot undo what a pull said.
+//! A push of assignments is only a nudge: the supervisor asks Nimbus at once. So there is one
+//! source of truth, and a push that comes late or from an old leader cannot undo what a pull said.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! The state machine of one slot: which worker should be there, which is, and what to do about it.
 //!
-//! Pure: time comes in as milliseconds of a monotonic clock, what has to be done goes out as [`Order`]s.
-//! It starts no process and fetches no blob itself (`launch`, `localizer`); states and reasons follow
-//! control-plane 6.8.
+//! Pure: time comes in as milliseconds of a monotonic clock, what has to be done goes out as
+//! [`Order`]s. It starts no process and fetches no blob itself (`launch`, `localizer`); states and
+//! reasons follow control-plane 6.8.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -27,8 +27,8 @@ pub struct WorkerId(pub String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Launched {
     pub id: WorkerId,
-    /// How long it may send no heartbeat: the larger of `supervisor.worker.timeout.secs` and its topology's
-    /// `topology.worker.timeout.secs`.
+    /// How long it may send no heartbeat: the larger of `supervisor.worker.timeout.secs` and its
+    /// topology's `topology.worker.timeout.secs`.
     pub silence_ms: u64,
 }
 
@@ -110,8 +110,8 @@ struct Worker {
 // === impl Desired ===
 
 impl Desired {
-    /// Storm's "same assignment": anything else needs another process. Epoch, routing and status may change
-    /// under a running worker, which learns of them from Nimbus.
+    /// Storm's "same assignment": anything else needs another process. Epoch, routing and status
+    /// may change under a running worker, which learns of them from Nimbus.
     fn same_worker(&self, other: &Desired) -> bool {
         self.topology == other.topology
             && self.executors == other.executors
@@ -389,8 +389,8 @@ impl Slot {
             topology: worker.runs.topology.clone(),
             reason,
         });
-        // One that had worked for a while starts again at once; one that keeps dying young waits longer
-        // each time.
+        // One that had worked for a while starts again at once; one that keeps dying young waits
+        // longer each time.
         if lived_ms >= self.restart_delay_ms.saturating_mul(LIVED_WELL_FACTOR) {
             self.restart_delay_ms = RESTART_DELAY_MS_MIN;
             return self.begin();
@@ -409,7 +409,8 @@ impl Slot {
 /// The first restart of a worker that died young.
 const RESTART_DELAY_MS_MIN: u64 = 100;
 
-/// A worker that always dies is tried twice a minute: often enough to notice a repair, cheap enough to bear.
+/// A worker that always dies is tried twice a minute: often enough to notice a repair, cheap enough
+/// to bear.
 const RESTART_DELAY_MS_MAX: u64 = 30_000;
 
 /// A worker that lived ten times the current delay did not die of starting.

@@ -1,7 +1,8 @@
-//! The supervisor's one task: owns the slots, hears of everything that happens, carries out their orders.
+//! The supervisor's one task: owns the slots, hears of everything that happens, carries out their
+//! orders.
 //!
-//! Decides nothing about a slot itself (`slot`). What may block (files, downloads, starting a process) runs
-//! in tasks of its own and comes back as an event.
+//! Decides nothing about a slot itself (`slot`). What may block (files, downloads, starting a
+//! process) runs in tasks of its own and comes back as an event.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use super::adopt;
 use super::launch::{Launcher, Started, executor_infos, millis};
 use super::layout::{self, Layout};
 use super::link::{Link, News};
-use super::localizer::Localizer;
+use super::localizer::{self, Localizer};
 use super::service::Shared;
 use super::slot::{Desired, Launched, Order, Patience, Slot, WorkerId};
 use super::{Stop, desired};
@@ -175,6 +176,7 @@ impl Core {
                     .iter()
                     .map(ToString::to_string)
                     .collect(),
+                drawing: Arc::default(),
             },
             places: settings.ports.iter().map(place).collect(),
             errors: Vec::new(),
@@ -349,6 +351,7 @@ impl Core {
             tracing::info!(port, worker = id.0, how, "a worker ended");
             place.live = None;
             place.slot.handle_exit(id, how, now_ms);
+            self.sweep();
         }
     }
 
@@ -463,20 +466,27 @@ impl Core {
 
     /// Removes files of topologies that no slot needs any more.
     fn sweep(&self) {
-        let needed: BTreeSet<PathBuf> = self
-            .places
-            .values()
-            .flat_map(|place| place.slot.topologies())
-            .map(|topology| self.settings.layout.code(topology))
-            .collect();
+        let layout = &self.settings.layout;
+        let topologies = || {
+            self.places
+                .values()
+                .flat_map(|place| place.slot.topologies())
+        };
+        let code: BTreeSet<PathBuf> = topologies().map(|id| layout.code(id)).collect();
+        let launches: BTreeSet<PathBuf> = topologies().map(|id| layout.launches(id)).collect();
         let busy = !self.tasks.is_empty();
         let is_part = |path: &std::path::Path| {
-            path.file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with(".part-"))
+            let name = path.file_name().unwrap_or_default();
+            name.to_string_lossy().starts_with(".part-")
         };
         // A part may be a download under way.
-        self.localizer
-            .sweep(|path| needed.contains(path) || busy && is_part(path));
+        localizer::sweep(&layout.all_code(), |path| {
+            code.contains(path) || busy && is_part(path)
+        });
+        // A topology that comes back has a higher epoch, so its count may start over.
+        localizer::sweep(&layout.all_launches(), |path| {
+            launches.contains(&path.with_extension(""))
+        });
     }
 
     /// What Nimbus is told; the link fills in what is the link's.

@@ -1,7 +1,7 @@
 //! Golden vectors of genuine Storm: reads them and counts how many cases came out equal.
 //!
-//! They lie in `interop-tests/fixtures`, or in the folder that `STORMWIRE_FIXTURES` names, in the format
-//! that the README there describes. Knows nothing of what a group means.
+//! They lie in `interop-tests/fixtures`, or in the folder that `STORMWIRE_FIXTURES` names, in the
+//! format that the README there describes. Knows nothing of what a group means.
 
 use std::path::PathBuf;
 
@@ -16,8 +16,8 @@ pub struct Tally {
 
 /// The lines of one file, such as `fields-grouping/fields-grouping.jsonl`.
 ///
-/// A folder that `STORMWIRE_FIXTURES` names may hold only some groups: a file that is absent there gives
-/// no lines and says so. In our own folder every file must be there.
+/// A folder that `STORMWIRE_FIXTURES` names may hold only some groups: a file that is absent there
+/// gives no lines and says so. In our own folder every file must be there.
 pub fn lines(file: &str) -> Vec<Value> {
     let path = root().join(file);
     let text = match std::fs::read_to_string(&path) {
@@ -84,8 +84,8 @@ impl Tally {
         }
     }
 
-    /// Prints `equal / total` and fails unless exactly `n_deliberate` cases differ. The caller lists
-    /// the reason of each deliberate difference beside the number.
+    /// Prints `equal / total` and fails unless exactly `n_deliberate` cases differ. The caller
+    /// lists the reason of each deliberate difference beside the number.
     pub fn finish(self, n_deliberate: usize) {
         let n_equal = self.n_total - self.different.len();
         println!("fixtures {}: {n_equal} / {} equal", self.file, self.n_total);

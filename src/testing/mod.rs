@@ -1,6 +1,11 @@
-//! What tests stand on: golden vectors of genuine Storm, a count of allocations.
+//! What tests stand on: clusters of real processes, seeded faults, golden vectors of genuine Storm,
+//! a count of allocations.
 //!
 //! Nothing here runs in a daemon.
+
+pub mod cluster;
+pub mod ledger;
+pub mod nemesis;
 
 #[cfg(test)]
 pub mod allocations;

@@ -179,8 +179,8 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    /// Whatever happens: never two workers in a slot, and once the events stop being odd, the slot reaches
-    /// what is wanted.
+    /// Whatever happens: never two workers in a slot, and once the events stop being odd, the slot
+    /// reaches what is wanted.
     #[test]
     fn never_two_workers_and_always_to_the_goal(events in prop::collection::vec(event(), 0..60)) {
         let mut slot = slot();

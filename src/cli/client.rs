@@ -1,0 +1,64 @@
+//! How a command reaches Nimbus, and how its refusals read.
+
+use std::future::Future;
+
+use anyhow::{Context, Result, anyhow};
+
+use super::ClientArgs;
+use crate::conf::{Conf, ConfError, keys};
+use crate::rpc::client::{Address, ClientOptions, Connection, Retries};
+use crate::rpc::leader::LeaderOptions;
+use crate::wire::storm::nimbus::Client;
+
+/// A client of the Nimbus that leads.
+pub type Nimbus = Client<Connection>;
+
+/// Runs a command's asynchronous part on this thread.
+pub fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(work)
+}
+
+/// Connects as the arguments say: to the address given, or to the leader that the seeds name.
+pub async fn connect(args: &ClientArgs) -> Result<Nimbus> {
+    match &args.nimbus {
+        Some(address) => to_address(&parse(address)?).await,
+        None => to_leader(&args.conf.conf()?).await,
+    }
+}
+
+/// Connects to one address, with no look for a leader.
+pub async fn to_address(address: &Address) -> Result<Nimbus> {
+    Ok(Client::new(
+        Connection::open(address, &ClientOptions::default()).await?,
+    ))
+}
+
+async fn to_leader(conf: &Conf) -> Result<Nimbus> {
+    let leader = leader_options(conf)?.find().await?;
+    Ok(Client::new(leader.connection))
+}
+
+fn leader_options(conf: &Conf) -> Result<LeaderOptions, ConfError> {
+    Ok(LeaderOptions {
+        seeds: conf.texts(keys::NIMBUS_SEEDS)?,
+        port: conf.port(keys::NIMBUS_THRIFT_PORT)?,
+        tls_port: conf.port(keys::NIMBUS_THRIFT_TLS_PORT)?,
+        client: ClientOptions::default(),
+        // A person waits: they rather read what is wrong than wait for five attempts.
+        retries: Retries::NONE,
+    })
+}
+
+fn parse(address: &str) -> Result<Address> {
+    let split = address.rsplit_once(':');
+    let parsed = split.and_then(|(host, port)| Some(Address::new(host, port.parse().ok()?)));
+    parsed.with_context(|| format!("--nimbus {address}: not HOST:PORT, as in localhost:6627"))
+}
+
+/// What Nimbus answered, for a person: what was tried, then its words.
+pub fn refused(what: &str, error: impl std::fmt::Display) -> anyhow::Error {
+    anyhow!("cannot {what}: {error}")
+}

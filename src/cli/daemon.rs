@@ -1,0 +1,130 @@
+//! `dev`, `nimbus`, `supervisor`, `worker`: runs daemons until they are told to stop.
+//!
+//! Prints where each listens, then `ready`, so that scripts know when to go on.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::component::registry;
+use crate::conf::{Conf, keys};
+use crate::nimbus::{self, Nimbus};
+use crate::supervisor::{self, Stop};
+
+/// `stormwire dev`.
+pub fn dev(conf: &Conf) -> Result<i32> {
+    runtime()?.block_on(async {
+        let cluster = Cluster::start(conf).await?;
+        cluster.announce();
+        println!("ready");
+        stopped().await?;
+        println!("stopping: workers first");
+        cluster.stop().await;
+        Ok(0)
+    })
+}
+
+/// `stormwire nimbus`.
+pub fn nimbus(conf: &Conf) -> Result<i32> {
+    runtime()?.block_on(async {
+        let nimbus = Nimbus::start(conf.clone(), registry::knows).await?;
+        println!("nimbus {}", nimbus.address());
+        println!("coordination {}", nimbus.coordination_address());
+        println!("ready");
+        stopped().await?;
+        nimbus.shutdown().await;
+        Ok(0)
+    })
+}
+
+/// `stormwire supervisor`. Its workers outlive it.
+pub fn supervisor(conf: &Conf) -> Result<i32> {
+    runtime()?.block_on(async {
+        let supervisor = supervisor::start(conf, program()?).await?;
+        println!("supervisor {} node {}", supervisor.address, supervisor.node);
+        println!("ready");
+        stopped().await?;
+        supervisor.stop(Stop::KeepWorkers).await;
+        Ok(0)
+    })
+}
+
+/// `stormwire worker`.
+pub fn worker(launch: &Path) -> Result<i32> {
+    // A session of its own: signals to the supervisor's terminal do not reach it. Fails only for a
+    // process that already leads a group, which then has what it needs.
+    let _ = nix::unistd::setsid();
+    anyhow::bail!(
+        "the worker of {} is not built into this program yet",
+        launch.display()
+    )
+}
+
+/// Nimbus and a supervisor in this process.
+pub struct Cluster {
+    pub nimbus: nimbus::Handle,
+    pub supervisor: supervisor::Handle,
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    /// Starts both; the supervisor talks to this Nimbus, whatever ports the system chose.
+    pub async fn start(conf: &Conf) -> Result<Self> {
+        let nimbus = Nimbus::start(conf.clone(), registry::knows).await?;
+        let conf = conf
+            .clone()
+            .with(
+                keys::NIMBUS_SEEDS,
+                vec![nimbus.coordination_address().ip().to_string()],
+            )
+            .with(keys::NIMBUS_THRIFT_PORT, nimbus.address().port())
+            .with(
+                keys::STORMWIRE_COORDINATION_PORT,
+                nimbus.coordination_address().port(),
+            );
+        let supervisor = supervisor::start(&conf, program()?).await?;
+        Ok(Cluster { nimbus, supervisor })
+    }
+
+    fn announce(&self) {
+        println!("nimbus {}", self.nimbus.address());
+        println!("coordination {}", self.nimbus.coordination_address());
+        println!(
+            "supervisor {} node {}",
+            self.supervisor.address, self.supervisor.node
+        );
+    }
+
+    /// Ends the workers, then the daemons.
+    pub async fn stop(self) {
+        self.supervisor.stop(Stop::EndWorkers).await;
+        self.nimbus.shutdown().await;
+    }
+}
+
+/// A runtime for daemons: two threads serve what tens of connections ask.
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(8)
+        .enable_all()
+        .build();
+    runtime.context("cannot start the async runtime")
+}
+
+fn program() -> Result<std::path::PathBuf> {
+    std::env::current_exe().context("cannot tell which file this program is, to start workers")
+}
+
+/// Returns on SIGINT or SIGTERM.
+async fn stopped() -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! The commands: what each takes, and which file carries it out.
+//!
+//! Reads arguments and nothing else; the only place, with the files below, that prints for people.
+
+mod client;
+mod daemon;
+mod demo;
+mod submit;
+mod table;
+mod topology;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::conf::{Conf, ConfError};
+
+/// Apache Storm's daemons in Rust: run, steer and look at topologies.
+#[derive(Debug, Parser)]
+#[command(name = "stormwire", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a whole cluster here: Nimbus and a supervisor in this process, workers as its children.
+    Dev(ConfArgs),
+    /// Run Nimbus, the coordinator.
+    Nimbus(ConfArgs),
+    /// Run a supervisor, which starts the workers of this machine.
+    Supervisor(ConfArgs),
+    /// Run one worker. Supervisors call this.
+    #[command(hide = true)]
+    Worker(WorkerArgs),
+    /// Submit a topology that a YAML file describes.
+    Submit(submit::SubmitArgs),
+    /// List the topologies that run.
+    List(ClientArgs),
+    /// End a topology, once the tuples in flight had time to finish.
+    Kill(topology::KillArgs),
+    /// Let a topology's spouts emit again.
+    Activate(topology::NameArgs),
+    /// Stop a topology's spouts; its bolts finish what is in flight.
+    Deactivate(topology::NameArgs),
+    /// Show a topology: components, executors, counts, latencies, errors.
+    Info(topology::NameArgs),
+    /// Count the words of a text with Python spouts and bolts on a cluster of its own.
+    Demo(demo::DemoArgs),
+}
+
+/// Where settings come from: defaults, then storm.yaml, then these.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ConfArgs {
+    /// A setting, by Storm's key: `-c nimbus.thrift.port=6627`. The value is JSON, or else plain
+    /// text.
+    #[arg(short = 'c', value_name = "KEY=VALUE")]
+    pub settings: Vec<String>,
+    /// The storm.yaml to read instead of the one that is found by itself.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// How a client command finds Nimbus.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ClientArgs {
+    #[command(flatten)]
+    pub conf: ConfArgs,
+    /// Nimbus's address; without it nimbus.seeds and nimbus.thrift.port say where.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub nimbus: Option<String>,
+}
+
+/// What a supervisor tells a worker.
+#[derive(Clone, Debug, Args)]
+pub struct WorkerArgs {
+    /// The file with the worker's instructions.
+    #[arg(long, value_name = "FILE")]
+    pub launch: PathBuf,
+}
+
+// === impl Cli ===
+
+impl Cli {
+    /// What is logged unless `RUST_LOG` says otherwise: daemons tell what they do, commands only
+    /// what is wrong.
+    pub fn log_level(&self) -> &'static str {
+        match self.command {
+            Command::Dev(_) | Command::Nimbus(_) | Command::Supervisor(_) | Command::Worker(_) => {
+                "info"
+            }
+            _ => "error",
+        }
+    }
+
+    /// Carries the command out; returns the process's exit code.
+    pub fn run(self) -> anyhow::Result<i32> {
+        match self.command {
+            Command::Dev(args) => daemon::dev(&args.conf()?),
+            Command::Nimbus(args) => daemon::nimbus(&args.conf()?),
+            Command::Supervisor(args) => daemon::supervisor(&args.conf()?),
+            Command::Worker(args) => daemon::worker(&args.launch),
+            Command::Submit(args) => submit::run(args),
+            Command::List(args) => topology::list(&args),
+            Command::Kill(args) => topology::kill(&args),
+            Command::Activate(args) => topology::activate(&args),
+            Command::Deactivate(args) => topology::deactivate(&args),
+            Command::Info(args) => topology::info(&args),
+            Command::Demo(args) => demo::run(&args),
+        }
+    }
+}
+
+// === impl ConfArgs ===
+
+impl ConfArgs {
+    /// Defaults, storm.yaml and the settings given, in this order.
+    pub fn conf(&self) -> Result<Conf, ConfError> {
+        Conf::load(self.config.as_deref(), &self.settings)
+    }
+}

@@ -1,0 +1,266 @@
+//! `list`, `kill`, `activate`, `deactivate`, `info`: steering and looking at topologies over
+//! Thrift.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::ClientArgs;
+use super::client::{self, refused};
+use super::table::{span, table};
+use crate::wire::storm::{
+    ErrorInfo, ExecutorSpecificStats, ExecutorSummary, GlobalStreamId, KillOptions, TopologyInfo,
+};
+
+/// A topology to act on.
+#[derive(Debug, Args)]
+pub struct NameArgs {
+    /// The topology's name.
+    pub name: String,
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+/// A topology to end.
+#[derive(Debug, Args)]
+pub struct KillArgs {
+    #[command(flatten)]
+    pub topology: NameArgs,
+    /// Seconds between stopping its spouts and ending its workers; by default its message timeout.
+    #[arg(short, long, value_name = "SECS")]
+    pub wait: Option<i32>,
+}
+
+/// `stormwire list`.
+pub fn list(args: &ClientArgs) -> Result<i32> {
+    let mut topologies = client::block_on(async {
+        let mut nimbus = client::connect(args).await?;
+        nimbus
+            .get_topology_summaries()
+            .await
+            .map_err(|e| refused("list topologies", e))
+    })?;
+    if topologies.is_empty() {
+        println!("No topologies running.");
+        return Ok(0);
+    }
+    topologies.sort_by(|a, b| a.name.cmp(&b.name));
+    let head = [
+        "NAME",
+        "STATUS",
+        "TASKS",
+        "EXECUTORS",
+        "WORKERS",
+        "UPTIME",
+        "ID",
+        "OWNER",
+    ];
+    let rows = topologies.into_iter().map(|topology| {
+        [
+            topology.name,
+            topology.status,
+            topology.num_tasks.to_string(),
+            topology.num_executors.to_string(),
+            topology.num_workers.to_string(),
+            span(topology.uptime_secs),
+            topology.id,
+            topology.owner.unwrap_or_default(),
+        ]
+    });
+    println!("{}", table(head, rows));
+    Ok(0)
+}
+
+/// `stormwire kill`.
+pub fn kill(args: &KillArgs) -> Result<i32> {
+    let name = &args.topology.name;
+    let options = KillOptions {
+        wait_secs: args.wait,
+    };
+    client::block_on(async {
+        let mut nimbus = client::connect(&args.topology.client).await?;
+        let killed = nimbus
+            .kill_topology_with_opts(Some(name), Some(&options))
+            .await;
+        killed.map_err(|e| refused(&format!("kill {name}"), e))
+    })?;
+    println!("Killed topology: {name}");
+    Ok(0)
+}
+
+/// `stormwire activate`.
+pub fn activate(args: &NameArgs) -> Result<i32> {
+    let name = &args.name;
+    client::block_on(async {
+        let mut nimbus = client::connect(&args.client).await?;
+        let activated = nimbus.activate(Some(name)).await;
+        activated.map_err(|e| refused(&format!("activate {name}"), e))
+    })?;
+    println!("Activated topology: {name}");
+    Ok(0)
+}
+
+/// `stormwire deactivate`.
+pub fn deactivate(args: &NameArgs) -> Result<i32> {
+    let name = &args.name;
+    client::block_on(async {
+        let mut nimbus = client::connect(&args.client).await?;
+        let deactivated = nimbus.deactivate(Some(name)).await;
+        deactivated.map_err(|e| refused(&format!("deactivate {name}"), e))
+    })?;
+    println!("Deactivated topology: {name}");
+    Ok(0)
+}
+
+/// `stormwire info`.
+pub fn info(args: &NameArgs) -> Result<i32> {
+    let name = &args.name;
+    let info = client::block_on(async {
+        let mut nimbus = client::connect(&args.client).await?;
+        let info = nimbus.get_topology_info_by_name(Some(name)).await;
+        info.map_err(|e| refused(&format!("show {name}"), e))
+    })?;
+    println!(
+        "{} ({}), up {}",
+        info.name,
+        info.status,
+        span(info.uptime_secs)
+    );
+    println!("id {}\n", info.id);
+    println!("{}", components(&info));
+    for (component, errors) in &info.errors {
+        for ErrorInfo {
+            error, host, port, ..
+        } in errors
+        {
+            let place = match (host, port) {
+                (Some(host), Some(port)) => format!(" on {host}:{port}"),
+                (Some(host), None) => format!(" on {host}"),
+                _ => String::new(),
+            };
+            println!("\n{component}{place}: {}", error.trim_end());
+        }
+    }
+    Ok(0)
+}
+
+/// How many tuples of a stream a spout's executor saw completed.
+pub fn spout_acked(executor: &ExecutorSummary, stream: &str) -> Option<i64> {
+    let stats = executor.stats.as_ref()?;
+    let ExecutorSpecificStats::Spout(spout) = &stats.specific else {
+        return None;
+    };
+    spout.acked.get(ALL_TIME)?.get(stream).copied()
+}
+
+/// What a component did since its executors started.
+#[derive(Default)]
+struct Totals {
+    n_executors: usize,
+    n_tasks: i32,
+    emitted: i64,
+    acked: i64,
+    failed: i64,
+    latency_ms: f64,
+    n_timed: i64,
+}
+
+/// A row for each component.
+pub fn components(info: &TopologyInfo) -> String {
+    let mut totals: BTreeMap<&str, Totals> = BTreeMap::new();
+    for executor in &info.executors {
+        totals
+            .entry(&executor.component_id)
+            .or_default()
+            .add(executor);
+    }
+    let head = [
+        "COMPONENT",
+        "EXECUTORS",
+        "TASKS",
+        "EMITTED",
+        "ACKED",
+        "FAILED",
+        "LATENCY MS",
+    ];
+    let rows = totals.iter().map(|(component, totals)| {
+        [
+            (*component).to_owned(),
+            totals.n_executors.to_string(),
+            totals.n_tasks.to_string(),
+            totals.emitted.to_string(),
+            totals.acked.to_string(),
+            totals.failed.to_string(),
+            format!("{:.3}", totals.latency_ms()),
+        ]
+    });
+    table(head, rows)
+}
+
+// === impl Totals ===
+
+impl Totals {
+    fn add(&mut self, executor: &ExecutorSummary) {
+        self.n_executors += 1;
+        self.n_tasks += executor.executor_info.task_end - executor.executor_info.task_start + 1;
+        let Some(stats) = &executor.stats else { return };
+        self.emitted += user_streams(stats.emitted.get(ALL_TIME));
+        match &stats.specific {
+            ExecutorSpecificStats::Spout(spout) => {
+                self.acked += user_streams(spout.acked.get(ALL_TIME));
+                self.failed += user_streams(spout.failed.get(ALL_TIME));
+                let averages = spout.complete_ms_avg.get(ALL_TIME);
+                for (stream, average) in averages.into_iter().flatten() {
+                    let counts = spout.acked.get(ALL_TIME);
+                    self.time(*average, counts.and_then(|counts| counts.get(stream)));
+                }
+            }
+            ExecutorSpecificStats::Bolt(bolt) => {
+                self.acked += inputs(bolt.acked.get(ALL_TIME));
+                self.failed += inputs(bolt.failed.get(ALL_TIME));
+                let averages = bolt.process_ms_avg.get(ALL_TIME);
+                for (input, average) in averages.into_iter().flatten() {
+                    let counts = bolt.acked.get(ALL_TIME);
+                    self.time(*average, counts.and_then(|counts| counts.get(input)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn time(&mut self, average_ms: f64, count: Option<&i64>) {
+        let count = count.copied().unwrap_or(0);
+        self.latency_ms += average_ms * count as f64;
+        self.n_timed += count;
+    }
+
+    /// Complete latency of a spout, process latency of a bolt.
+    fn latency_ms(&self) -> f64 {
+        if self.n_timed == 0 {
+            0.0
+        } else {
+            self.latency_ms / self.n_timed as f64
+        }
+    }
+}
+
+/// Storm's own streams are left out, as its UI does.
+fn user_streams(counts: Option<&BTreeMap<String, i64>>) -> i64 {
+    let counts = counts.into_iter().flatten();
+    counts
+        .filter(|(stream, _)| !stream.starts_with("__"))
+        .map(|(_, count)| count)
+        .sum()
+}
+
+fn inputs(counts: Option<&BTreeMap<GlobalStreamId, i64>>) -> i64 {
+    let counts = counts.into_iter().flatten();
+    counts
+        .filter(|(input, _)| !input.stream_id.starts_with("__"))
+        .map(|(_, count)| count)
+        .sum()
+}
+
+/// The window since the start, as Storm spells it.
+const ALL_TIME: &str = ":all-time";
