@@ -222,6 +222,6 @@ pub const RESTART_PAUSE_BASE: Duration = Duration::from_millis(100);
 /// Longest such pause.
 pub const RESTART_PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// Tuples that wait for one executor, whatever `topology.executor.receive.buffer.size` allows beyond:
-/// more of them would only leave the caches.
+/// Tuples that wait for one executor, whatever `topology.executor.receive.buffer.size` allows
+/// beyond: more of them would only leave the caches.
 pub const INBOX_TUPLES_MAX: usize = 16_384;

@@ -121,6 +121,11 @@ impl<'a> Collector<'a> {
         self.emitter.report_error(failure);
     }
 
+    /// Whether a receiver is full: what is emitted now piles up.
+    pub fn is_blocked(&self) -> bool {
+        self.emitter.is_blocked()
+    }
+
     /// Has `poll` called again no later than after `delay`.
     pub fn wake_after(&mut self, delay: Duration) {
         self.emitter.wake_after(delay);
@@ -174,6 +179,11 @@ impl<'a> SpoutCollector<'a> {
     /// Shows an error under the component. Throttled.
     pub fn report_error(&mut self, failure: &ComponentFailure) {
         self.emitter.report_error(failure);
+    }
+
+    /// Whether a receiver is full: what is emitted now piles up.
+    pub fn is_blocked(&self) -> bool {
+        self.emitter.is_blocked()
     }
 
     /// Has `next_tuple` (and `poll`) called again no later than after `delay`, and after a call

@@ -5,10 +5,12 @@
 
 pub mod collector;
 pub mod context;
+pub mod factory;
 pub mod failure;
 pub mod multilang;
 pub mod native;
 pub mod registry;
+pub mod shell;
 
 use crate::id::ComponentId;
 use crate::tuple::{Tuple, Value};

@@ -246,6 +246,10 @@ impl Emitter {
         self.wake_after = Some(sooner);
     }
 
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.lanes.is_blocked()
+    }
+
     pub(crate) fn n_pending(&self) -> usize {
         self.tracker.as_ref().map_or(0, Tracker::n_pending)
     }

@@ -25,7 +25,7 @@ impl Handshake {
     pub fn new<'c>(
         pid_dir: String,
         context: Value,
-        conf: impl IntoIterator<Item = (&'c String, &'c Json)>,
+        conf: impl IntoIterator<Item = (&'c str, &'c Json)>,
     ) -> Self {
         let entries = conf
             .into_iter()

@@ -470,7 +470,8 @@ fn secrets_of_the_cluster_stay_at_home() {
             "topology.name":"t","my.password":"mine","topology.acker.executors":null}"#,
     )
     .unwrap();
-    let handshake = Handshake::new("/p".into(), Value::Map(vec![]), &conf);
+    let entries = conf.iter().map(|(key, value)| (key.as_str(), value));
+    let handshake = Handshake::new("/p".into(), Value::Map(vec![]), entries);
     let mut out = Vec::new();
     Encoder::default().handshake(&mut out, &handshake).unwrap();
     let text = String::from_utf8(out).unwrap();

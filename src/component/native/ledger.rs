@@ -55,7 +55,7 @@ struct Id {
 struct Commit {
     file: PathBuf,
     position: i64,
-    written_ms: u64,
+    due_ms: u64,
 }
 
 /// Appends `partition seq attempt task .` for each tuple of a `LedgerSpout` to the file
@@ -223,12 +223,12 @@ impl Commit {
         Ok(Commit {
             file,
             position,
-            written_ms: 0,
+            due_ms: 0,
         })
     }
 
     fn wait_ms(&self) -> u64 {
-        (self.written_ms + COMMIT_INTERVAL_MS).saturating_sub(clock::monotonic_millis())
+        self.due_ms.saturating_sub(clock::monotonic_millis())
     }
 
     /// Whole or not at all: a reader never sees half a number.
@@ -242,7 +242,7 @@ impl Commit {
         file.sync_data()?;
         std::fs::rename(&next, &self.file)?;
         self.position = position;
-        self.written_ms = clock::monotonic_millis();
+        self.due_ms = clock::monotonic_millis() + COMMIT_INTERVAL_MS;
         Ok(())
     }
 }

@@ -257,7 +257,7 @@ fn random_sentences_repeat_with_their_seed_and_end_with_their_count() {
         JavaObjectArg::IntArg(0),
         JavaObjectArg::IntArg(3),
     ];
-    let mut run = || {
+    let run = || {
         let mut harness = Harness::new(&[("default", &["sentence"])]);
         let mut spout = started_spout("stormwire.RandomSentenceSpout", &args, directory.path());
         for _ in 0..4 {

@@ -5,33 +5,44 @@
 //! name in `org.apache.storm` is also known by its older one in `backtype.storm`, and starter
 //! classes also as `storm.starter`.
 //!
-//! | spout | arguments | emits |
+//! | spout `stormwire.` | arguments | emits |
 //! |---|---|---|
-//! | `stormwire.FileLineSpout` | path, [loop: bool] | (number: long, line); at the end (lines: long) to `done` |
-//! | `stormwire.TimerSpout` | interval in ms, [how many] | (sequence: long, wall ms: long) |
-//! | `stormwire.RandomSentenceSpout` | [seed], [interval in ms], [how many] | (sentence), replayed |
-//! | `stormwire.ConstSpout`, `org.apache.storm.perf.spout.ConstSpout` | [text] | (text) |
-//! | `org.apache.storm.starter.spout.RandomSentenceSpout` | | (sentence), every 100 ms |
-//! | `org.apache.storm.testing.TestWordSpout` | [distributed: bool] | (word), every 100 ms |
-//! | `stormwire.testing.LedgerSpout` | path, directory | (partition, seq, attempt: long) |
+//! | `FileLineSpout` | path, [loop: bool] | (number from 1: long, line) |
+//! | `TimerSpout` | interval in ms, [how many] | (sequence from 0: long, wall ms: long) |
+//! | `RandomSentenceSpout` | [seed], [interval in ms], [how many] | (sentence), replayed |
+//! | `ConstSpout` | [text] | (text) |
+//! | `testing.LedgerSpout` | path, directory | (partition, seq, attempt: long) |
 //!
-//! | bolt | arguments | takes | emits |
+//! `FileLineSpout` emits (number of lines: long) to the stream `done`, if that is declared, when
+//! each line of the file is acked.
+//!
+//! | bolt `stormwire.` | arguments | takes | emits |
 //! |---|---|---|---|
-//! | `stormwire.Split`, `org.apache.storm.perf.bolt.SplitSentenceBolt` | [field] | (text) | (word) |
-//! | `stormwire.SplitNumbered` | | (number, line) | (word, number, position: long) |
-//! | `stormwire.Count` | [path of totals] | (word) | (word, count: long) |
-//! | `stormwire.CountOnce` | [path of totals] | (word, line, position) | (word, count: long) |
-//! | `stormwire.Filter` | field, comparison, value | any | the same |
-//! | `stormwire.Project` | field, ... | any | these fields |
-//! | `stormwire.Log`, `org.apache.storm.starter.bolt.PrinterBolt` | [prefix] | any | |
-//! | `stormwire.FileSink` | path, [separator] | any | |
-//! | `stormwire.IdBolt`, `org.apache.storm.perf.bolt.IdBolt`, `org.apache.storm.testing.IdentityBolt` | | any | the same |
-//! | `stormwire.NullBolt`, `org.apache.storm.perf.bolt.DevNullBolt` | | any | |
-//! | `org.apache.storm.testing.TestWordCounter`, `org.apache.storm.starter.WordCountTopology$WordCount` | | (word) | (word, count: int) |
-//! | `org.apache.storm.testing.TestGlobalCount` | | any | (count: int) |
-//! | `org.apache.storm.testing.TestAggregatesCounter` | | (word, count) | (number of words: int) |
-//! | `org.apache.storm.starter.ExclamationTopology$ExclamationBolt` | | (word) | (word with !!!) |
-//! | `stormwire.testing.LedgerSink` | directory | (partition, seq, attempt) | |
+//! | `Split` | [field] | (text) | (word) |
+//! | `SplitNumbered` | | (number, line) | (word, number, position from 0: long) |
+//! | `Count` | [path of totals] | (word) | (word, count: long) |
+//! | `CountOnce` | [path of totals] | (word, line, position) | (word, count: long) |
+//! | `Filter` | field, comparison, value | any | the same |
+//! | `Project` | field, ... | any | these fields |
+//! | `Log` | [prefix] | any | |
+//! | `FileSink` | path, [separator] | any | |
+//! | `IdBolt` | | any | the same |
+//! | `NullBolt` | | any | |
+//! | `testing.LedgerSink` | directory | (partition, seq, attempt) | |
+//!
+//! | `org.apache.storm.` | is |
+//! |---|---|
+//! | `perf.spout.ConstSpout`, `perf.bolt.IdBolt` | as `stormwire`'s |
+//! | `perf.bolt.SplitSentenceBolt`, `perf.bolt.DevNullBolt` | `Split`, `NullBolt` |
+//! | `testing.TestWordSpout` | [distributed: bool]: (word) every 100 ms |
+//! | `testing.TestWordCounter` | (word) in: (word, count: int) |
+//! | `testing.TestGlobalCount` | any in: (count: int) |
+//! | `testing.TestAggregatesCounter` | (word, count) in: (number of words: int) |
+//! | `testing.IdentityBolt` | `IdBolt` |
+//! | `starter.spout.RandomSentenceSpout` | (sentence) every 100 ms |
+//! | `starter.bolt.PrinterBolt` | `Log` |
+//! | `starter.WordCountTopology$WordCount` | as `TestWordCounter` |
+//! | `starter.ExclamationTopology$ExclamationBolt` | (word) in: (word with !!!) |
 //!
 //! Relative paths lie in the topology's `resources`. Knows nothing of shell components (`shell`).
 

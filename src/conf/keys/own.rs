@@ -18,12 +18,19 @@ super::keys! {
     /// Time a shell child has to answer the handshake, in seconds. Integer.
     STORMWIRE_SHELL_HANDSHAKE_TIMEOUT_SECS =
         "stormwire.shell.handshake.timeout.secs", Own [Integer, Positive, NotNull];
-    /// Restarts of one shell child within the window before its worker ends. Integer.
+    /// Restarts of one shell child within the window before it counts as broken. Integer.
     STORMWIRE_SHELL_RESTART_MAX =
         "stormwire.shell.restart.max", Own [Integer, PositiveOrZero, NotNull];
     /// Window in which restarts count, in seconds. Integer.
     STORMWIRE_SHELL_RESTART_WINDOW_SECS =
         "stormwire.shell.restart.window.secs", Own [Integer, Positive, NotNull];
+    /// What becomes of a task whose child is broken: `stop`, it waits for an operator, or `exit`,
+    /// its worker ends as Storm's does. Text.
+    STORMWIRE_SHELL_RESTART_EXHAUSTED =
+        "stormwire.shell.restart.exhausted", Own [String, NotNull];
+    /// Longest message of a child, in bytes. Integer.
+    STORMWIRE_SHELL_MESSAGE_BYTES_MAX =
+        "stormwire.shell.message.bytes.max", Own [Integer, Positive, NotNull];
     /// Whether children hear no `activate` and `deactivate`; some libraries fail on them.
     /// Boolean.
     STORMWIRE_SHELL_SUPPRESS_LIFECYCLE = "stormwire.shell.suppress.lifecycle", Own [Boolean];

@@ -1,0 +1,196 @@
+//! Starts one child as a process group of its own, and leaves a record of it for whoever has to
+//! clean up after this worker.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::{fs, io};
+
+use tokio::process::{Child, Command};
+
+use crate::component::TaskContext;
+use crate::conf::{Conf, keys};
+use crate::process::Process;
+use crate::wire;
+use crate::wire::messages::ProcessRecord;
+use crate::wire::storm::ShellComponent;
+
+/// How the children of one task are started.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// Program and arguments: none is split, no shell is involved.
+    argv: Vec<String>,
+    /// `resources`, where the topology's jar was unpacked.
+    directory: PathBuf,
+    environment: BTreeMap<String, String>,
+    pid_dir: PathBuf,
+    groups_dir: PathBuf,
+    component: String,
+}
+
+/// A child that was started.
+pub struct Started {
+    pub child: Child,
+    pub process: Process,
+    record: PathBuf,
+    pid_file: PathBuf,
+}
+
+// === impl Program ===
+
+impl Program {
+    pub fn new(context: &TaskContext, component: &ShellComponent) -> Self {
+        let place = context.place();
+        let argv = [&component.execution_command, &component.script];
+        let directory = place.code_dir.join("resources");
+        Program {
+            argv: argv.into_iter().flatten().cloned().collect(),
+            environment: environment(context.conf(), &directory),
+            directory,
+            pid_dir: place.pid_dir.clone(),
+            groups_dir: place.groups_dir.clone(),
+            component: context.component().to_string(),
+        }
+    }
+
+    /// Starts a child. Must be called within a tokio runtime. The error names what is missing and
+    /// where to mend it.
+    pub fn start(&self) -> Result<Started, String> {
+        let (program, args) = match self.argv.split_first() {
+            Some((program, args)) if !program.is_empty() => (program, args),
+            _ => {
+                return Err(format!(
+                    "component {} has no execution_command",
+                    self.component
+                ));
+            }
+        };
+        let mut command = Command::new(program);
+        command
+            .args(args)
+            .current_dir(&self.directory)
+            .envs(&self.environment)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        let child = command
+            .spawn()
+            .map_err(|error| self.explain(program, &error))?;
+        self.record(child)
+    }
+
+    fn record(&self, mut child: Child) -> Result<Started, String> {
+        let pid = child.id().and_then(|id| i32::try_from(id).ok());
+        let Some(process) = pid.and_then(process_of) else {
+            return Err("the child ended at once".to_owned());
+        };
+        let record = self.groups_dir.join(process.pid.to_string());
+        if let Err(error) = write_record(&record, process) {
+            let _ = child.start_kill();
+            return Err(format!(
+                "cannot record its process group in {}: {error}",
+                record.display()
+            ));
+        }
+        let pid_file = self.pid_dir.join(process.pid.to_string());
+        Ok(Started {
+            child,
+            process,
+            record,
+            pid_file,
+        })
+    }
+
+    fn explain(&self, program: &str, error: &io::Error) -> String {
+        let component = &self.component;
+        if !self.directory.is_dir() {
+            return format!(
+                "{error}: its directory {} is not there",
+                self.directory.display()
+            );
+        }
+        let path = self.environment.get("PATH").cloned();
+        let path = path
+            .or_else(|| std::env::var("PATH").ok())
+            .unwrap_or_default();
+        match error.kind() {
+            io::ErrorKind::NotFound => format!(
+                "program `{program}` of component {component} is not found in PATH ({path}): \
+                 install it on this machine, add its directory to PATH in topology.environment, \
+                 or name another execution_command"
+            ),
+            io::ErrorKind::PermissionDenied => format!(
+                "program `{program}` of component {component} is not executable ({error}): set its \
+                 executable bit in the jar, or name an interpreter as execution_command"
+            ),
+            _ => format!("program `{program}` of component {component}: {error}"),
+        }
+    }
+}
+
+// === impl Started ===
+
+impl Started {
+    /// Ends what is left of the group and forgets it: once the child is reaped.
+    pub fn clean_up(&self) {
+        crate::process::kill_group(self.process);
+        for path in [&self.pid_file, &self.record] {
+            if let Err(error) = fs::remove_file(path)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                tracing::warn!(path = %path.display(), %error, "cannot remove a child's file");
+            }
+        }
+    }
+}
+
+/// A child that is a zombie already has a start time too.
+fn process_of(pid: i32) -> Option<Process> {
+    Process::of_pid(pid).or(Some(Process {
+        pid,
+        start_ticks: 0,
+    }))
+}
+
+fn write_record(path: &Path, process: Process) -> io::Result<()> {
+    let record = ProcessRecord {
+        pid: process.pid,
+        start_ticks: process.start_ticks,
+    };
+    // Whole or not at all: the supervisor may read it at any moment.
+    let next = path.with_extension("next");
+    fs::write(&next, wire::to_bytes(&record).map_err(io::Error::other)?)?;
+    fs::rename(next, path)
+}
+
+/// What the child's environment has beside the worker's.
+fn environment(conf: &Conf, directory: &Path) -> BTreeMap<String, String> {
+    let mut environment = BTreeMap::new();
+    for (name, value) in conf.map(keys::TOPOLOGY_ENVIRONMENT).into_iter().flatten() {
+        match value {
+            serde_json::Value::String(text) => environment.insert(name.clone(), text.clone()),
+            serde_json::Value::Null => continue,
+            other => environment.insert(name.clone(), other.to_string()),
+        };
+    }
+    // Native libraries that come with the topology are found before the machine's.
+    let platform = format!("Linux-{}", java_architecture());
+    let mut libraries = vec![
+        directory.join(platform).to_string_lossy().into_owned(),
+        directory.to_string_lossy().into_owned(),
+    ];
+    libraries.extend(conf.text(keys::JAVA_LIBRARY_PATH).ok().flatten());
+    libraries.extend(environment.remove("LD_LIBRARY_PATH"));
+    environment.insert("LD_LIBRARY_PATH".to_owned(), libraries.join(":"));
+    environment
+}
+
+/// The name that Java has for this architecture.
+fn java_architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        other => other,
+    }
+}

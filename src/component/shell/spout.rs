@@ -1,0 +1,267 @@
+//! A spout that is a child process.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::clock;
+use crate::component::multilang::{Command, FromChild, SpoutCommand};
+use crate::component::shell::death::Death;
+use crate::component::shell::keeper::{Aftermath, Keeper};
+use crate::component::shell::link::Event;
+use crate::component::shell::liveness::Watched;
+use crate::component::shell::report::Report;
+use crate::component::shell::settings::Lifecycle;
+use crate::component::shell::turns::TurnKind;
+use crate::component::{Result, Spout, SpoutCollector, SpoutEmit, TaskContext};
+use crate::id::TaskId;
+use crate::tuple::{Value, ValueRef};
+use crate::wire::storm::ShellComponent;
+
+/// Asks a child process for tuples, one command at a time.
+///
+/// Tuples of a child that died are not its successor's: their acks and fails are dropped.
+pub struct ShellSpout {
+    component: ShellComponent,
+    running: Option<Running>,
+}
+
+struct Running {
+    keeper: Keeper,
+    report: Report,
+    /// The child's own ids by the numbers that its tuples are emitted with.
+    ids: HashMap<i64, Value>,
+    next_serial: i64,
+    is_active: bool,
+    /// The child has a `next` to answer.
+    next_is_out: bool,
+    /// Whether it emitted since.
+    has_emitted: bool,
+    idle_until_ms: u64,
+    task_ids: Vec<TaskId>,
+}
+
+// === impl ShellSpout ===
+
+impl ShellSpout {
+    pub fn new(component: ShellComponent) -> Self {
+        ShellSpout {
+            component,
+            running: None,
+        }
+    }
+}
+
+impl Spout for ShellSpout {
+    fn open(&mut self, context: &TaskContext) -> Result<()> {
+        self.running = Some(Running {
+            keeper: Keeper::start(context, &self.component, Watched::Spout)?,
+            report: Report::new(context),
+            ids: HashMap::new(),
+            next_serial: 0,
+            is_active: false,
+            next_is_out: false,
+            has_emitted: false,
+            idle_until_ms: 0,
+            task_ids: Vec::new(),
+        });
+        Ok(())
+    }
+
+    /// Asks for the next tuple. What the child emits arrives in `poll`.
+    fn next_tuple(&mut self, out: &mut SpoutCollector<'_>) -> Result<()> {
+        let Some(running) = &mut self.running else {
+            return Ok(());
+        };
+        let now_ms = clock::monotonic_millis();
+        match running.idle_until_ms.saturating_sub(now_ms) {
+            0 => {
+                running.next_is_out = true;
+                running.has_emitted = false;
+                running.tell(TurnKind::Next, SpoutCommand::Next, EMPTY_ID);
+                // The waker fires when the child has answered.
+                out.wake_after(ANSWER_PAUSE);
+            }
+            wait_ms => out.wake_after(Duration::from_millis(wait_ms)),
+        }
+        Ok(())
+    }
+
+    fn ack(&mut self, id: &Value) {
+        if let Some(running) = &mut self.running {
+            running.settle(id, SpoutCommand::Ack);
+        }
+    }
+
+    fn fail(&mut self, id: &Value) {
+        if let Some(running) = &mut self.running {
+            running.settle(id, SpoutCommand::Fail);
+        }
+    }
+
+    fn activate(&mut self) -> Result<()> {
+        if let Some(running) = &mut self.running {
+            running.is_active = true;
+            running.tell_lifecycle(SpoutCommand::Activate);
+        }
+        Ok(())
+    }
+
+    fn deactivate(&mut self) -> Result<()> {
+        if let Some(running) = &mut self.running {
+            running.is_active = false;
+            running.tell_lifecycle(SpoutCommand::Deactivate);
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.keeper.stop();
+        }
+    }
+
+    fn poll(&mut self, out: &mut SpoutCollector<'_>) -> Result<()> {
+        self.running
+            .as_mut()
+            .map_or(Ok(()), |running| running.poll(out))
+    }
+
+    fn ready(&self) -> bool {
+        let running = self.running.as_ref();
+        running.is_some_and(|running| !running.next_is_out && running.keeper.link().is_some())
+    }
+}
+
+// === impl Running ===
+
+impl Running {
+    fn poll(&mut self, out: &mut SpoutCollector<'_>) -> Result<()> {
+        self.keeper.restart_if_due()?;
+        while let Some(event) = self.keeper.next_event() {
+            match event {
+                Event::Started { .. } => {
+                    if self.is_active {
+                        self.tell_lifecycle(SpoutCommand::Activate);
+                    }
+                }
+                Event::Message(message) if message.command == Command::Emit && out.is_blocked() => {
+                    self.keeper.put_back(Event::Message(message));
+                    self.keeper.wake_after(BLOCKED_PAUSE);
+                    break;
+                }
+                Event::Message(message) => {
+                    if let Err(reason) = self.handle_message(message, out) {
+                        self.keeper.condemn(reason);
+                    }
+                }
+                Event::TurnEnded(TurnKind::Next) => {
+                    self.next_is_out = false;
+                    if !self.has_emitted {
+                        self.idle_until_ms = clock::monotonic_millis() + IDLE_PAUSE_MS;
+                    }
+                }
+                Event::TurnEnded(_) => {}
+                Event::Gone(death) => self.handle_death(&death, out),
+            }
+        }
+        self.report.show_metrics(self.keeper.name());
+        Ok(())
+    }
+
+    /// An error condemns the child.
+    fn handle_message(
+        &mut self,
+        message: FromChild,
+        out: &mut SpoutCollector<'_>,
+    ) -> Result<(), String> {
+        match &message.command {
+            Command::Emit => self.emit(message, out),
+            Command::Error => {
+                out.report_error(&Report::error(&message));
+                Ok(())
+            }
+            Command::Log => {
+                self.report.log(self.keeper.pid(), &message);
+                Ok(())
+            }
+            Command::Metrics => self
+                .report
+                .metric(&message)
+                .map_err(|error| error.to_string()),
+            Command::Sync => Ok(()),
+            Command::Ack | Command::Fail => Err("a spout neither acks nor fails tuples".to_owned()),
+            Command::Other(name) => Err(format!("`{name}` is no command of a spout")),
+        }
+    }
+
+    fn emit(&mut self, message: FromChild, out: &mut SpoutCollector<'_>) -> Result<(), String> {
+        let direct = message.direct_task().transpose();
+        let direct = direct.map_err(|task| format!("an emit to task {task}, which cannot be"))?;
+        let values = message.tuple.as_deref().ok_or("an emit without a tuple")?;
+        let values: Vec<ValueRef<'_>> = values.iter().map(Value::as_ref).collect();
+        let wants_ids = direct.is_none() && message.need_task_ids;
+        let serial = self.next_serial;
+        let is_tracked = message.id.is_some();
+        let emit = SpoutEmit {
+            stream: message.stream.as_deref().unwrap_or("default"),
+            id: is_tracked.then_some(Value::Long(serial)),
+            direct,
+            event_time_us: None,
+            task_ids: wants_ids.then_some(&mut self.task_ids),
+        };
+        out.emit_with(emit, values)
+            .map_err(|failure| failure.to_string())?;
+        self.has_emitted = true;
+        if let Some(id) = message.id {
+            self.next_serial += 1;
+            self.ids.insert(serial, id);
+        }
+        if wants_ids && let Some(link) = self.keeper.link() {
+            let encoder = self.keeper.encoder();
+            link.write_task_ids(|out| encoder.task_ids(out, &self.task_ids));
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, serial: &Value, command: SpoutCommand) {
+        let Value::Long(serial) = serial else { return };
+        if let Some(id) = self.ids.remove(serial) {
+            self.tell(TurnKind::AckOrFail, command, id.as_ref());
+        }
+    }
+
+    fn tell_lifecycle(&mut self, command: SpoutCommand) {
+        if self.keeper.settings.lifecycle == Lifecycle::Told {
+            self.tell(TurnKind::Lifecycle, command, EMPTY_ID);
+        }
+    }
+
+    fn tell(&mut self, kind: TurnKind, command: SpoutCommand, id: ValueRef<'_>) {
+        let Some(link) = self.keeper.link() else {
+            return;
+        };
+        let mut message = Vec::new();
+        match self.keeper.encoder().command(&mut message, command, id) {
+            Ok(()) => link.submit(kind, message),
+            // Ids come from the child itself, and from it as something that can be written.
+            Err(error) => tracing::warn!("{}: {command:?}: {error}", self.keeper.name()),
+        }
+    }
+
+    fn handle_death(&mut self, death: &Death, out: &mut SpoutCollector<'_>) {
+        self.ids.clear();
+        self.next_is_out = false;
+        let (aftermath, failure) = self.keeper.handle_death(death);
+        out.report_error(&failure);
+        if let Aftermath::GivesUp = aftermath {
+            self.keeper.exit_if_wanted();
+        }
+    }
+}
+
+/// Commands that concern no tuple have this id.
+const EMPTY_ID: ValueRef<'static> = ValueRef::Str("");
+/// After a turn without an emit, as Storm's spouts wait.
+const IDLE_PAUSE_MS: u64 = 1;
+const ANSWER_PAUSE: Duration = Duration::from_secs(1);
+const BLOCKED_PAUSE: Duration = Duration::from_millis(1);
