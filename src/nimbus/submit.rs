@@ -18,6 +18,7 @@ use super::transition::Lifecycle;
 use super::uploads::LocationError;
 use crate::blob::{BlobKey, BlobKeyError};
 use crate::clock;
+use crate::component::factory;
 use crate::conf::{Conf, keys, validate};
 use crate::id::TopologyId;
 use crate::topology;
@@ -113,6 +114,8 @@ fn check(leader: &Leader, submission: Submission) -> Result<Accepted, Fault> {
     let plan = Plan::new(user, conf, &leader.conf)?;
     topology::validate::sizes(&plan.user, &plan.conf, &leader.conf)?;
     topology::validate::runnable(&plan.user, &leader.known_class)?;
+    let runs = factory::check(&plan.user, &plan.conf);
+    runs.map_err(|error| Fault::InvalidTopology(error.to_string()))?;
     // Storm finds out here that it cannot name a blob after the topology, and says nothing.
     topology::validate::storable_name(&name).map_err(|error| Fault::Internal(error.to_string()))?;
     let jar = location
