@@ -112,8 +112,8 @@ impl<'a> Info<'a> {
             assigned_memonheap: Some(assigned.onheap_mb),
             assigned_memoffheap: Some(assigned.offheap_mb),
             assigned_cpu: Some(assigned.cpu),
-            requested_generic_resources: Some(BTreeMap::new()),
-            assigned_generic_resources: Some(BTreeMap::new()),
+            requested_generic_resources: Some(requested.generic),
+            assigned_generic_resources: Some(assigned.generic),
         }
     }
 
@@ -230,22 +230,27 @@ impl<'a> Info<'a> {
 
 /// What all executors ask for, placed or not.
 fn requested(topology: &Topology) -> Resources {
-    let plan = topology.plan.as_ref();
-    plan.map_or_else(Resources::default, |plan| {
-        plan.requested(topology.executors.values())
-    })
+    let Some(plan) = &topology.plan else {
+        return Resources::default();
+    };
+    let components = || topology.executors.values();
+    plan.requested(components())
+        .plus(&plan.shared(components()))
 }
 
 /// What the workers were given.
 fn assigned(topology: &Topology) -> Resources {
     let assigned = topology.assigned.iter();
     let workers = assigned.flat_map(|assigned| assigned.assignment().worker_resources.iter());
+    let sum =
+        |part: &Option<f64>, shared: &Option<f64>| part.unwrap_or(0.0) + shared.unwrap_or(0.0);
     let given = workers.flatten().map(|(_, given)| Resources {
-        onheap_mb: given.mem_on_heap.unwrap_or(0.0),
-        offheap_mb: given.mem_off_heap.unwrap_or(0.0),
+        onheap_mb: sum(&given.mem_on_heap, &given.shared_mem_on_heap),
+        offheap_mb: sum(&given.mem_off_heap, &given.shared_mem_off_heap),
         cpu: given.cpu.unwrap_or(0.0),
+        generic: given.resources.clone().unwrap_or_default(),
     });
-    given.fold(Resources::default(), Resources::plus)
+    given.fold(Resources::default(), |sum, one| sum.plus(&one))
 }
 
 fn storm_version(topology: &Topology) -> Option<String> {

@@ -3,7 +3,7 @@
 //!
 //! Executors follow from the plan and from parallelism, which may change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -26,15 +26,25 @@ pub(crate) struct Plan {
     pub system: StormTopology,
     pub tasks: BTreeMap<TaskId, ComponentId>,
     pub requests: BTreeMap<ComponentId, Resources>,
+    shared: Vec<Shared>,
 }
 
 /// Resources, of one executor or summed up.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Resources {
     pub onheap_mb: f64,
     pub offheap_mb: f64,
     /// Percent of one core.
     pub cpu: f64,
+    /// What users name, such as GPUs.
+    pub generic: BTreeMap<String, f64>,
+}
+
+/// Memory that the executors of some components share within a worker.
+#[derive(Debug)]
+struct Shared {
+    users: BTreeSet<ComponentId>,
+    memory: Resources,
 }
 
 /// The three blobs of a topology.
@@ -75,6 +85,7 @@ impl Plan {
             .map(request)
             .collect::<Result<_, InvalidTopology>>()?;
         Ok(Plan {
+            shared: shared(&user),
             user,
             conf,
             system,
@@ -121,7 +132,19 @@ impl Plan {
     /// Sum of the requests of executors.
     pub fn requested<'a>(&self, components: impl Iterator<Item = &'a ComponentId>) -> Resources {
         let requests = components.filter_map(|component| self.requests.get(component));
-        requests.fold(Resources::default(), |sum, one| sum.plus(*one))
+        requests.fold(Resources::default(), Resources::plus)
+    }
+
+    /// Memory that these components share.
+    pub fn shared<'a>(&self, components: impl Iterator<Item = &'a ComponentId>) -> Resources {
+        let components: BTreeSet<&ComponentId> = components.collect();
+        let is_used = |shared: &&Shared| shared.users.iter().any(|user| components.contains(user));
+        let used = self
+            .shared
+            .iter()
+            .filter(is_used)
+            .map(|shared| &shared.memory);
+        used.fold(Resources::default(), Resources::plus)
     }
 
     /// Code and conf as their blobs hold them.
@@ -136,12 +159,14 @@ impl Plan {
 // === impl Resources ===
 
 impl Resources {
-    pub fn plus(self, other: Resources) -> Resources {
-        Resources {
-            onheap_mb: self.onheap_mb + other.onheap_mb,
-            offheap_mb: self.offheap_mb + other.offheap_mb,
-            cpu: self.cpu + other.cpu,
+    pub fn plus(mut self, other: &Resources) -> Resources {
+        self.onheap_mb += other.onheap_mb;
+        self.offheap_mb += other.offheap_mb;
+        self.cpu += other.cpu;
+        for (name, amount) in &other.generic {
+            *self.generic.entry(name.clone()).or_default() += amount;
         }
+        self
     }
 
     /// What one executor of a component asks for: what it declares itself, else what the conf says
@@ -155,10 +180,9 @@ impl Resources {
         } else {
             &COMPONENT_KEYS
         };
+        let map = own.map(keys::TOPOLOGY_COMPONENT_RESOURCES_MAP);
         let amount = |at: usize, default: f64| {
-            let of_map = own
-                .map(keys::TOPOLOGY_COMPONENT_RESOURCES_MAP)
-                .and_then(|map| map.get(SHORT_NAMES[at])?.as_f64());
+            let of_map = map.and_then(|map| map.get(SHORT_NAMES[at])?.as_f64());
             let declared = own.float(COMPONENT_KEYS[at]).ok().flatten();
             let of_kind = conf.float(kind[at]).ok().flatten();
             of_map.or(declared).or(of_kind).unwrap_or(default)
@@ -167,8 +191,34 @@ impl Resources {
             onheap_mb: amount(0, 128.0),
             offheap_mb: amount(1, 0.0),
             cpu: amount(2, 10.0),
+            generic: map.into_iter().flatten().filter_map(generic).collect(),
         })
     }
+}
+
+/// An entry of a component's resources that is none of Storm's own.
+fn generic((name, amount): (&String, &serde_json::Value)) -> Option<(String, f64)> {
+    let is_own = SHORT_NAMES.contains(&name.as_str()) || COMPONENT_KEYS.contains(&name.as_str());
+    Some((name.clone(), amount.as_f64()?)).filter(|_| !is_own)
+}
+
+fn shared(user: &StormTopology) -> Vec<Shared> {
+    let declared = user.shared_memory.iter().flatten();
+    let used = user.component_to_shared_memory.as_ref();
+    let shared = declared.map(|(name, memory)| Shared {
+        users: used
+            .iter()
+            .flat_map(|used| used.iter())
+            .filter(|(_, names)| names.contains(name))
+            .map(|(component, _)| ComponentId::from(component.as_str()))
+            .collect(),
+        memory: Resources {
+            onheap_mb: memory.on_heap.unwrap_or(0.0),
+            offheap_mb: memory.off_heap_worker.unwrap_or(0.0) + memory.off_heap_node.unwrap_or(0.0),
+            ..Resources::default()
+        },
+    });
+    shared.collect()
 }
 
 // === impl BlobKeys ===

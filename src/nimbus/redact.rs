@@ -6,36 +6,32 @@ use serde_json::Value;
 
 use crate::conf::Conf;
 
-/// The conf with the value of each key that names a secret hidden. Absent and null stay so.
+/// The conf with the value of each key that names a secret hidden. Absent, null and empty stay so.
 pub(crate) fn conf(conf: &Conf) -> Conf {
     let hide = |(key, value): (&str, &Value)| {
-        let value = match value {
-            Value::Null => Value::Null,
-            _ if is_secret(key) => Value::from(HIDDEN),
-            other => other.clone(),
+        let is_empty = value.is_null() || value.as_str() == Some("");
+        let value = if !is_empty && is_secret(key, value) {
+            Value::from(HIDDEN)
+        } else {
+            value.clone()
         };
         (key.to_owned(), value)
     };
     conf.iter().map(hide).collect()
 }
 
-fn is_secret(key: &str) -> bool {
+/// A key whose last part is such a word, or text below a key that has one anywhere.
+fn is_secret(key: &str, value: &Value) -> bool {
     let key = key.to_ascii_lowercase();
-    let ends = |part: &str| WORDS.iter().any(|word| part.ends_with(word));
-    key.split(['.', '_', '-']).any(ends)
+    let mut parts = key.split(['.', '_', '-']).rev();
+    let names_one = |part: &str| WORDS.iter().any(|word| part.ends_with(word));
+    let is_text = !value.is_number() && !value.is_boolean();
+    parts.next().is_some_and(names_one) || (is_text && parts.any(names_one))
 }
 
 const HIDDEN: &str = "*****";
 /// Of Storm's keys these end `storm.zookeeper.auth.payload`, `...keystore.password` and the like.
-const WORDS: [&str; 7] = [
-    "password",
-    "passwd",
-    "secret",
-    "payload",
-    "token",
-    "credential",
-    "credentials",
-];
+const WORDS: [&str; 5] = ["password", "passwd", "secret", "payload", "token"];
 
 #[cfg(test)]
 mod tests {
@@ -43,30 +39,35 @@ mod tests {
 
     #[test]
     fn secrets_are_hidden_and_nothing_else() {
-        let keys = [
-            "storm.zookeeper.auth.payload",
-            "nimbus.thrift.tls.server.keystore.password",
-            "my.dbPassword",
-            "api_token",
+        let secret = [
+            ("storm.zookeeper.auth.payload", Value::from("user:pass")),
+            (
+                "nimbus.thrift.tls.server.keystore.password",
+                Value::from("x"),
+            ),
+            ("my.dbPassword", Value::from(12345)),
+            ("api_token", Value::from("t")),
+            ("my.secret.value", Value::from("x")),
         ];
         let open = [
-            "topology.workers",
-            "storm.log.dir",
-            "nimbus.credential.renewers.freq.secs.x",
+            ("topology.workers", Value::from(3)),
+            ("storm.log.dir", Value::from("logs")),
+            ("nimbus.credential.renewers.freq.secs", Value::from(600)),
+            ("storm.worker.token.life.time.hours", Value::from(24)),
+            ("topology.auto-credentials", Value::from(vec!["a.Plugin"])),
+            ("drpc.https.keystore.password", Value::from("")),
+            ("storm.zookeeper.topology.auth.payload", Value::Null),
         ];
-        let all = keys.iter().chain(&open[..2]);
+        let all = secret.iter().chain(&open);
         let plain: Conf = all
-            .map(|key| ((*key).to_owned(), Value::from("v")))
+            .map(|(key, value)| ((*key).to_owned(), value.clone()))
             .collect();
-        let plain = plain.with("storm.zookeeper.topology.auth.payload", Value::Null);
         let redacted = conf(&plain);
-        for key in keys {
+        for (key, _) in secret {
             assert_eq!(redacted.get(key), Some(&Value::from("*****")), "{key}");
         }
-        for key in &open[..2] {
-            assert_eq!(redacted.get(key), Some(&Value::from("v")), "{key}");
+        for (key, value) in open {
+            assert_eq!(redacted.get(key), Some(&value), "{key}");
         }
-        let absent = redacted.get("storm.zookeeper.topology.auth.payload");
-        assert_eq!(absent, Some(&Value::Null));
     }
 }

@@ -8,17 +8,16 @@ use std::sync::Arc;
 
 use super::beats::{SupervisorBeat, Timeouts};
 use super::leader::{ChangeError, Edit, Leader};
-use super::plan::Resources;
 use super::push::Pushes;
 use super::settings::{self, Settings};
 use super::state::{Assigned, State, Topology, executor_key, node_info};
 use crate::clock;
 use crate::conf::keys;
-use crate::id::{ExecutorId, NodeId, Slot, TopologyId};
+use crate::id::{ComponentId, ExecutorId, NodeId, Slot, TopologyId};
 use crate::scheduler::even::DefaultScheduler;
 use crate::scheduler::{self, Cluster, Placement, Scheduler};
 use crate::wire::messages::AssignmentRecord;
-use crate::wire::storm::{Assignment, TopologyStatus, WorkerResources};
+use crate::wire::storm::{Assignment, NodeInfo, TopologyStatus, WorkerResources};
 
 /// What a round knows.
 pub(crate) struct Snapshot {
@@ -211,27 +210,30 @@ impl Snapshot {
     }
 }
 
-/// The sum of what the executors of each worker ask for.
+/// What the executors of each worker ask for together.
 fn worker_resources(
     topology: &Topology,
     placement: &Placement,
-) -> BTreeMap<crate::wire::storm::NodeInfo, WorkerResources> {
-    let mut by_slot: BTreeMap<&Slot, Resources> = BTreeMap::new();
+) -> BTreeMap<NodeInfo, WorkerResources> {
+    let Some(plan) = &topology.plan else {
+        return BTreeMap::new();
+    };
+    let mut by_slot: BTreeMap<&Slot, Vec<&ComponentId>> = BTreeMap::new();
     for (executor, slot) in placement {
-        let component = topology.executors.get(executor);
-        let plan = topology.plan.as_ref();
-        let request = plan.map(|plan| plan.requested(component.into_iter()));
-        let sum = by_slot.entry(slot).or_default();
-        *sum = sum.plus(request.unwrap_or_default());
+        let components = by_slot.entry(slot).or_default();
+        components.extend(topology.executors.get(executor));
     }
-    let resources = |(slot, sum): (&Slot, Resources)| {
+    let resources = |(slot, components): (&Slot, Vec<&ComponentId>)| {
+        let own = plan.requested(components.iter().copied());
+        let shared = plan.shared(components.into_iter());
         let resources = WorkerResources {
-            mem_on_heap: Some(sum.onheap_mb),
-            mem_off_heap: Some(sum.offheap_mb),
-            cpu: Some(sum.cpu),
-            shared_mem_on_heap: Some(0.0),
-            shared_mem_off_heap: Some(0.0),
-            ..WorkerResources::default()
+            mem_on_heap: Some(own.onheap_mb),
+            mem_off_heap: Some(own.offheap_mb),
+            cpu: Some(own.cpu),
+            shared_mem_on_heap: Some(shared.onheap_mb),
+            shared_mem_off_heap: Some(shared.offheap_mb),
+            resources: Some(own.generic).filter(|generic| !generic.is_empty()),
+            shared_resources: None,
         };
         (node_info(slot), resources)
     };

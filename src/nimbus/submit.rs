@@ -109,7 +109,9 @@ fn check(leader: &Leader, submission: Submission) -> Result<Accepted, Fault> {
     topology::validate::heap(&topology, &submitted, &leader.conf)?;
     let submitter = Submitter::new(principal);
     let normalised = topology::normalise::conf(&leader.conf, &submitted, &topology)?;
-    let conf = leader.conf.overlay(&submitter.stamped(normalised));
+    let mut conf = leader.conf.overlay(&submitter.stamped(normalised));
+    // The name of this machine is none for those where workers run.
+    conf.remove(keys::STORM_LOCAL_HOSTNAME);
     let user = topology::normalise::topology(&topology, &conf)?;
     let plan = Plan::new(user, conf, &leader.conf)?;
     topology::validate::sizes(&plan.user, &plan.conf, &leader.conf)?;

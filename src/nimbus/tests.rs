@@ -3,6 +3,7 @@
 
 mod cluster;
 mod life;
+mod recorded;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

@@ -214,7 +214,9 @@ mod tests {
     proptest! {
         /// Whatever comes, only a kill ends a topology, and the last one says when.
         #[test]
-        fn ends_when_the_last_kill_says(events in prop::collection::vec((0..3u8, 0..50u64), 0..20)) {
+        fn ends_when_the_last_kill_says(
+            events in prop::collection::vec((0..3u8, 0..50u64), 0..20),
+        ) {
             let mut lifecycle = Lifecycle::new(Active);
             let mut model: Option<u64> = None;
             for (now, (kind, secs)) in (0..).zip(&events) {

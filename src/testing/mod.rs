@@ -12,4 +12,8 @@ pub mod allocations;
 #[cfg(test)]
 pub mod fixtures;
 #[cfg(test)]
+pub mod replay;
+#[cfg(test)]
+pub mod thrift_json;
+#[cfg(test)]
 pub mod typed;
