@@ -225,3 +225,6 @@ pub const RESTART_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Tuples that wait for one executor, whatever `topology.executor.receive.buffer.size` allows
 /// beyond: more of them would only leave the caches.
 pub const INBOX_TUPLES_MAX: usize = 16_384;
+
+/// Tuples that wait for one other worker: while it is away emitters stop here.
+pub const OUTBOX_TUPLES_MAX: usize = 16_384;

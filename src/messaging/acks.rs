@@ -5,6 +5,7 @@
 
 use crate::id::TaskId;
 use crate::limits;
+use crate::messaging::codec;
 
 /// One message of the ack protocol (data-plane 3.1, 3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,8 +130,8 @@ pub fn write_frame(records: &[AckRecord], out: &mut Vec<u8>) {
     let n_bytes = (out.len() - records_start) as u32;
     out.extend_from_slice(&[0, 0]);
     let length = (out.len() - frame_start - 4) as u32;
-    out[records_start - 4..records_start].copy_from_slice(&n_bytes.to_be_bytes());
-    out[frame_start..frame_start + 4].copy_from_slice(&length.to_be_bytes());
+    codec::patch(out, records_start - 4, n_bytes.to_be_bytes());
+    codec::patch(out, frame_start, length.to_be_bytes());
 }
 
 /// Reads `count` records and nothing else from `bytes`, into `records`.

@@ -97,9 +97,16 @@ fn try_write_frame(
         return Err(EncodeError::TooLarge { n_bytes });
     }
     // Both fit: they are no larger than the bound just checked.
-    out[body_start - 4..body_start].copy_from_slice(&(body_bytes as u32).to_be_bytes());
-    out[frame_start..frame_start + 4].copy_from_slice(&(n_bytes as u32).to_be_bytes());
+    patch(out, body_start - 4, (body_bytes as u32).to_be_bytes());
+    patch(out, frame_start, (n_bytes as u32).to_be_bytes());
     Ok(())
+}
+
+/// Fills in a length for which four bytes were left at `at`.
+pub(super) fn patch(out: &mut [u8], at: usize, length: [u8; 4]) {
+    if let Some(place) = out.get_mut(at..at + 4) {
+        place.copy_from_slice(&length);
+    }
 }
 
 fn put_i32_field(id: u8, value: i32, out: &mut Vec<u8>) {
@@ -199,7 +206,7 @@ fn write_column<'a>(
     }
     let n_bytes = out.len() - column_start - 4;
     let length = u32::try_from(n_bytes).map_err(|_| EncodeError::TooLarge { n_bytes })?;
-    out[column_start..column_start + 4].copy_from_slice(&length.to_le_bytes());
+    patch(out, column_start, length.to_le_bytes());
     Ok(())
 }
 

@@ -62,7 +62,8 @@ pub fn read_batch(
         Ok(count) if (1..=limits::BATCH_TUPLES_MAX).contains(&count) => count,
         _ => return Err(bad_count),
     };
-    let mut body = Body::open(&batch.body, n_rows)?;
+    let widest = streams.iter().map(|(_, info)| info.fields.len()).max();
+    let mut body = Body::open(&batch.body, n_rows, widest.unwrap_or_default())?;
     let mut head = TupleHead {
         sequence: batch.first_sequence as u64,
         generation: batch.generation,
@@ -115,7 +116,8 @@ enum Tags<'a> {
 // === impl Body ===
 
 impl<'a> Body<'a> {
-    fn open(bytes: &'a [u8], n_rows: usize) -> Result<Self, DecodeError> {
+    /// `widest` is the largest number of fields of any stream.
+    fn open(bytes: &'a [u8], n_rows: usize, widest: usize) -> Result<Self, DecodeError> {
         let mut cursor = Cursor::new(bytes);
         let sequences = open_deltas(&mut cursor, n_rows)?;
         let timestamps = open_deltas(&mut cursor, n_rows)?;
@@ -129,6 +131,10 @@ impl<'a> Body<'a> {
         let anchors = Cursor::new(cursor.slice(n_bytes.ok_or(PackedError::Truncated)?)?);
         let n_values = Numbers::open(&mut cursor, n_rows)?;
         let n_columns = n_values.max(n_rows)?;
+        if n_columns > widest as u64 {
+            let (declared, found) = (widest, n_columns);
+            return Err(DecodeError::Arity { declared, found });
+        }
         let mut columns = Vec::new();
         for index in 0..n_columns {
             columns.push(Column::open(&mut cursor, || {
@@ -210,49 +216,52 @@ impl<'a> Body<'a> {
         n_values: usize,
         row: impl FnOnce(&[ValueRef<'_>]) -> Result<(), TupleError>,
     ) -> Result<(), DecodeError> {
-        if let [column] = &mut self.columns[..n_values] {
-            return match column.next()? {
+        // There are as many columns as the widest row has values.
+        let columns = self.columns.get_mut(..n_values).unwrap_or_default();
+        match columns {
+            [column] => match column.next()? {
                 Unpacked::Flat(value) => Ok(row(&[value])?),
                 Unpacked::Nested(value) => Ok(row(&[value.as_ref()])?),
-            };
+            },
+            few if n_values <= FLAT_VALUES => few_values(few, row),
+            many => many_values(many, row),
         }
-        self.many_values(n_values, row)
     }
+}
 
-    fn many_values(
-        &mut self,
-        n_values: usize,
-        row: impl FnOnce(&[ValueRef<'_>]) -> Result<(), TupleError>,
-    ) -> Result<(), DecodeError> {
-        let mut flat = [ValueRef::Null; FLAT_VALUES];
-        let mut nested: Vec<Option<Value>> = Vec::new();
-        if n_values <= FLAT_VALUES {
-            let columns = self.columns[..n_values].iter_mut().enumerate();
-            for (index, column) in columns {
-                match column.next()? {
-                    Unpacked::Flat(value) => flat[index] = value,
-                    Unpacked::Nested(value) => {
-                        nested.resize(n_values, None);
-                        nested[index] = Some(value);
-                    }
-                }
-            }
-            for (place, value) in flat.iter_mut().zip(&nested) {
-                if let Some(value) = value {
-                    *place = ValueRef::Nested(value);
-                }
-            }
-            return Ok(row(&flat[..n_values])?);
+/// Values of a row that fit on the stack: nothing is allocated for flat ones.
+fn few_values(
+    columns: &mut [Column<'_>],
+    row: impl FnOnce(&[ValueRef<'_>]) -> Result<(), TupleError>,
+) -> Result<(), DecodeError> {
+    let mut flat = [ValueRef::Null; FLAT_VALUES];
+    let mut nested: Vec<(usize, Value)> = Vec::new();
+    for (index, (column, place)) in columns.iter_mut().zip(&mut flat).enumerate() {
+        match column.next()? {
+            Unpacked::Flat(value) => *place = value,
+            Unpacked::Nested(value) => nested.push((index, value)),
         }
-        let columns = self.columns[..n_values].iter_mut();
-        let owned = columns.map(|column| match column.next()? {
-            Unpacked::Flat(value) => Ok(value.to_value()),
-            Unpacked::Nested(value) => Ok(value),
-        });
-        let owned = owned.collect::<Result<Vec<Value>, PackedError>>()?;
-        let values: Vec<ValueRef<'_>> = owned.iter().map(Value::as_ref).collect();
-        Ok(row(&values)?)
     }
+    for (index, value) in &nested {
+        if let Some(place) = flat.get_mut(*index) {
+            *place = value.as_ref();
+        }
+    }
+    let values = flat.get(..columns.len()).unwrap_or_default();
+    Ok(row(values)?)
+}
+
+fn many_values(
+    columns: &mut [Column<'_>],
+    row: impl FnOnce(&[ValueRef<'_>]) -> Result<(), TupleError>,
+) -> Result<(), DecodeError> {
+    let owned = columns.iter_mut().map(|column| match column.next()? {
+        Unpacked::Flat(value) => Ok(value.to_value()),
+        Unpacked::Nested(value) => Ok(value),
+    });
+    let owned = owned.collect::<Result<Vec<Value>, PackedError>>()?;
+    let values: Vec<ValueRef<'_>> = owned.iter().map(Value::as_ref).collect();
+    Ok(row(&values)?)
 }
 
 fn open_deltas<'a>(

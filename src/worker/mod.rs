@@ -13,7 +13,10 @@ pub mod inbox;
 pub mod intake;
 pub mod lane;
 pub mod meter;
+mod nimbus_line;
+mod peers;
 pub mod pool;
+mod process;
 pub mod program;
 pub mod queue;
 pub mod reactor;
@@ -27,6 +30,8 @@ pub mod timer;
 pub mod tracker;
 pub mod transfer;
 pub mod wiring;
+
+pub use process::run;
 
 #[cfg(test)]
 pub(crate) mod harness;

@@ -16,6 +16,16 @@ pub struct Routes {
     by_task: BTreeMap<TaskId, usize>,
 }
 
+impl PartialEq for Routes {
+    /// Whether both lead to the same links.
+    fn eq(&self, other: &Self) -> bool {
+        let pairs = || self.peers.iter().zip(&other.peers);
+        self.by_task == other.by_task
+            && self.peers.len() == other.peers.len()
+            && pairs().all(|(a, b)| Arc::ptr_eq(a, b))
+    }
+}
+
 // === impl Routes ===
 
 impl Routes {

@@ -1,6 +1,6 @@
 //! Data through engines: exact counts, back pressure, ticks, panics, lifecycle.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::support::*;
 use crate::component::{Bolt, Collector, Result, Spout, SpoutCollector, TaskContext, Waker};
 use crate::conf::keys;
+use crate::id::TaskId;
 use crate::tuple::{Tuple, Value};
 use crate::values;
 use crate::worker::engine::EngineOptions;
@@ -230,13 +231,16 @@ fn a_bolt_that_panics_starts_over_and_only_its_tuple_fails() {
 fn ticks_come_beside_the_data() {
     let ticks = Events::new();
     let seen = ticks.clone();
+    let started: Arc<Mutex<BTreeSet<TaskId>>> = Arc::default();
+    let starting = started.clone();
     let (clock, time) = TestClock::new();
     let engine = Topology::new()
         .conf(keys::TOPOLOGY_TICK_TUPLE_FREQ_SECS, 5)
         .spout(("flood", 1), &["number"], || Flood(Arc::default()))
         .bolt(("clock", 2), &[], move || {
-            let ticks = seen.clone();
+            let (ticks, started) = (seen.clone(), starting.clone());
             BoltFn(move |tuple: &Tuple<'_>, _: &mut Collector<'_>| {
+                started.lock().unwrap().insert(tuple.target_task());
                 if tuple.is_tick() {
                     assert_eq!(tuple.source_component().as_str(), "__system");
                     assert_eq!(tuple.int("rate_secs")?, 5);
@@ -247,7 +251,7 @@ fn ticks_come_beside_the_data() {
         })
         .connect("flood", "clock", shuffle())
         .run(EngineOptions { time, ..threads(2) });
-    eventually("data flows", || engine.n_queued() > 0);
+    eventually("both run", || started.lock().unwrap().len() == 2);
     for n_rounds in 1..4 {
         clock.advance(&engine, Duration::from_secs(5));
         let mut tasks = ticks.wait_for(2 * n_rounds).split_off(2 * n_rounds - 2);

@@ -3,4 +3,5 @@
 mod acking;
 mod flow;
 mod groupings;
+mod links;
 mod support;

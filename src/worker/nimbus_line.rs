@@ -1,0 +1,200 @@
+//! A worker's line to Nimbus: its heartbeat, statistics and errors out; status, routes and orders
+//! in.
+//!
+//! While Nimbus is away the worker runs on: the line retries with growing pauses, over all
+//! addresses in turn. Decides nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use crate::backoff::Backoff;
+use crate::rpc::client::{Address, ClientOptions, Reconnecting};
+use crate::wire::messages::coordination::Client;
+use crate::wire::messages::{ComponentError, WorkerDirective, WorkerLaunch, WorkerReport};
+use crate::wire::storm;
+use crate::worker::report::ReportedError;
+use crate::worker::shared::Shared;
+
+/// The line of one worker.
+pub struct NimbusLine {
+    launch: Arc<WorkerLaunch>,
+    shared: Arc<Shared>,
+    started: Instant,
+    stats_every: Duration,
+    addresses: Vec<Address>,
+    address: usize,
+    client: Option<Client<Reconnecting>>,
+}
+
+/// Why a worker cannot talk to Nimbus at all.
+#[derive(Debug, thiserror::Error)]
+#[error("`{text}` is no address of Coordination: host:port is")]
+pub struct AddressError {
+    text: String,
+}
+
+// === impl NimbusLine ===
+
+impl NimbusLine {
+    pub fn new(
+        launch: Arc<WorkerLaunch>,
+        shared: Arc<Shared>,
+        stats_every: Duration,
+    ) -> Result<Self, AddressError> {
+        let addresses = launch.coordination.iter().map(|text| parse(text));
+        Ok(NimbusLine {
+            addresses: addresses.collect::<Result<_, _>>()?,
+            launch,
+            shared,
+            started: Instant::now(),
+            stats_every,
+            address: 0,
+            client: None,
+        })
+    }
+
+    /// Reports and asks for ever, until the receiver of the directives is gone.
+    pub async fn run(mut self, news: mpsc::Sender<WorkerDirective>) {
+        if self.addresses.is_empty() {
+            // A worker that nobody coordinates, as in a test: it runs with what it was launched
+            // with.
+            news.closed().await;
+            return;
+        }
+        let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
+        let mut known_version = 0;
+        let mut stats_due = Instant::now();
+        loop {
+            let is_stats_due = Instant::now() >= stats_due;
+            let errors = self.shared.errors.take();
+            let stats = is_stats_due.then(|| self.stats());
+            let report = self.report(known_version, stats, &errors);
+            match self.client().sync_worker(Some(&report)).await {
+                Ok(directive) => {
+                    backoff.reset();
+                    known_version = directive.version;
+                    if is_stats_due {
+                        stats_due = Instant::now() + self.stats_every;
+                    }
+                    if news.send(directive).await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    self.shared.errors.put_back(errors);
+                    if backoff.attempts() == 0 {
+                        let address = &self.addresses[self.address];
+                        warn!(%address, %error, "Nimbus does not answer: running on");
+                    }
+                    // Another Nimbus, or this one after a restart, counts its versions anew.
+                    known_version = 0;
+                    self.address = (self.address + 1) % self.addresses.len();
+                    self.client = None;
+                    let pause = backoff.next_delay(fastrand::f64());
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = news.closed() => return,
+                    }
+                }
+            }
+        }
+    }
+
+    fn client(&mut self) -> &mut Client<Reconnecting> {
+        let address = &self.addresses[self.address];
+        let options = ClientOptions {
+            call_wait_max: CALL_WAIT_MAX,
+            ..ClientOptions::default()
+        };
+        self.client
+            .get_or_insert_with(|| Client::new(Reconnecting::new(address.clone(), options)))
+    }
+
+    fn report(
+        &self,
+        known_version: i64,
+        executor_stats: Option<BTreeMap<storm::ExecutorInfo, storm::ExecutorStats>>,
+        errors: &[ReportedError],
+    ) -> WorkerReport {
+        let launch = &self.launch;
+        WorkerReport {
+            topology_id: launch.topology_id.clone(),
+            node: launch.node.clone(),
+            port: launch.port,
+            generation: launch.generation,
+            executors: launch.executors.clone(),
+            uptime_secs: i32::try_from(self.started.elapsed().as_secs()).unwrap_or(i32::MAX),
+            executor_stats,
+            errors: errors.iter().map(|error| self.error(error)).collect(),
+            known_version,
+            // The first question is answered at once: what was launched may be old by now.
+            wait_ms: if known_version == 0 { 0 } else { PARK_MS },
+        }
+    }
+
+    fn error(&self, error: &ReportedError) -> ComponentError {
+        ComponentError {
+            topology_id: self.launch.topology_id.clone(),
+            component_id: error.component.to_string(),
+            error: storm::ErrorInfo {
+                error: error.text.clone(),
+                error_time_secs: i32::try_from(error.at_secs).unwrap_or(i32::MAX),
+                host: Some(self.launch.host.clone()),
+                port: Some(self.launch.port),
+            },
+        }
+    }
+
+    fn stats(&self) -> BTreeMap<storm::ExecutorInfo, storm::ExecutorStats> {
+        let shown = self.shared.executors.iter().filter_map(|handle| {
+            let info = storm::ExecutorInfo {
+                task_start: handle.id.first.0,
+                task_end: handle.id.last.0,
+            };
+            Some((info, handle.stats()?))
+        });
+        shown.collect()
+    }
+}
+
+fn parse(text: &str) -> Result<Address, AddressError> {
+    let address = || {
+        let (host, port) = text.rsplit_once(':')?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let port = port.parse().ok()?;
+        let host = host.to_owned();
+        Some(Address { host, port })
+    };
+    let text = text.to_owned();
+    address().ok_or(AddressError { text })
+}
+
+/// How long Nimbus may hold a question while nothing changes: also the heartbeat's rhythm.
+const PARK_MS: i32 = 1000;
+/// For any answer: far above what Nimbus may park.
+const CALL_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Pauses between attempts while Nimbus is away.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_host_and_port() {
+        let address = |host: &str, port| Address {
+            host: host.to_owned(),
+            port,
+        };
+        assert_eq!(parse("nimbus:6640").unwrap(), address("nimbus", 6640));
+        assert_eq!(parse("[::1]:6640").unwrap(), address("::1", 6640));
+        for text in ["nimbus", "nimbus:", "nimbus:99999"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

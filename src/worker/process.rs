@@ -1,0 +1,313 @@
+//! A worker process from its launch to its exit code.
+//!
+//! Sockets, timers and signals live on the calling thread; executors have threads of their own
+//! (`engine`). Runs on while Nimbus or the supervisor are away.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tracing::{error, info, warn};
+
+use crate::clock;
+use crate::component::{Factory, WorkerPlace};
+use crate::conf::{Conf, ConfError, keys};
+use crate::id::{ExecutorId, NodeId, Slot, TaskId, TopologyId};
+use crate::messaging::link::LinkIdentity;
+use crate::messaging::server::{self, ServerCounters};
+use crate::wire::messages::{TopologyWork, WorkerDirective, WorkerLaunch, WorkerOrder};
+use crate::wire::stored::{self, StoredError};
+use crate::wire::storm::{StormTopology, TopologyStatus};
+use crate::worker::engine::{Engine, EngineError, EngineOptions};
+use crate::worker::intake::WorkerIntake;
+use crate::worker::nimbus_line::{AddressError, NimbusLine};
+use crate::worker::peers::Peers;
+use crate::worker::program::{Program, ProgramError};
+use crate::worker::rest::{Spinning, Time};
+
+/// Why a worker could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    #[error("{}: {source}", path.display())]
+    Unreadable { path: PathBuf, source: StoredError },
+    #[error("port {port} is none")]
+    BadPort { port: i32 },
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: String, source: io::Error },
+    #[error("cannot prepare {}: {source}", path.display())]
+    Prepare { path: PathBuf, source: io::Error },
+    #[error("cannot watch for signals: {0}")]
+    Signals(io::Error),
+    #[error(transparent)]
+    Conf(#[from] ConfError),
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Address(#[from] AddressError),
+}
+
+/// A worker that runs.
+struct Worker {
+    engine: Engine,
+    peers: Peers,
+    dir: PathBuf,
+    terminated: Signal,
+    news: mpsc::Receiver<WorkerDirective>,
+    server_stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+    /// `supervisor.worker.shutdown.sleep.secs`.
+    patience: Duration,
+    n_beats: u64,
+}
+
+/// Runs a worker until it is told to stop; gives its exit code. `dir` is the worker's own
+/// directory, where its instructions lie. Blocks the calling thread.
+pub fn run(launch: WorkerLaunch, dir: &Path, factory: Arc<dyn Factory>) -> i32 {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            error!(%error, "cannot start a runtime");
+            return EXIT_FAILED;
+        }
+    };
+    let code = runtime.block_on(async {
+        match Worker::start(launch, dir, factory).await {
+            Ok(worker) => worker.run().await,
+            Err(error) => {
+                error!(%error, "the worker cannot start");
+                EXIT_FAILED
+            }
+        }
+    });
+    // What still runs is a shell child's last words at most: nobody waits for them.
+    runtime.shutdown_background();
+    code
+}
+
+// === impl Worker ===
+
+impl Worker {
+    async fn start(
+        launch: WorkerLaunch,
+        dir: &Path,
+        factory: Arc<dyn Factory>,
+    ) -> Result<Self, WorkerError> {
+        let terminated = signal(SignalKind::terminate()).map_err(WorkerError::Signals)?;
+        let code_dir = PathBuf::from(&launch.code_dir);
+        let (user, conf) = load(&code_dir)?;
+        let program = Arc::new(Program::new(
+            TopologyId::from(launch.topology_id.as_str()),
+            user,
+            conf,
+        )?);
+        let conf = program.conf.clone();
+        let port = launch.port;
+        let port = u16::try_from(port).map_err(|_| WorkerError::BadPort { port })?;
+        let listener = listen(&conf, port).await?;
+        let identity = Arc::new(LinkIdentity {
+            topology_id: launch.topology_id.clone(),
+            topology_hash: program.hash,
+            node: NodeId::from(launch.node.as_str()),
+            port,
+            generation: launch.generation,
+        });
+        let slot = Slot {
+            node: identity.node.clone(),
+            port,
+        };
+        let mut peers = Peers::new(slot, identity.clone(), &conf)?;
+        let stats_every = conf.secs(keys::STORMWIRE_STATS_REPORT_SECS)?;
+        let stats_every = stats_every.max(Duration::from_secs(1));
+        let options = EngineOptions {
+            generation: launch.generation,
+            n_threads: usize::try_from(launch.threads).unwrap_or(1).max(1),
+            spinning: spinning(launch.threads),
+            time: Time::Real,
+            place: place(dir, code_dir, port)?,
+            routes: peers.follow(&launch.work.assignment),
+            stats_every,
+        };
+        let executors: Vec<_> = launch.executors.iter().map(executor_id).collect();
+        let engine = Engine::start(program.clone(), &executors, factory, options)?;
+        peers.attach(engine.shared().clone());
+        let (server_stop, stopped) = watch::channel(false);
+        let shared = engine.shared().clone();
+        let intake = Arc::new(WorkerIntake::new(shared.clone(), program.ackers.clone()));
+        let counters = Arc::new(ServerCounters::default());
+        let server = server::serve(listener, identity, intake, counters, stopped);
+        let (sender, news) = mpsc::channel(1);
+        let work = launch.work.clone();
+        let line = NimbusLine::new(Arc::new(launch), shared, stats_every)?;
+        let tasks = vec![tokio::spawn(server), tokio::spawn(line.run(sender))];
+        let patience = conf.secs(keys::SUPERVISOR_WORKER_SHUTDOWN_SLEEP_SECS)?;
+        let mut worker = Worker {
+            engine,
+            peers,
+            dir: dir.to_owned(),
+            terminated,
+            news,
+            server_stop,
+            tasks,
+            patience: patience.max(Duration::from_secs(1)),
+            n_beats: 0,
+        };
+        worker.follow_status(&work);
+        info!(port, n_executors = executors.len(), "the worker runs");
+        Ok(worker)
+    }
+
+    async fn run(mut self) -> i32 {
+        let mut beats = tokio::time::interval(BEAT_EVERY);
+        loop {
+            tokio::select! {
+                _ = beats.tick() => self.beat(),
+                _ = self.terminated.recv() => {
+                    info!("told to end");
+                    return self.end().await;
+                }
+                directive = self.news.recv() => match directive {
+                    Some(directive) if directive.order.known() == Some(WorkerOrder::Stop) => {
+                        info!("the slot is no longer this worker's");
+                        return self.end().await;
+                    }
+                    Some(directive) => self.follow(directive),
+                    None => {
+                        error!("the line to Nimbus ended by a fault of its own");
+                        return EXIT_FAILED;
+                    }
+                },
+            }
+            if self.engine.has_failed() {
+                // Its components are in no known state: whoever supervises starts a new process.
+                return EXIT_FAILED;
+            }
+        }
+    }
+
+    fn follow(&mut self, directive: WorkerDirective) {
+        if let Some(work) = directive.work {
+            let routes = self.peers.follow(&work.assignment);
+            let shared = self.engine.shared();
+            if *shared.routes.load_full() != routes {
+                info!("the assignment changed: new routes");
+                shared.set_routes(routes);
+            }
+            self.follow_status(&work);
+        }
+    }
+
+    fn follow_status(&mut self, work: &TopologyWork) {
+        match work.status.known() {
+            Some(TopologyStatus::Active) => self.engine.activate(),
+            // Killed, rebalancing and unknown ones too: nothing new starts (data-plane 12.2).
+            _ => self.engine.deactivate(),
+        }
+    }
+
+    /// Shows the supervisor that this process is alive and its loop turns.
+    fn beat(&mut self) {
+        self.n_beats += 1;
+        let text = format!("{} {}\n", self.n_beats, clock::wall_millis());
+        if let Err(error) = std::fs::write(self.dir.join("heartbeat"), text) {
+            warn!(%error, "cannot write the heartbeat");
+        }
+    }
+
+    /// Spouts pause, what is under way flows off for a while, components end, threads end.
+    async fn end(self) -> i32 {
+        let deadline = Instant::now() + self.patience.mul_f32(0.8);
+        self.engine.deactivate();
+        let drained = Instant::now() + self.patience.mul_f32(0.4);
+        while Instant::now() < drained && (self.engine.n_queued() > 0 || !self.peers.is_empty()) {
+            tokio::time::sleep(DRAIN_LOOK).await;
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        let engine = self.engine;
+        let stopped = tokio::task::spawn_blocking(move || engine.stop(left)).await;
+        if let Ok(Err(error)) = stopped {
+            warn!(%error, "ending without their components");
+        }
+        self.peers.close(LAST_WORDS).await;
+        self.server_stop.send_replace(true);
+        self.tasks.iter().for_each(JoinHandle::abort);
+        EXIT_DONE
+    }
+}
+
+fn load(code_dir: &Path) -> Result<(StormTopology, Conf), WorkerError> {
+    let read = |name: &str| {
+        let path = code_dir.join(name);
+        let bytes = std::fs::read(&path).map_err(StoredError::from);
+        bytes.map_err(|source| WorkerError::Unreadable { path, source })
+    };
+    let unreadable = |name: &str| {
+        let path = code_dir.join(name);
+        move |source| WorkerError::Unreadable { path, source }
+    };
+    let code = stored::unpack_struct(&read(CODE_FILE)?).map_err(unreadable(CODE_FILE))?;
+    let conf = stored::unpack_conf(&read(CONF_FILE)?).map_err(unreadable(CONF_FILE))?;
+    // Nimbus stored the effective conf; the defaults are for keys that it did not know yet.
+    Ok((code, Conf::defaults().overlay(&conf)))
+}
+
+async fn listen(conf: &Conf, port: u16) -> Result<TcpListener, WorkerError> {
+    let host = conf.text_or(keys::STORMWIRE_BIND_ADDRESS, "127.0.0.1")?;
+    let listener = TcpListener::bind((host.as_str(), port)).await;
+    listener.map_err(|source| WorkerError::Listen {
+        address: format!("{host}:{port}"),
+        source,
+    })
+}
+
+fn place(dir: &Path, code_dir: PathBuf, port: u16) -> Result<WorkerPlace, WorkerError> {
+    let place = WorkerPlace {
+        port,
+        code_dir,
+        pid_dir: dir.join("pids"),
+        groups_dir: dir.join("groups"),
+        runtime: Some(tokio::runtime::Handle::current()),
+    };
+    for path in [&place.pid_dir, &place.groups_dir] {
+        let made = std::fs::create_dir_all(path);
+        let path = path.clone();
+        made.map_err(|source| WorkerError::Prepare { path, source })?;
+    }
+    Ok(place)
+}
+
+fn executor_id(info: &crate::wire::storm::ExecutorInfo) -> ExecutorId {
+    ExecutorId::new(TaskId(info.task_start), TaskId(info.task_end))
+}
+
+/// Threads spin only where each may have a core of its own.
+fn spinning(n_threads: i32) -> Spinning {
+    let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
+    match usize::try_from(n_threads).is_ok_and(|n_threads| n_threads <= n_cores) {
+        true => Spinning::Allowed,
+        false => Spinning::Forbidden,
+    }
+}
+
+/// It did what it was told.
+const EXIT_DONE: i32 = 0;
+/// It could not start, or broke.
+const EXIT_FAILED: i32 = 1;
+
+const CODE_FILE: &str = "stormcode.ser";
+const CONF_FILE: &str = "stormconf.ser";
+
+const BEAT_EVERY: Duration = Duration::from_secs(1);
+/// Between looks at whether everything has flowed off.
+const DRAIN_LOOK: Duration = Duration::from_millis(10);
+/// For what the links still hold when the executors have ended.
+const LAST_WORDS: Duration = Duration::from_millis(300);

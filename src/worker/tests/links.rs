@@ -1,0 +1,296 @@
+//! Two engines in one process that know each other only by their links.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::support::*;
+use crate::component::{Collector, Factory, Result, Spout, SpoutCollector, TaskContext};
+use crate::conf::keys;
+use crate::id::{ExecutorId, TaskId};
+use crate::messaging::client::{Peer, Reconnects, Wanted};
+use crate::messaging::link::LinkIdentity;
+use crate::messaging::server::{self, ServerCounters};
+use crate::tuple::{Tuple, Value};
+use crate::values;
+use crate::worker::engine::{Engine, EngineOptions};
+use crate::worker::intake::WorkerIntake;
+use crate::worker::program::Program;
+use crate::worker::route::Routes;
+
+/// A worker without a process: an engine and a server, and the other worker as its peer.
+struct Half {
+    engine: Engine,
+    peer: Arc<Peer>,
+    wanted: watch::Sender<Wanted>,
+    stop: watch::Sender<bool>,
+}
+
+struct Plan {
+    program: Arc<Program>,
+    factory: Arc<dyn Factory>,
+    executors: Vec<ExecutorId>,
+}
+
+impl Plan {
+    fn of(topology: Topology) -> Self {
+        let (program, executors, factory) = topology.build();
+        Plan {
+            program,
+            factory,
+            executors,
+        }
+    }
+
+    fn is_of(&self, executor: &ExecutorId, components: &[&str]) -> bool {
+        let component = self.program.component_of(executor.first);
+        component.is_some_and(|id| components.contains(&id.as_str()))
+    }
+
+    /// One half runs the executors of `components`, the other all others.
+    async fn start(self, components: &[&str], capacity: usize) -> (Half, Half) {
+        let (here, there): (Vec<_>, Vec<_>) = self
+            .executors
+            .iter()
+            .partition(|executor| self.is_of(executor, components));
+        let listeners = [
+            TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        ];
+        let addresses = listeners
+            .each_ref()
+            .map(|listener| listener.local_addr().unwrap().to_string());
+        let [first, second] = listeners;
+        let a = self.half(first, (&here, &there), &addresses[1], capacity);
+        let b = self.half(second, (&there, &here), &addresses[0], capacity);
+        (a, b)
+    }
+
+    fn half(
+        &self,
+        listener: TcpListener,
+        (own, others): (&[ExecutorId], &[ExecutorId]),
+        other_address: &str,
+        capacity: usize,
+    ) -> Half {
+        let shared: Arc<std::sync::OnceLock<Arc<crate::worker::shared::Shared>>> = Arc::default();
+        let late = shared.clone();
+        let peer = Arc::new(Peer::new(other_address, capacity, move || {
+            if let Some(shared) = late.get() {
+                shared.ring_all();
+            }
+        }));
+        let tasks: Vec<TaskId> = others
+            .iter()
+            .flat_map(|executor| executor.tasks())
+            .collect();
+        let options = EngineOptions {
+            routes: Routes::new([(peer.clone(), tasks)]),
+            ..threads(1)
+        };
+        let program = self.program.clone();
+        let engine = Engine::start(program.clone(), own, self.factory.clone(), options).unwrap();
+        let _ = shared.set(engine.shared().clone());
+        let identity = Arc::new(LinkIdentity {
+            topology_id: "test-1-1".to_owned(),
+            topology_hash: program.hash,
+            node: "node".into(),
+            port: 1,
+            generation: 1,
+        });
+        let intake = WorkerIntake::new(engine.shared().clone(), program.ackers.clone());
+        let (stop, stopped) = watch::channel(false);
+        tokio::spawn(server::serve(
+            listener,
+            identity.clone(),
+            Arc::new(intake),
+            Arc::new(ServerCounters::default()),
+            stopped,
+        ));
+        let reconnects = Reconnects {
+            base: Duration::from_millis(1),
+            ceiling: Duration::from_millis(10),
+        };
+        let (wanted, receiver) = watch::channel(Wanted::Yes);
+        tokio::spawn(peer.clone().run(identity, reconnects, receiver));
+        Half {
+            engine,
+            peer,
+            wanted,
+            stop,
+        }
+    }
+}
+
+impl Half {
+    async fn stop(self) {
+        self.wanted.send_replace(Wanted::No);
+        self.stop.send_replace(true);
+        tokio::task::spawn_blocking(move || stop(self.engine))
+            .await
+            .unwrap();
+    }
+}
+
+/// Emits the same text again and again, tracked.
+struct Texts {
+    next: i64,
+    text: String,
+    events: Arc<Events<Outcome>>,
+}
+
+impl Spout for Texts {
+    fn open(&mut self, _: &TaskContext) -> Result<()> {
+        Ok(())
+    }
+
+    fn next_tuple(&mut self, out: &mut SpoutCollector<'_>) -> Result<()> {
+        if self.next == N_TEXTS {
+            return Ok(());
+        }
+        self.next += 1;
+        out.emit_reliable(values![&self.text], Value::Long(self.next))
+    }
+
+    fn ack(&mut self, _: &Value) {
+        self.events.push(Outcome::Acked(0));
+    }
+
+    fn fail(&mut self, _: &Value) {
+        self.events.push(Outcome::Failed(0));
+    }
+}
+
+async fn blocking<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(wait).await.unwrap()
+}
+
+fn pass(tuple: &Tuple<'_>, out: &mut Collector<'_>) -> Result<()> {
+    out.emit(tuple, values![tuple.long(0usize)?])?;
+    out.ack(tuple);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn trees_over_two_workers_complete() {
+    for at_home in [&["spout", "sink"][..], &["spout", "sink", "__acker"]] {
+        let events = Events::new();
+        let spout_events = events.clone();
+        let counts: Arc<Mutex<BTreeMap<i64, usize>>> = Arc::default();
+        let shared = counts.clone();
+        let topology = Topology::new()
+            .conf(keys::TOPOLOGY_ACKER_EXECUTORS, 2)
+            .conf(keys::TOPOLOGY_MAX_SPOUT_PENDING, 500)
+            .spout(("spout", 1), &["number"], move || {
+                Numbers::new(3000, &spout_events)
+            })
+            .bolt(("pass", 2), &["number"], || BoltFn(pass))
+            .bolt(("sink", 2), &[], move || {
+                let counts = shared.clone();
+                BoltFn(move |tuple: &Tuple<'_>, out: &mut Collector<'_>| {
+                    *counts
+                        .lock()
+                        .unwrap()
+                        .entry(tuple.long(0usize)?)
+                        .or_default() += 1;
+                    out.ack(tuple);
+                    Ok(())
+                })
+            })
+            .connect("spout", "pass", shuffle())
+            .connect("pass", "sink", fields(&["number"]));
+        let (a, b) = Plan::of(topology).start(at_home, 10_000).await;
+        b.engine.activate();
+        a.engine.activate();
+        let waiting = events.clone();
+        let mut seen = blocking(move || waiting.wait_for(3000)).await;
+        seen.sort_by_key(|event| format!("{event:?}").len());
+        assert!(seen.iter().all(|event| matches!(event, Outcome::Acked(_))));
+        let counts = counts.lock().unwrap().clone();
+        assert_eq!(counts.len(), 3000);
+        assert!(counts.values().all(|count| *count == 1));
+        assert_eq!(
+            (a.engine.take_errors(), b.engine.take_errors()),
+            (vec![], vec![])
+        );
+        a.stop().await;
+        b.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_peer_that_does_not_run_stops_the_spout_and_nothing_is_lost() {
+    let events = Events::new();
+    let spout_events = events.clone();
+    let n_executed = Arc::new(AtomicUsize::new(0));
+    let executed = n_executed.clone();
+    let topology = Topology::new()
+        .conf(keys::TOPOLOGY_EXECUTOR_RECEIVE_BUFFER_SIZE, 256)
+        .spout(("spout", 1), &["text"], move || Texts {
+            next: 0,
+            // Far more than sockets buffer.
+            text: "x".repeat(16_384),
+            events: spout_events.clone(),
+        })
+        .bolt(("sink", 1), &[], move || {
+            let executed = executed.clone();
+            BoltFn(move |tuple: &Tuple<'_>, out: &mut Collector<'_>| {
+                executed.fetch_add(1, Ordering::SeqCst);
+                out.ack(tuple);
+                Ok(())
+            })
+        })
+        .connect("spout", "sink", shuffle());
+    let (a, b) = Plan::of(topology).start(&["spout", "__acker"], 1000).await;
+    // Not activated: `b` takes tuples until its inbox is full, and then its link no more.
+    a.engine.activate();
+    let peer = a.peer.clone();
+    blocking(move || eventually("the outbox is full", || peer.data.gauge.is_full())).await;
+    let shared = a.engine.shared().clone();
+    blocking(move || eventually("the spout rests", || shared.is_resting())).await;
+    assert!(a.peer.data.gauge.n_queued() < 1000 + 1024);
+    assert_eq!(n_executed.load(Ordering::SeqCst), 0);
+    b.engine.activate();
+    let waiting = events.clone();
+    let seen = blocking(move || waiting.wait_for(N_TEXTS as usize)).await;
+    assert!(seen.iter().all(|event| matches!(event, Outcome::Acked(_))));
+    assert_eq!(n_executed.load(Ordering::SeqCst), N_TEXTS as usize);
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn tuples_for_tasks_without_a_worker_wait_for_one() {
+    let events = Events::new();
+    let spout_events = events.clone();
+    let topology = Topology::new()
+        .spout(("spout", 1), &["number"], move || {
+            Numbers::new(100, &spout_events)
+        })
+        .bolt(("sink", 1), &[], || {
+            BoltFn(|tuple: &Tuple<'_>, out: &mut Collector<'_>| {
+                out.ack(tuple);
+                Ok(())
+            })
+        })
+        .connect("spout", "sink", shuffle());
+    let (a, b) = Plan::of(topology).start(&["spout", "__acker"], 1000).await;
+    let routes = a.engine.shared().routes.load_full();
+    a.engine.shared().set_routes(Routes::default());
+    b.engine.activate();
+    a.engine.activate();
+    let shared = a.engine.shared().clone();
+    blocking(move || eventually("the spout rests", || shared.is_resting())).await;
+    assert_eq!(events.len(), 0);
+    a.engine.shared().set_routes((*routes).clone());
+    let waiting = events.clone();
+    blocking(move || waiting.wait_for(100)).await;
+    a.stop().await;
+    b.stop().await;
+}
+
+const N_TEXTS: i64 = 4000;
