@@ -40,6 +40,7 @@ pub mod nimbus;
 pub mod supervisor;
 
 // L7 surface
+pub mod bench;
 pub mod cli;
 pub mod flux;
 pub mod testing;

@@ -2,6 +2,7 @@
 //!
 //! Reads arguments and nothing else; the only place, with the files below, that prints for people.
 
+mod bench;
 mod client;
 mod daemon;
 mod demo;
@@ -49,6 +50,8 @@ pub enum Command {
     Info(topology::NameArgs),
     /// Count the words of a text with Python spouts and bolts on a cluster of its own.
     Demo(demo::DemoArgs),
+    /// Measure this build on this machine: tuples, calls, submits, idleness.
+    Bench(bench::BenchArgs),
 }
 
 /// Where settings come from: defaults, then storm.yaml, then these.
@@ -109,6 +112,7 @@ impl Cli {
             Command::Deactivate(args) => topology::deactivate(&args),
             Command::Info(args) => topology::info(&args),
             Command::Demo(args) => demo::run(&args),
+            Command::Bench(args) => bench::run(&args),
         }
     }
 }

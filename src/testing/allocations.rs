@@ -12,6 +12,11 @@ pub fn during<T>(work: impl FnOnce() -> T) -> (u64, T) {
     (COUNT.get() - before, result)
 }
 
+/// How many allocations and reallocations this thread has made so far.
+pub fn on_this_thread() -> u64 {
+    COUNT.get()
+}
+
 /// How many bytes `work` asks for on this thread, whether it gives them back or not.
 pub fn bytes_during<T>(work: impl FnOnce() -> T) -> (u64, T) {
     let before = BYTES.get();

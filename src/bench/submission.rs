@@ -1,0 +1,110 @@
+//! The topologies that benchmarks submit, and how they do it: as any Thrift client would.
+//!
+//! Knows no cluster and no clock.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use crate::conf::{Conf, keys};
+use crate::rpc::client::Connection;
+use crate::wire::storm::nimbus::Client;
+use crate::wire::storm::{
+    Bolt, ComponentCommon, ComponentObject, GlobalStreamId, Grouping, JavaObject, JavaObjectArg,
+    NullStruct, SpoutSpec, StormTopology, StreamInfo,
+};
+
+/// A client of a Nimbus.
+pub type Nimbus = Client<Connection>;
+
+/// Uploads an empty jar; gives its place. It may be used again and again.
+pub async fn upload_jar(nimbus: &mut Nimbus) -> Result<String> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    zip.add_directory("resources/", SimpleFileOptions::default())?;
+    let jar = zip.finish()?.into_inner();
+    let location = nimbus.begin_file_upload().await?;
+    nimbus.upload_chunk(Some(&location), Some(&jar)).await?;
+    nimbus.finish_file_upload(Some(&location)).await?;
+    Ok(location)
+}
+
+/// Submits with one worker and no ackers.
+pub async fn submit(
+    nimbus: &mut Nimbus,
+    name: &str,
+    jar: &str,
+    topology: &StormTopology,
+) -> Result<()> {
+    let conf = Conf::new()
+        .with(keys::TOPOLOGY_WORKERS, 1)
+        .with(keys::TOPOLOGY_ACKER_EXECUTORS, 0);
+    let conf = conf.to_json();
+    let submitted = nimbus.submit_topology(Some(name), Some(jar), Some(&conf), Some(topology));
+    let submitted = submitted.await;
+    submitted.with_context(|| format!("cannot submit {name}"))
+}
+
+/// A tuple every so many milliseconds, appended to `file` with the task's id behind its name.
+pub fn ticking(interval_ms: i64, file: &Path) -> StormTopology {
+    let timer = object(TIMER, vec![JavaObjectArg::LongArg(interval_ms)]);
+    let path = file.to_string_lossy().into_owned();
+    let sink = object("stormwire.FileSink", vec![JavaObjectArg::StringArg(path)]);
+    topology(timer, sink, 1)
+}
+
+/// So many executors that have nothing to do.
+pub fn idle(n_executors: i32) -> StormTopology {
+    let timer = object(TIMER, vec![JavaObjectArg::LongArg(HOUR_MS)]);
+    let sink = object("stormwire.NullBolt", Vec::new());
+    topology(timer, sink, n_executors - 1)
+}
+
+fn topology(spout: ComponentObject, bolt: ComponentObject, n_bolts: i32) -> StormTopology {
+    let source = GlobalStreamId {
+        component_id: "spout".to_owned(),
+        stream_id: "default".to_owned(),
+    };
+    let shuffle = Grouping::Shuffle(NullStruct::default());
+    let spout = SpoutSpec {
+        spout_object: spout,
+        common: ComponentCommon {
+            streams: BTreeMap::from([("default".to_owned(), stream(&["number", "millis"]))]),
+            parallelism_hint: Some(1),
+            ..Default::default()
+        },
+    };
+    let bolt = Bolt {
+        bolt_object: bolt,
+        common: ComponentCommon {
+            inputs: BTreeMap::from([(source, shuffle)]),
+            parallelism_hint: Some(n_bolts),
+            ..Default::default()
+        },
+    };
+    StormTopology {
+        spouts: BTreeMap::from([("spout".to_owned(), spout)]),
+        bolts: BTreeMap::from([("bolt".to_owned(), bolt)]),
+        ..Default::default()
+    }
+}
+
+fn stream(fields: &[&str]) -> StreamInfo {
+    StreamInfo {
+        output_fields: fields.iter().map(|field| (*field).to_owned()).collect(),
+        direct: false,
+    }
+}
+
+fn object(class: &str, args_list: Vec<JavaObjectArg>) -> ComponentObject {
+    ComponentObject::JavaObject(JavaObject {
+        full_class_name: class.to_owned(),
+        args_list,
+    })
+}
+
+const TIMER: &str = "stormwire.TimerSpout";
+const HOUR_MS: i64 = 3_600_000;
