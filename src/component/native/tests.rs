@@ -85,7 +85,7 @@ fn words_are_split_and_counted() {
         "default the",
         "default moon",
     ];
-    check_bolt("stormwire.Split", &[], &[line.clone()], &words);
+    check_bolt("stormwire.Split", &[], std::slice::from_ref(&line), &words);
     check_bolt(
         "org.apache.storm.perf.bolt.SplitSentenceBolt",
         &[text("a")],

@@ -142,8 +142,7 @@ fn look(attendance: &Attendance, link: &Link) -> Option<Cause> {
                  (stormwire.shell.suppress.lifecycle spares it these commands)",
                 attendance.name
             );
-            let ended = link.end_turn();
-            link.push(ended.map(Event::TurnEnded).into_iter().collect());
+            link.push(link.end_turn().into_iter().collect());
             None
         }
         Verdict::NoHandshake => Some(Cause::NoHandshake {

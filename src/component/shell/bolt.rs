@@ -120,7 +120,7 @@ impl Running {
                     }
                 }
                 Event::Gone(death) => self.handle_death(&death, out),
-                Event::Started { .. } | Event::TurnEnded(_) => {}
+                Event::Started { .. } | Event::HadNothing => {}
             }
         }
         self.report.show_metrics(self.keeper.name());

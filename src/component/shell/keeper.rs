@@ -149,6 +149,11 @@ impl Keeper {
         }
     }
 
+    /// Has the component called soon.
+    pub fn wake(&self) {
+        self.waker.wake();
+    }
+
     /// Has the component polled after this time.
     pub fn wake_after(&self, delay: Duration) {
         let waker = self.waker.clone();

@@ -48,8 +48,8 @@ pub enum Event {
         pid: String,
     },
     Message(FromChild),
-    /// A turn of this kind is over.
-    TurnEnded(TurnKind),
+    /// A spout's child was asked for tuples and had none.
+    HadNothing,
     /// The last event.
     Gone(Death),
 }
@@ -147,6 +147,25 @@ impl Link {
         self.filled.notify_one();
     }
 
+    /// Asks a spout's child for tuples, so many times.
+    pub fn grant(&self, n_nexts: usize, command: Vec<u8>) {
+        let mut outbox = self.outbox();
+        let command = outbox.turns.grant(n_nexts, command);
+        self.open_turn(&mut outbox, command);
+        drop(outbox);
+        self.filled.notify_one();
+    }
+
+    /// Takes back what was granted and not begun.
+    pub fn revoke(&self) {
+        self.outbox().turns.revoke();
+    }
+
+    /// How often the child is still to be asked for tuples.
+    pub fn n_nexts(&self) -> usize {
+        self.outbox().turns.n_nexts()
+    }
+
     /// Takes what has arrived, oldest first, into `events`, which is empty.
     pub fn take_events(&self, events: &mut VecDeque<Event>) {
         std::mem::swap(&mut *self.inbox(), events);
@@ -231,26 +250,28 @@ impl Link {
         self.heard_ms
             .store(clock::monotonic_millis(), Ordering::Relaxed);
         match message.command {
-            Command::Sync => events.extend(self.end_turn().map(Event::TurnEnded)),
-            Command::Emit if message.need_task_ids && message.task == 0 => {
-                self.outbox().turns.handle_request();
+            Command::Sync => events.extend(self.end_turn()),
+            Command::Emit => {
+                let wants_ids = message.need_task_ids && message.task == 0;
+                self.outbox().turns.handle_emit(wants_ids);
                 events.push(Event::Message(message));
             }
             _ => events.push(Event::Message(message)),
         }
     }
 
-    /// Ends the open turn of a spout's child, and opens the next one if a command waits.
-    pub fn end_turn(&self) -> Option<TurnKind> {
+    /// Ends the open turn of a spout's child, and opens the next one if a command waits. What the
+    /// executor has to hear of it.
+    pub fn end_turn(&self) -> Option<Event> {
         let mut outbox = self.outbox();
-        let (ended, command) = outbox.turns.handle_sync();
-        let writes = command.is_some();
-        self.open_turn(&mut outbox, command);
+        let step = outbox.turns.handle_sync();
+        let writes = step.command.is_some();
+        self.open_turn(&mut outbox, step.command);
         drop(outbox);
         if writes {
             self.filled.notify_one();
         }
-        ended
+        step.had_nothing.then_some(Event::HadNothing)
     }
 
     /// Hands events to the executor and wakes it.

@@ -13,6 +13,7 @@ use crate::component::shell::report::Report;
 use crate::component::shell::settings::Lifecycle;
 use crate::component::shell::turns::TurnKind;
 use crate::component::{Result, Spout, SpoutCollector, SpoutEmit, TaskContext};
+use crate::conf::keys;
 use crate::id::TaskId;
 use crate::tuple::{Value, ValueRef};
 use crate::wire::storm::ShellComponent;
@@ -32,10 +33,10 @@ struct Running {
     ids: HashMap<i64, Value>,
     next_serial: i64,
     is_active: bool,
-    /// The child has a `next` to answer.
-    next_is_out: bool,
-    /// Whether it emitted since.
-    has_emitted: bool,
+    /// `topology.max.spout.pending`.
+    n_pending_max: Option<usize>,
+    /// Nothing was asked for, since too much was pending.
+    is_starved: bool,
     idle_until_ms: u64,
     task_ids: Vec<TaskId>,
 }
@@ -53,21 +54,22 @@ impl ShellSpout {
 
 impl Spout for ShellSpout {
     fn open(&mut self, context: &TaskContext) -> Result<()> {
+        let n_pending_max = context.conf().int(keys::TOPOLOGY_MAX_SPOUT_PENDING)?;
         self.running = Some(Running {
             keeper: Keeper::start(context, &self.component, Watched::Spout)?,
             report: Report::new(context),
             ids: HashMap::new(),
             next_serial: 0,
             is_active: false,
-            next_is_out: false,
-            has_emitted: false,
+            n_pending_max: n_pending_max.and_then(|n_max| usize::try_from(n_max).ok()),
+            is_starved: false,
             idle_until_ms: 0,
             task_ids: Vec::new(),
         });
         Ok(())
     }
 
-    /// Asks for the next tuple. What the child emits arrives in `poll`.
+    /// Asks for the next tuples. What the child emits arrives in `poll`.
     fn next_tuple(&mut self, out: &mut SpoutCollector<'_>) -> Result<()> {
         let Some(running) = &mut self.running else {
             return Ok(());
@@ -75,9 +77,7 @@ impl Spout for ShellSpout {
         let now_ms = clock::monotonic_millis();
         match running.idle_until_ms.saturating_sub(now_ms) {
             0 => {
-                running.next_is_out = true;
-                running.has_emitted = false;
-                running.tell(TurnKind::Next, SpoutCommand::Next, EMPTY_ID);
+                running.ask(out.n_pending());
                 // The waker fires when the child has answered.
                 out.wake_after(ANSWER_PAUSE);
             }
@@ -109,6 +109,9 @@ impl Spout for ShellSpout {
     fn deactivate(&mut self) -> Result<()> {
         if let Some(running) = &mut self.running {
             running.is_active = false;
+            if let Some(link) = running.keeper.link() {
+                link.revoke();
+            }
             running.tell_lifecycle(SpoutCommand::Deactivate);
         }
         Ok(())
@@ -127,8 +130,11 @@ impl Spout for ShellSpout {
     }
 
     fn ready(&self) -> bool {
-        let running = self.running.as_ref();
-        running.is_some_and(|running| !running.next_is_out && running.keeper.link().is_some())
+        let link = self
+            .running
+            .as_ref()
+            .and_then(|running| running.keeper.link());
+        link.is_some_and(|link| link.n_nexts() <= NEXTS_MAX / 2)
     }
 }
 
@@ -154,13 +160,9 @@ impl Running {
                         self.keeper.condemn(reason);
                     }
                 }
-                Event::TurnEnded(TurnKind::Next) => {
-                    self.next_is_out = false;
-                    if !self.has_emitted {
-                        self.idle_until_ms = clock::monotonic_millis() + IDLE_PAUSE_MS;
-                    }
+                Event::HadNothing => {
+                    self.idle_until_ms = clock::monotonic_millis() + IDLE_PAUSE_MS;
                 }
-                Event::TurnEnded(_) => {}
                 Event::Gone(death) => self.handle_death(&death, out),
             }
         }
@@ -211,7 +213,6 @@ impl Running {
         };
         out.emit_with(emit, values)
             .map_err(|failure| failure.to_string())?;
-        self.has_emitted = true;
         if let Some(id) = message.id {
             self.next_serial += 1;
             self.ids.insert(serial, id);
@@ -223,7 +224,31 @@ impl Running {
         Ok(())
     }
 
+    /// Grants the child as many `next` as there is room for tuples, up to a limit: it then need not
+    /// wait for us between two of them.
+    fn ask(&mut self, n_pending: usize) {
+        let Some(link) = self.keeper.link() else {
+            return;
+        };
+        let n_asked = link.n_nexts();
+        let room = match self.n_pending_max {
+            Some(n_max) => n_max.saturating_sub(n_pending + n_asked),
+            None => NEXTS_MAX,
+        };
+        self.is_starved = room == 0;
+        let n_nexts = room.min(NEXTS_MAX.saturating_sub(n_asked));
+        let mut command = Vec::new();
+        let encoder = self.keeper.encoder();
+        let written = encoder.command(&mut command, SpoutCommand::Next, EMPTY_ID);
+        if written.is_ok() && n_nexts > 0 {
+            link.grant(n_nexts, command);
+        }
+    }
+
     fn settle(&mut self, serial: &Value, command: SpoutCommand) {
+        if std::mem::take(&mut self.is_starved) {
+            self.keeper.wake();
+        }
         let Value::Long(serial) = serial else { return };
         if let Some(id) = self.ids.remove(serial) {
             self.tell(TurnKind::AckOrFail, command, id.as_ref());
@@ -250,7 +275,6 @@ impl Running {
 
     fn handle_death(&mut self, death: &Death, out: &mut SpoutCollector<'_>) {
         self.ids.clear();
-        self.next_is_out = false;
         let (aftermath, failure) = self.keeper.handle_death(death);
         out.report_error(&failure);
         if let Aftermath::GivesUp = aftermath {
@@ -259,6 +283,8 @@ impl Running {
     }
 }
 
+/// Times that a child may be asked for tuples ahead of its answers.
+const NEXTS_MAX: usize = 16;
 /// Commands that concern no tuple have this id.
 const EMPTY_ID: ValueRef<'static> = ValueRef::Str("");
 /// After a turn without an emit, as Storm's spouts wait.

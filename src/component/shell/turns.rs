@@ -2,6 +2,9 @@
 //! after `sync`. Also counts the task-id lists that a child waits for.
 //!
 //! Pure: hands out bytes to be written, writes nothing. Bolts use the counting alone.
+//!
+//! An executor grants several `next` at a time, so that a child need not wait for it between two
+//! tuples; acks and fails go before them, and a child that has nothing loses the rest.
 
 use std::collections::VecDeque;
 
@@ -9,7 +12,12 @@ use std::collections::VecDeque;
 #[derive(Debug, Default)]
 pub struct Turns {
     open: Option<TurnKind>,
+    /// Everything but `next`.
     queue: VecDeque<(TurnKind, Vec<u8>)>,
+    next_command: Vec<u8>,
+    n_granted: usize,
+    /// Whether the child emitted in the open turn.
+    has_emitted: bool,
     n_owed: usize,
     /// The turn's `sync` came while task ids were still owed.
     sync_waits: bool,
@@ -24,37 +32,71 @@ pub enum TurnKind {
     Lifecycle,
 }
 
+/// What a `sync` means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// To be written now.
+    pub command: Option<Vec<u8>>,
+    /// A `next` was answered without an emit: the child had nothing.
+    pub had_nothing: bool,
+}
+
 // === impl Turns ===
 
 impl Turns {
     /// Adds a command; gives it back if it is to be written at once.
     pub fn submit(&mut self, kind: TurnKind, command: Vec<u8>) -> Option<Vec<u8>> {
-        if self.open.is_some() {
-            self.queue.push_back((kind, command));
-            return None;
-        }
-        self.open = Some(kind);
-        Some(command)
+        self.queue.push_back((kind, command));
+        self.advance_if_idle()
     }
 
-    /// The child said `sync`: which turn ended, if any was open, and what to write next.
-    pub fn handle_sync(&mut self) -> (Option<TurnKind>, Option<Vec<u8>>) {
-        if self.sync_waits {
-            // A second one in a turn: an adapter that answers task-id lists with `sync`.
-            return (None, None);
-        }
-        let ended = self.open;
-        if self.n_owed > 0 && ended.is_some() {
-            // The next command must not overtake the lists.
-            self.sync_waits = true;
-            return (ended, None);
-        }
-        (ended, self.advance())
+    /// Allows `n_nexts` more turns with `command`, the bytes of a `next`; gives it back if it is to
+    /// be written at once.
+    pub fn grant(&mut self, n_nexts: usize, command: Vec<u8>) -> Option<Vec<u8>> {
+        self.next_command = command;
+        self.n_granted += n_nexts;
+        self.advance_if_idle()
     }
 
-    /// The child asked for the task ids of an emit.
-    pub fn handle_request(&mut self) {
-        self.n_owed += 1;
+    /// Takes back what was granted and not begun.
+    pub fn revoke(&mut self) {
+        self.n_granted = 0;
+    }
+
+    /// `next` that are granted or being answered.
+    pub fn n_nexts(&self) -> usize {
+        self.n_granted + usize::from(self.open == Some(TurnKind::Next))
+    }
+
+    /// The child emitted, and wants the task ids or not.
+    pub fn handle_emit(&mut self, wants_ids: bool) {
+        self.has_emitted = true;
+        self.n_owed += usize::from(wants_ids);
+    }
+
+    /// The child said `sync`. One without a turn, or the second in one, is passed over.
+    pub fn handle_sync(&mut self) -> Step {
+        if self.sync_waits || self.open.is_none() {
+            return Step {
+                command: None,
+                had_nothing: false,
+            };
+        }
+        let had_nothing = self.open == Some(TurnKind::Next) && !self.has_emitted;
+        if had_nothing {
+            self.revoke();
+        }
+        // The next command must not overtake the lists.
+        self.sync_waits = self.n_owed > 0;
+        let command = if self.sync_waits {
+            None
+        } else {
+            self.advance()
+        };
+        Step {
+            command,
+            had_nothing,
+        }
     }
 
     /// A list of task ids was written: what to write after it.
@@ -76,10 +118,26 @@ impl Turns {
         self.n_owed > 0
     }
 
+    fn advance_if_idle(&mut self) -> Option<Vec<u8>> {
+        match self.open {
+            Some(_) => None,
+            None => self.advance(),
+        }
+    }
+
     fn advance(&mut self) -> Option<Vec<u8>> {
-        let (kind, command) = self.queue.pop_front().unzip();
-        self.open = kind;
-        command
+        self.has_emitted = false;
+        if let Some((kind, command)) = self.queue.pop_front() {
+            self.open = Some(kind);
+            return Some(command);
+        }
+        if self.n_granted == 0 {
+            self.open = None;
+            return None;
+        }
+        self.n_granted -= 1;
+        self.open = Some(TurnKind::Next);
+        Some(self.next_command.clone())
     }
 }
 
@@ -91,42 +149,70 @@ mod tests {
         text.as_bytes().to_vec()
     }
 
+    #[track_caller]
+    fn check_sync(turns: &mut Turns, expected: Option<&str>) {
+        assert_eq!(turns.handle_sync().command, expected.map(command));
+    }
+
     #[test]
     fn the_next_command_waits_for_sync() {
         let mut turns = Turns::default();
-        assert_eq!(
-            turns.submit(TurnKind::Next, command("next")),
-            Some(command("next"))
-        );
+        assert_eq!(turns.grant(1, command("next")), Some(command("next")));
         assert_eq!(turns.submit(TurnKind::AckOrFail, command("ack")), None);
-        assert_eq!(
-            turns.handle_sync(),
-            (Some(TurnKind::Next), Some(command("ack")))
-        );
+        turns.handle_emit(false);
+        check_sync(&mut turns, Some("ack"));
         assert_eq!(turns.open(), Some(TurnKind::AckOrFail));
-        assert_eq!(turns.handle_sync(), (Some(TurnKind::AckOrFail), None));
+        check_sync(&mut turns, None);
+        assert_eq!(turns.open(), None);
+        check_sync(&mut turns, None);
+        assert_eq!(
+            turns.submit(TurnKind::AckOrFail, command("ack")),
+            Some(command("ack"))
+        );
+    }
+
+    #[test]
+    fn granted_nexts_follow_each_other_behind_all_else() {
+        let mut turns = Turns::default();
+        assert_eq!(turns.grant(3, command("next")), Some(command("next")));
+        assert_eq!(turns.n_nexts(), 3);
+        turns.handle_emit(false);
+        check_sync(&mut turns, Some("next"));
+        turns.submit(TurnKind::AckOrFail, command("ack"));
+        turns.handle_emit(false);
+        check_sync(&mut turns, Some("ack"));
+        check_sync(&mut turns, Some("next"));
+        assert_eq!(turns.n_nexts(), 1);
+        turns.handle_emit(false);
+        check_sync(&mut turns, None);
+        assert_eq!(turns.n_nexts(), 0);
+    }
+
+    #[test]
+    fn a_child_that_has_nothing_is_not_asked_again_at_once() {
+        let mut turns = Turns::default();
+        turns.grant(5, command("next"));
         assert_eq!(
             turns.handle_sync(),
-            (None, None),
-            "one too many is passed over"
+            Step {
+                command: None,
+                had_nothing: true
+            }
         );
-        assert_eq!(
-            turns.submit(TurnKind::Next, command("next")),
-            Some(command("next"))
-        );
+        assert_eq!(turns.n_nexts(), 0);
     }
 
     #[test]
     fn commands_do_not_overtake_task_ids() {
         let mut turns = Turns::default();
-        turns.submit(TurnKind::Next, command("next"));
+        turns.grant(1, command("next"));
         turns.submit(TurnKind::AckOrFail, command("ack"));
-        turns.handle_request();
-        turns.handle_request();
-        assert_eq!(turns.handle_sync(), (Some(TurnKind::Next), None));
+        turns.handle_emit(true);
+        turns.handle_emit(true);
+        check_sync(&mut turns, None);
         assert_eq!(turns.open(), None);
         assert_eq!(turns.handle_ids_written(), None);
-        assert_eq!(turns.handle_sync(), (None, None));
+        check_sync(&mut turns, None);
         assert_eq!(turns.handle_ids_written(), Some(command("ack")));
         assert!(!turns.owes_ids());
     }

@@ -220,3 +220,20 @@ fn a_spout_that_hangs_in_its_turn_is_ended() {
         rig.errors[0]
     );
 }
+
+#[test]
+fn no_more_is_asked_for_than_may_be_pending() {
+    let body = format!(
+        r#"{LOOP}
+handshake()
+for command, id in turns():
+    if command == "next":
+        emit(["x"], id=1)
+"#
+    );
+    let mut rig = Rig::spout(&body, conf(&[("topology.max.spout.pending", json!(3))]));
+    rig.until("tuples", |rig| rig.emitted.len() >= 3);
+    let until = Instant::now() + Duration::from_millis(200);
+    rig.until("time", |_| Instant::now() >= until);
+    assert_eq!(rig.emitted.len(), 3);
+}
