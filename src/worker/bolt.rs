@@ -153,6 +153,11 @@ impl BoltRole {
                 break;
             }
         }
+        if progress == Progress::Worked {
+            // What a bolt keeps until the end of a turn, such as an fsync, must not wait for the
+            // next tuple.
+            self.poll(emitter);
+        }
         progress
     }
 
