@@ -103,7 +103,8 @@ impl CountBolt {
         };
         let written = serde_json::to_vec(&totals);
         self.counts = totals.counts;
-        let next = dump.file.with_extension("next");
+        // Beside the file, under a name that no other task's file has.
+        let next = PathBuf::from(format!("{}.next", dump.file.display()));
         std::fs::write(&next, written?)
             .and_then(|()| std::fs::rename(&next, &dump.file))
             .map_err(|error| {

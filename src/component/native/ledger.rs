@@ -236,7 +236,7 @@ impl Commit {
         if position <= self.position {
             return Ok(());
         }
-        let next = self.file.with_extension("next");
+        let next = PathBuf::from(format!("{}.next", self.file.display()));
         let mut file = File::create(&next)?;
         writeln!(file, "{position}")?;
         file.sync_data()?;
