@@ -3,14 +3,19 @@
 //! Prints where each listens, then `ready`, so that scripts know when to go on.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::component::factory::BuiltIn;
 use crate::component::registry;
 use crate::conf::{Conf, keys};
 use crate::nimbus::{self, Nimbus};
 use crate::supervisor::{self, Stop};
+use crate::wire;
+use crate::wire::messages::WorkerLaunch;
+use crate::worker;
 
 /// `stormwire dev`.
 pub fn dev(conf: &Conf) -> Result<i32> {
@@ -55,10 +60,13 @@ pub fn worker(launch: &Path) -> Result<i32> {
     // A session of its own: signals to the supervisor's terminal do not reach it. Fails only for a
     // process that already leads a group, which then has what it needs.
     let _ = nix::unistd::setsid();
-    anyhow::bail!(
-        "the worker of {} is not built into this program yet",
-        launch.display()
-    )
+    let dir = launch
+        .parent()
+        .context("--launch names a file in the worker's directory")?;
+    let unreadable = || format!("cannot read the instructions {}", launch.display());
+    let instructions = std::fs::read(launch).with_context(unreadable)?;
+    let instructions: WorkerLaunch = wire::from_bytes(&instructions).with_context(unreadable)?;
+    Ok(worker::run(instructions, dir, Arc::new(BuiltIn)))
 }
 
 /// Nimbus and a supervisor in this process.

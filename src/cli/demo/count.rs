@@ -1,8 +1,7 @@
 //! What the demo must find: the text's own words, counted here without any topology; and what it
 //! found.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -42,37 +41,40 @@ fn is_space(c: char) -> bool {
 
 /// The sum of what the counter's tasks have written so far.
 pub fn counted(totals: &Path) -> Result<Totals> {
-    let (dir, name) = (totals.parent(), totals.file_name());
-    let (dir, name) = dir
-        .zip(name)
-        .context("the totals have a directory and a name")?;
+    let mut sum = Totals::default();
+    for path in task_files(totals)? {
+        let task: Totals = serde_json::from_slice(&std::fs::read(&path)?)
+            .with_context(|| format!("the totals in {} cannot be read", path.display()))?;
+        sum.words += task.words;
+        sum.repeats += task.repeats;
+        for (word, count) in task.counts {
+            *sum.counts.entry(word).or_default() += count;
+        }
+    }
+    Ok(sum)
+}
+
+/// The files `<path>.N` that a component's tasks have written, N being a task's number.
+pub fn task_files(path: &Path) -> Result<Vec<PathBuf>> {
+    let (dir, name) = path
+        .parent()
+        .zip(path.file_name())
+        .context("a file in a directory")?;
     let prefix = format!("{}.", name.to_string_lossy());
-    let mut sum = Totals {
-        words: 0,
-        repeats: 0,
-        counts: HashMap::new(),
-    };
+    let mut files = Vec::new();
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
-        let file = path
+        let name = path
             .file_name()
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        let is_task = file
-            .strip_prefix(&prefix)
-            .is_some_and(|task| task.chars().all(|c| c.is_ascii_digit()));
-        if is_task {
-            let task: Totals = serde_json::from_slice(&std::fs::read(&path)?)
-                .with_context(|| format!("the totals in {} cannot be read", path.display()))?;
-            sum.words += task.words;
-            sum.repeats += task.repeats;
-            for (word, count) in task.counts {
-                *sum.counts.entry(word).or_default() += count;
-            }
+        let task = name.strip_prefix(&prefix);
+        if task.is_some_and(|task| task.chars().all(|c| c.is_ascii_digit())) {
+            files.push(path);
         }
     }
-    Ok(sum)
+    Ok(files)
 }
 
 /// The words that occur most, most first; equals in the order of the alphabet.

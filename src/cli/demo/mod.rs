@@ -180,14 +180,14 @@ async fn watch(nimbus: &mut Nimbus, whole: count::Own, done: &Path) -> Result<(u
     }
 }
 
-/// What the spout said when it was through.
+/// What the spout said when it was through: lines read, lines sent again.
 fn end(done: &Path) -> Option<(u64, u64)> {
-    let text = fs::read_to_string(done).ok()?;
-    let mut numbers = text
-        .strip_suffix('\n')?
-        .split(|c: char| !c.is_ascii_digit());
-    let mut next = || numbers.find(|number| !number.is_empty())?.parse().ok();
-    Some((next()?, next()?))
+    let text = count::task_files(done).ok()?.into_iter().find_map(|path| {
+        let text = fs::read_to_string(path).ok()?;
+        text.ends_with('\n').then_some(text)
+    })?;
+    let mut numbers = text.split_whitespace().map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 fn acked(info: &TopologyInfo) -> u64 {

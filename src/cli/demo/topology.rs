@@ -30,7 +30,7 @@ pub struct Plan<'a> {
     pub seconds: Option<u64>,
     /// Totals of counter task N appear in `<totals>.N`.
     pub totals: &'a Path,
-    /// Gets one line when every line of the text has been acked.
+    /// `<done>.N` gets one line when every line of the text has been acked.
     pub done: &'a Path,
 }
 
