@@ -199,7 +199,8 @@ impl<'a> Info<'a> {
         assigned.placement.iter().map(summary).collect()
     }
 
-    /// An entry for every component with tasks, newest errors first, and one for workers that failed.
+    /// An entry for every component with tasks, newest errors first, and one for workers that
+    /// failed.
     fn errors(
         &self,
         topology: &Topology,

@@ -4,6 +4,7 @@
 mod cluster;
 mod life;
 mod recorded;
+mod refused;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -135,7 +136,7 @@ fn common(parallelism: i32, source: Option<&str>) -> ComponentCommon {
 }
 
 /// One spout and a bolt of that parallelism behind it.
-fn words(parallelism: i32) -> StormTopology {
+pub(super) fn words(parallelism: i32) -> StormTopology {
     let spout = SpoutSpec {
         spout_object: shell("words.py"),
         common: common(1, None),

@@ -643,6 +643,9 @@ fn deliberate(expected: &Value, found: &Value) -> Option<&'static str> {
     if accepted(expected) && ours.contains("uses the shared memory") {
         return Some("undeclared shared memory is refused: Storm's scheduler dies of it");
     }
+    if accepted(expected) && ours.contains("cannot run: ") {
+        return Some("what no worker of ours can run is refused at submit");
+    }
     if accepted(expected) && ours.contains("stormwire.topology.executors.max") {
         return Some("the number of executors has a limit");
     }
