@@ -67,7 +67,8 @@ pub(crate) async fn run_due(leader: Arc<Leader>) {
                 }
                 None => {
                     let due = topology.lifecycle.due();
-                    let left = due.map(|due| Duration::from_millis(due.at_ms - now_ms));
+                    let left =
+                        due.map(|due| Duration::from_millis(due.at_ms.saturating_sub(now_ms)));
                     wait = wait.into_iter().chain(left).min();
                 }
             }
