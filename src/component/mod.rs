@@ -86,8 +86,9 @@ pub trait Bolt: Send {
     /// error.
     fn execute(&mut self, tuple: &Tuple<'_>, out: &mut Collector<'_>) -> Result<()>;
 
-    /// Called in each of the executor's turns, and when the task's [`Waker`] fired: the place for
-    /// what arrives from other threads.
+    /// Called at the start of each of the executor's turns, again at the end of one that executed
+    /// tuples, and when the task's [`Waker`] fired: the place for what arrives from other threads,
+    /// and for what is done once for all tuples of a turn.
     fn poll(&mut self, out: &mut Collector<'_>) -> Result<()> {
         let _ = out;
         Ok(())
