@@ -240,7 +240,8 @@ fn read_difference(case: &Json) -> Option<&'static str> {
     let is_number = message.starts_with("class java.lang.Integer ")
         || message.starts_with("class java.lang.Long ")
         || message.starts_with("class java.math.BigInteger ");
-    if is_number && cast("java.lang.String") && text.contains("\"anchors\"") {
+    let is_id = cast("java.lang.String") || cast("java.util.List");
+    if is_number && is_id && text.contains("\"anchors\"") {
         return Some("ids of tuples may come back as numbers");
     }
     if text.starts_with('\u{feff}') {
