@@ -139,8 +139,10 @@ impl Run {
         self.cluster.restart(name);
     }
 
-    /// Waits until what was fed before now is acked; returns how long that took, in milliseconds.
+    /// Feeds some more and waits until all of it is acked; returns how long that took, in
+    /// milliseconds.
     pub fn recover(&mut self) -> u64 {
+        self.feed();
         let (goal, since) = (self.ledger.n_fed(), Instant::now());
         eventually("acks go on after a fault", || {
             std::thread::sleep(Duration::from_millis(20));
