@@ -1,11 +1,13 @@
 //! How a command reaches Nimbus, and how its refusals read.
 
 use std::future::Future;
+use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 
 use super::ClientArgs;
-use crate::conf::{Conf, ConfError, keys};
+use crate::auth::tls::{Connector, Identity};
+use crate::conf::{Conf, keys};
 use crate::rpc::client::{Address, ClientOptions, Connection, Retries};
 use crate::rpc::leader::LeaderOptions;
 use crate::wire::storm::nimbus::Client;
@@ -41,12 +43,40 @@ async fn to_leader(conf: &Conf) -> Result<Nimbus> {
     Ok(Client::new(leader.connection))
 }
 
-fn leader_options(conf: &Conf) -> Result<LeaderOptions, ConfError> {
+/// With `nimbus.thrift.client.use.tls`: TLS, showing the certificate of
+/// `nimbus.thrift.tls.client.cert.path` if there is one.
+fn client_options(conf: &Conf) -> Result<ClientOptions> {
+    let mut options = ClientOptions::default();
+    if conf
+        .flag(keys::NIMBUS_THRIFT_CLIENT_USE_TLS)?
+        .unwrap_or(false)
+    {
+        let authorities = conf.text(keys::STORMWIRE_TLS_AUTHORITIES)?;
+        let missing = || {
+            let (tls, key) = (
+                keys::NIMBUS_THRIFT_CLIENT_USE_TLS,
+                keys::STORMWIRE_TLS_AUTHORITIES,
+            );
+            format!("{tls} is set, but {key} is not: name a PEM file")
+        };
+        let authorities = authorities.with_context(missing)?;
+        let certificates = conf.text(keys::NIMBUS_THRIFT_TLS_CLIENT_CERT_PATH)?;
+        let key = conf.text(keys::NIMBUS_THRIFT_TLS_CLIENT_KEY_PATH)?;
+        let identity = certificates.zip(key).map(|(certificates, key)| Identity {
+            certificates: certificates.into(),
+            key: key.into(),
+        });
+        options.tls = Some(Connector::new(Path::new(&authorities), identity.as_ref())?);
+    }
+    Ok(options)
+}
+
+fn leader_options(conf: &Conf) -> Result<LeaderOptions> {
     Ok(LeaderOptions {
         seeds: conf.texts(keys::NIMBUS_SEEDS)?,
         port: conf.port(keys::NIMBUS_THRIFT_PORT)?,
         tls_port: conf.port(keys::NIMBUS_THRIFT_TLS_PORT)?,
-        client: ClientOptions::default(),
+        client: client_options(conf)?,
         // A person waits: they rather read what is wrong than wait for five attempts.
         retries: Retries::NONE,
     })

@@ -2,20 +2,18 @@
 //!
 //! Serves blobs by key only: no path of a client is ever opened.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
+use dashmap::DashMap;
 
-use super::leader::lock;
 use crate::blob::{BlobError, BlobKey, BlobKeyError, LocalBlobs};
 use crate::limits;
 
 /// Open downloads.
 pub(crate) struct Downloads {
     age_max_ms: u64,
-    sessions: Mutex<HashMap<String, Download>>,
+    sessions: DashMap<String, Download>,
 }
 
 #[derive(Clone)]
@@ -44,7 +42,7 @@ impl Downloads {
     pub fn new(age_max: Duration) -> Self {
         Downloads {
             age_max_ms: u64::try_from(age_max.as_millis()).unwrap_or(u64::MAX),
-            sessions: Mutex::default(),
+            sessions: DashMap::new(),
         }
     }
 
@@ -59,8 +57,7 @@ impl Downloads {
         blobs.info(&key)?;
         self.expire(now_ms);
         let id = uuid::Uuid::new_v4().to_string();
-        let mut sessions = lock(&self.sessions);
-        if sessions.len() >= limits::DOWNLOADS_MAX {
+        if self.sessions.len() >= limits::DOWNLOADS_MAX {
             return Err(DownloadError::TooMany);
         }
         let download = Download {
@@ -68,7 +65,7 @@ impl Downloads {
             offset: 0,
             touched_ms: now_ms,
         };
-        sessions.insert(id.clone(), download);
+        self.sessions.insert(id.clone(), download);
         Ok(id)
     }
 
@@ -81,13 +78,13 @@ impl Downloads {
         now_ms: u64,
     ) -> Result<Bytes, DownloadError> {
         let unknown = || DownloadError::Unknown(id.to_owned());
-        let Download { key, offset, .. } =
-            lock(&self.sessions).get(id).cloned().ok_or_else(unknown)?;
+        // A copy: no guard of the map may be held while the disk is read.
+        let download = self.sessions.get(id).map(|download| download.clone());
+        let Download { key, offset, .. } = download.ok_or_else(unknown)?;
         let data = blobs.read_at(&key, offset, length)?.data;
-        let mut sessions = lock(&self.sessions);
         if data.is_empty() {
-            sessions.remove(id);
-        } else if let Some(download) = sessions.get_mut(id) {
+            self.sessions.remove(id);
+        } else if let Some(mut download) = self.sessions.get_mut(id) {
             download.offset = offset + data.len() as u64;
             download.touched_ms = now_ms;
         }
@@ -95,7 +92,7 @@ impl Downloads {
     }
 
     pub fn expire(&self, now_ms: u64) {
-        lock(&self.sessions)
+        self.sessions
             .retain(|_, download| now_ms.saturating_sub(download.touched_ms) <= self.age_max_ms);
     }
 }

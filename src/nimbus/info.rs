@@ -78,7 +78,7 @@ impl<'a> Info<'a> {
             uptime_secs: uptime_secs(self.leader),
             is_leader: true,
             version: settings.version.clone(),
-            tls_port: Some(0),
+            tls_port: Some(settings.tls_port.into()),
         }
     }
 

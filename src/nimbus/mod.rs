@@ -20,6 +20,7 @@ mod settings;
 mod state;
 mod steer;
 mod submit;
+mod tls;
 mod transition;
 mod uploads;
 
@@ -35,6 +36,7 @@ use self::coordination::Coordination;
 use self::leader::{Leader, Parts, RestoreError};
 use self::service::NimbusService;
 use self::settings::Settings;
+pub use self::tls::TlsSetupError;
 use self::uploads::{UploadError, Uploads};
 use crate::blob::{BlobError, LocalBlobs};
 use crate::cluster::{ClusterState, EmbeddedStore, OpenError, Store, StoreError};
@@ -48,6 +50,8 @@ pub struct Nimbus;
 /// A running Nimbus. Dropped without `shutdown`, it stops without saving what it may still save.
 pub struct Handle {
     nimbus: Running,
+    /// The same service inside TLS, where a port is set for it.
+    tls: Option<Running>,
     coordination: Running,
     leader: Arc<Leader>,
     timers: JoinSet<()>,
@@ -68,6 +72,8 @@ pub enum StartError {
     Inbox(#[from] InboxError),
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error(transparent)]
+    Tls(#[from] TlsSetupError),
 }
 
 /// The inbox of uploads cannot be used.
@@ -109,6 +115,13 @@ impl Nimbus {
         let uploads = Uploads::open(inbox, &settings.upload_path_allow, settings.ages);
         let uploads = uploads.map_err(|error: UploadError| InboxError(error.to_string()))?;
         let nimbus = Server::bind(&endpoint(&settings), Limits::default()).await?;
+        let tls = match tls::acceptor(&conf)? {
+            Some(acceptor) => {
+                let server = Server::bind(&tls_endpoint(&settings), Limits::default()).await?;
+                Some((server, acceptor))
+            }
+            None => None,
+        };
         let coordination = coordination_endpoint(&settings);
         let coordination = Server::bind(&coordination, Limits::default()).await?;
         let parts = Parts {
@@ -130,8 +143,10 @@ impl Nimbus {
         timers.spawn(housekeeping::run(Arc::clone(&leader)));
         let service = Arc::new(NimbusService::new(Arc::clone(&leader)));
         let parked = Arc::new(Coordination::new(Arc::clone(&leader)));
+        let dispatch = Arc::new(storm::nimbus::Dispatcher(service));
         Ok(Handle {
-            nimbus: nimbus.serve(Arc::new(storm::nimbus::Dispatcher(service))),
+            nimbus: nimbus.serve(Arc::clone(&dispatch)),
+            tls: tls.map(|(server, acceptor)| server.serve_tls(dispatch, acceptor)),
             coordination: coordination.serve(Arc::new(messages::coordination::Dispatcher(parked))),
             leader,
             timers,
@@ -157,6 +172,9 @@ impl Handle {
         self.leader.stop();
         self.coordination.drain().await;
         self.nimbus.drain().await;
+        if let Some(tls) = self.tls {
+            tls.drain().await;
+        }
         while let Some(ended) = self.timers.join_next().await {
             if let Err(failure) = ended {
                 tracing::error!(%failure, "a timer of Nimbus ended badly");
@@ -171,6 +189,15 @@ fn endpoint(settings: &Settings) -> Endpoint {
         host: settings.bind_address.clone(),
         port: settings.thrift_port,
         port_key: keys::NIMBUS_THRIFT_PORT,
+    }
+}
+
+fn tls_endpoint(settings: &Settings) -> Endpoint {
+    Endpoint {
+        service: "nimbus over TLS",
+        host: settings.bind_address.clone(),
+        port: settings.tls_port,
+        port_key: keys::NIMBUS_THRIFT_TLS_PORT,
     }
 }
 

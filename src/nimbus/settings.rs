@@ -17,6 +17,8 @@ pub(crate) struct Settings {
     pub bind_address: String,
     pub thrift_port: u16,
     pub coordination_port: u16,
+    /// 0: no TLS.
+    pub tls_port: u16,
     /// What clients are told to connect to.
     pub host: String,
     /// Storm's version that clients see.
@@ -44,6 +46,7 @@ impl Settings {
             local_dir: conf.local_dir()?,
             thrift_port: conf.port(keys::NIMBUS_THRIFT_PORT)?,
             coordination_port: conf.port(keys::STORMWIRE_COORDINATION_PORT)?,
+            tls_port: conf.port(keys::NIMBUS_THRIFT_TLS_PORT)?,
             host: conf.host_name()?,
             bind_address: conf.text_or(keys::STORMWIRE_BIND_ADDRESS, "127.0.0.1")?,
             version: conf.text_or(keys::STORMWIRE_VERSION_REPORTED, "3.0.0")?,

@@ -3,13 +3,14 @@
 //! Sessions live in memory and expire; what a restart or a silent client leaves is removed by age.
 //! A path that a client names is opened only if it resolves into the inbox or an allowed directory.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
+
+use dashmap::DashMap;
 
 use crate::limits;
 
@@ -19,7 +20,7 @@ pub(crate) struct Uploads {
     allowed: Vec<PathBuf>,
     session_age_max: Duration,
     jar_age_max: Duration,
-    sessions: Mutex<HashMap<String, Arc<Mutex<Session>>>>,
+    sessions: DashMap<String, Arc<Mutex<Session>>>,
 }
 
 struct Session {
@@ -74,7 +75,7 @@ impl Uploads {
             allowed: allowed.iter().filter_map(resolve).collect(),
             session_age_max: ages.session,
             jar_age_max: ages.jar,
-            sessions: Mutex::default(),
+            sessions: DashMap::new(),
         })
     }
 
@@ -85,8 +86,7 @@ impl Uploads {
             .inbox
             .join(format!("stormjar-{}.jar", uuid::Uuid::new_v4()));
         let location = path.to_string_lossy().into_owned();
-        let mut sessions = lock(&self.sessions);
-        if sessions.len() >= limits::UPLOADS_MAX {
+        if self.sessions.len() >= limits::UPLOADS_MAX {
             return Err(UploadError::TooMany);
         }
         let mut options = File::options();
@@ -97,17 +97,22 @@ impl Uploads {
             size: 0,
             touched_ms: now_ms,
         };
-        sessions.insert(location.clone(), Arc::new(Mutex::new(session)));
+        let session = Arc::new(Mutex::new(session));
+        self.sessions.insert(location.clone(), session);
         Ok(location)
     }
 
     /// Adds to the end. An upload that fails is over, and its file is gone.
     pub fn chunk(&self, location: &str, bytes: &[u8], now_ms: u64) -> Result<(), UploadError> {
-        let session = lock(&self.sessions).get(location).cloned();
+        // A copy: no guard of the map may be held while the disk is written.
+        let session = self
+            .sessions
+            .get(location)
+            .map(|session| Arc::clone(&session));
         let session = session.ok_or(UploadError::Unknown)?;
         let outcome = lock(&session).add(location, bytes, now_ms);
         if outcome.is_err() {
-            lock(&self.sessions).remove(location);
+            self.sessions.remove(location);
             remove(Path::new(location));
         }
         outcome
@@ -115,8 +120,7 @@ impl Uploads {
 
     /// Ends an upload; the file stays for as many submits as come before it is too old.
     pub fn finish(&self, location: &str) -> Result<(), UploadError> {
-        let session = lock(&self.sessions).remove(location);
-        let session = session.ok_or(UploadError::Unknown)?;
+        let (_, session) = self.sessions.remove(location).ok_or(UploadError::Unknown)?;
         lock(&session).file = None;
         Ok(())
     }
@@ -153,7 +157,7 @@ impl Uploads {
     /// Ends sessions that have been silent for too long.
     pub fn expire_sessions(&self, now_ms: u64) {
         let age_max_ms = u64::try_from(self.session_age_max.as_millis()).unwrap_or(u64::MAX);
-        lock(&self.sessions).retain(|location, session| {
+        self.sessions.retain(|location, session| {
             // One that is locked is being written to.
             let Ok(session) = session.try_lock() else {
                 return true;
@@ -180,7 +184,7 @@ impl Uploads {
             // A file from the future, after a clock was set back, is young.
             let age = modified.map(|modified| now.duration_since(modified).unwrap_or_default());
             let path = entry.path();
-            let is_open = lock(&self.sessions).contains_key(path.to_string_lossy().as_ref());
+            let is_open = self.sessions.contains_key(path.to_string_lossy().as_ref());
             if !is_open && age.is_ok_and(|age| age > self.jar_age_max) {
                 remove(&path);
             }

@@ -9,6 +9,13 @@ super::keys! {
     /// choice.
     STORMWIRE_COORDINATION_PORT =
         "stormwire.coordination.port", Own [Integer, PositiveOrZero, NotNull];
+    /// PEM file with a daemon's certificate, then those that lead to an authority: needed where a
+    /// TLS port is set. Text.
+    STORMWIRE_TLS_CERTIFICATES = "stormwire.tls.certificates", Own [String];
+    /// PEM file with the key of that certificate. Text.
+    STORMWIRE_TLS_KEY = "stormwire.tls.key", Own [String];
+    /// PEM file with the authorities whose certificates a daemon takes from clients. Text.
+    STORMWIRE_TLS_AUTHORITIES = "stormwire.tls.authorities", Own [String];
     /// Storm version that Nimbus reports to clients. Text.
     STORMWIRE_VERSION_REPORTED = "stormwire.version.reported", Own [String, NotNull];
     /// Threads a worker runs executors on. Integer; null: cores divided by the slots in use.
