@@ -6,6 +6,7 @@ process behind.
 """
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -66,7 +67,7 @@ def tail(path, lines=60):
 class Cluster:
     """`stormwire dev`. As a context manager it starts on entry; on exit all of it is killed."""
 
-    def __init__(self, directory, slots=4, settings=None):
+    def __init__(self, directory, slots=4, settings=None, file_bytes_max=None):
         self.directory = Path(directory).resolve()
         self.local = self.directory / "local"
         self.slots = free_ports(slots)
@@ -78,6 +79,7 @@ class Cluster:
             "supervisor.thrift.port": 0,
             **(settings or {}),
         }
+        self.file_bytes_max = file_bytes_max
         self.process = None
         self.addresses = {}
         self.runs = 0
@@ -113,9 +115,15 @@ class Cluster:
                 cwd=self.directory,
                 env=environment,
                 start_new_session=True,
+                preexec_fn=self._limit_files if self.file_bytes_max else None,
             )
         eventually(f"`dev` is ready\n{tail(self.log)}", self._is_ready)
         return self
+
+    def _limit_files(self):
+        """In the child: no file grows beyond the limit, writing more is an error and no signal."""
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self.file_bytes_max, self.file_bytes_max))
 
     def _is_ready(self):
         lines = self.out.read_text().splitlines()

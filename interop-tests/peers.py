@@ -11,6 +11,7 @@ from pathlib import Path
 import thriftpy2
 import thriftpy2.rpc
 import thriftpy2.thrift
+import thriftpy2.utils
 from thriftpy2.protocol import TBinaryProtocolFactory
 from thriftpy2.transport import TFramedTransportFactory
 
@@ -30,13 +31,13 @@ class ThriftPy2:
     ApplicationException = thriftpy2.thrift.TApplicationException
     TransportException = thriftpy2.transport.TTransportException
 
-    def __init__(self, service="Nimbus"):
+    def __init__(self, service=storm.Nimbus):
         self.service = service
 
     @contextmanager
     def connect(self, address, timeout_secs=20):
         client = thriftpy2.rpc.make_client(
-            getattr(storm, self.service),
+            self.service,
             *address,
             proto_factory=TBinaryProtocolFactory(),
             trans_factory=TFramedTransportFactory(),
@@ -48,12 +49,17 @@ class ThriftPy2:
             client.close()
 
 
+def to_bytes(struct):
+    """A struct of thriftpy2's in the binary protocol, its stop byte included."""
+    return thriftpy2.utils.serialize(struct, TBinaryProtocolFactory())
+
+
 class Apache:
     """Apache's runtime with code from the stock compiler. What Storm's own Python clients use."""
 
     name = "apache"
 
-    def __init__(self, service="Nimbus"):
+    def __init__(self):
         import storm.ttypes
         import thrift.Thrift
         import thrift.transport.TTransport
@@ -61,7 +67,6 @@ class Apache:
         self.types = storm.ttypes
         self.ApplicationException = thrift.Thrift.TApplicationException
         self.TransportException = thrift.transport.TTransport.TTransportException
-        self.service = service
         for kind in vars(storm.ttypes).values():
             # The stock compiler writes structs that cannot be keys of a dict; Storm's maps need it.
             if (
@@ -73,8 +78,7 @@ class Apache:
 
     @contextmanager
     def connect(self, address, timeout_secs=20):
-        from importlib import import_module
-
+        from storm.Nimbus import Client
         from thrift.protocol.TBinaryProtocol import TBinaryProtocol
         from thrift.transport.TSocket import TSocket
         from thrift.transport.TTransport import TFramedTransport
@@ -84,7 +88,7 @@ class Apache:
         transport = TFramedTransport(socket)
         transport.open()
         try:
-            yield import_module(f"storm.{self.service}").Client(TBinaryProtocol(transport))
+            yield Client(TBinaryProtocol(transport))
         finally:
             transport.close()
 

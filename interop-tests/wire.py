@@ -1,0 +1,147 @@
+"""Raw bytes to a Thrift port: frames by hand, damaged on purpose."""
+
+import socket
+import struct
+from contextlib import closing
+
+STRICT = 0x8001_0000
+CALL, REPLY, EXCEPTION = 1, 2, 3
+STOP, BOOL, I32, I64, STRING, STRUCT, MAP, SET, LIST = 0, 2, 8, 10, 11, 12, 13, 14, 15
+
+
+def frame(payload):
+    return struct.pack(">i", len(payload)) + payload
+
+
+def text(value):
+    value = value.encode() if isinstance(value, str) else value
+    return struct.pack(">i", len(value)) + value
+
+
+def field(type, id, value):
+    return struct.pack(">bh", type, id) + value
+
+
+def call(method, arguments=b"", seqid=1):
+    """The payload of a request: strict header, then fields and a stop byte."""
+    return (
+        struct.pack(">I", STRICT | CALL)
+        + text(method)
+        + struct.pack(">i", seqid)
+        + arguments
+        + b"\0"
+    )
+
+
+class Raw:
+    """A socket to a server under test."""
+
+    def __init__(self, address, timeout_secs=10):
+        self.socket = socket.create_connection(address, timeout=timeout_secs)
+
+    def send(self, data):
+        """Sends; a server that closed already is no error here."""
+        try:
+            self.socket.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        return self
+
+    def no_more(self):
+        """Tells the server that nothing follows."""
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+        return self
+
+    def reply(self):
+        """The next reply as (message type, method, rest); None when the server closed instead."""
+        head = self._read(4)
+        if head is None:
+            return None
+        payload = self._read(struct.unpack(">i", head)[0])
+        assert payload is not None, "the server closed within a reply"
+        version, length = struct.unpack(">Ii", payload[:8])
+        return version & 0xFF, payload[8 : 8 + length].decode(), payload[12 + length :]
+
+    def is_closed(self):
+        """Whether the server closes without a word, within the time-out."""
+        try:
+            return self.socket.recv(1) == b""
+        except ConnectionResetError:
+            return True
+
+    def _read(self, size):
+        data = b""
+        while len(data) < size:
+            try:
+                more = self.socket.recv(size - len(data))
+            except ConnectionResetError:
+                return None
+            if not more:
+                return None
+            data += more
+        return data
+
+    def close(self):
+        self.socket.close()
+
+
+def exchange(address, data, timeout_secs=10):
+    """Sends bytes and nothing more; returns the reply, or None when the server closed."""
+    with closing(Raw(address, timeout_secs)) as raw:
+        return raw.send(data).no_more().reply()
+
+
+def application_exception(reply):
+    """(type, message) of a TApplicationException."""
+    kind, _, rest = reply
+    assert kind == EXCEPTION, reply
+    message, code = b"", 0
+    while rest[0] != STOP:
+        type, id = struct.unpack(">bh", rest[:3])
+        if type == STRING:
+            length = struct.unpack(">i", rest[3:7])[0]
+            message, rest = rest[7 : 7 + length], rest[7 + length :]
+        else:
+            assert (type, id) == (I32, 2), reply
+            code, rest = struct.unpack(">i", rest[3:7])[0], rest[7:]
+    return code, message.decode()
+
+
+def walk(payload):
+    """Offsets of every length or count, and of every type byte, in a strict message's payload."""
+    lengths, types = [4], []
+    name_length = struct.unpack(">i", payload[4:8])[0]
+    end = _walk_struct(payload, 12 + name_length, lengths, types)
+    assert end == len(payload)
+    return lengths, types
+
+
+def _walk_struct(data, at, lengths, types):
+    while True:
+        types.append(at)
+        if data[at] == STOP:
+            return at + 1
+        at = _walk_value(data, at + 3, data[at], lengths, types)
+
+
+def _walk_value(data, at, type, lengths, types):
+    widths = {BOOL: 1, 3: 1, 4: 8, 6: 2, I32: 4, I64: 8}
+    if type in widths:
+        return at + widths[type]
+    if type == STRUCT:
+        return _walk_struct(data, at, lengths, types)
+    if type == STRING:
+        lengths.append(at)
+        return at + 4 + struct.unpack(">i", data[at : at + 4])[0]
+    inner = 2 if type == MAP else 1
+    types.extend(range(at, at + inner))
+    lengths.append(at + inner)
+    count = struct.unpack(">i", data[at + inner : at + inner + 4])[0]
+    kinds, at = data[at : at + inner], at + inner + 4
+    for _ in range(count):
+        for kind in kinds:
+            at = _walk_value(data, at, kind, lengths, types)
+    return at
