@@ -10,12 +10,14 @@ from cluster import ROOT, eventually
 from topologies import (
     CHUNK_BYTES,
     Builder,
+    arrive,
     counts,
     jar,
     kill,
     lines_of,
     pulse,
     pulse_files,
+    rests,
     running,
     upload,
     words,
@@ -218,7 +220,7 @@ def check_gone(peer, nimbus, name, id):
 def test_a_deactivated_spout_rests_and_goes_on_when_activated(peer, nimbus, tmp_path):
     name, out = f"pulse-{peer.name}", tmp_path / "out"
     with running(peer, nimbus, name, pulse(Builder(peer.types), out), pulse_files()):
-        eventually("tuples arrive", lambda: len(lines_of(out)) > 10)
+        arrive(out)
         nimbus.deactivate(name)
         nimbus.deactivate(name)  # no-op
         assert nimbus.getTopologySummaryByName(name).status == "INACTIVE"
@@ -226,16 +228,9 @@ def test_a_deactivated_spout_rests_and_goes_on_when_activated(peer, nimbus, tmp_
         nimbus.activate(name)
         nimbus.activate(name)
         assert nimbus.getTopologySummaryByName(name).status == "ACTIVE"
-        eventually("the spout goes on", lambda: len(lines_of(out)) > n_lines + 10)
+        arrive(out)
         # The same process goes on: nothing was counted twice, nothing left out.
         assert lines_of(out)[: n_lines + 10] == [str(number) for number in range(n_lines + 10)]
-
-
-def rests(out):
-    """How much has arrived, when nothing more did for half a second."""
-    n_lines = len(lines_of(out))
-    time.sleep(0.5)
-    return n_lines if len(lines_of(out)) == n_lines else None
 
 
 def test_a_topology_may_start_deactivated(peer, nimbus, tmp_path):
@@ -251,7 +246,7 @@ def test_a_topology_may_start_deactivated(peer, nimbus, tmp_path):
         time.sleep(1)
         assert lines_of(out) == []
         nimbus.activate(name)
-        eventually("tuples arrive", lambda: lines_of(out))
+        arrive(out)
 
 
 def test_killing_again_takes_the_new_delay(peer, nimbus, tmp_path):
@@ -303,7 +298,7 @@ def test_calls_of_streamparse_in_its_order(cluster, peer, tmp_path):
             second.submitTopologyWithOpts(
                 submitted, location, json.dumps(conf), builder.topology, options
             )
-        eventually("tuples arrive", lambda: lines_of(out))
+        arrive(out)
         second.killTopologyWithOpts(name, peer.types.KillOptions(wait_secs=0))
         eventually(
             "sparse submit --force sees it gone",

@@ -9,6 +9,7 @@ import peers
 from cluster import eventually
 from topologies import (
     Builder,
+    arrive,
     component_files,
     jar,
     kill,
@@ -42,15 +43,15 @@ def neighbour(peer, nimbus, tmp_path):
     """A healthy topology that must not notice."""
     out = tmp_path / "neighbour"
     with running(peer, nimbus, "neighbour", pulse(Builder(peer.types), out), pulse_files()):
-        eventually("the neighbour runs", lambda: len(lines_of(out)) > 10)
-        yield lambda: [int(line) for line in lines_of(out)]
+        arrive(out)
+        yield out
 
 
 def check_undisturbed(neighbour):
     """It goes on, and every number so far arrived once and in order."""
-    n_before = len(neighbour())
-    eventually("the neighbour goes on", lambda: len(neighbour()) > n_before + 10)
-    assert neighbour() == list(range(len(neighbour())))
+    arrive(neighbour)
+    numbers = [int(line) for line in lines_of(neighbour)]
+    assert numbers == list(range(len(numbers)))
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,7 @@ def test_a_bolt_that_speaks_messagepack(peer, nimbus, tmp_path):
     )
     conf = {"topology.multilang.serializer": "com.yelp.pyleus.serializer.MessagePackSerializer"}
     with running(peer, nimbus, "packed", builder, component_files("packed.py"), conf):
-        eventually("words arrive", lambda: len(lines_of(out)) > 10)
+        arrive(out)
         for line in lines_of(out)[:10]:
             word, length = line.split("\t")
             assert word[::-1] in {"nathan", "mike", "jackson", "golda", "bertels"} and int(

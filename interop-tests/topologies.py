@@ -6,6 +6,7 @@ Python components are the ones of examples/words and of components/ here.
 import io
 import json
 import os
+import time
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -191,6 +192,21 @@ def lines_of(path_prefix):
     for path in sorted(path_prefix.parent.glob(f"{path_prefix.name}.[0-9]*")):
         found += path.read_text().splitlines()
     return found
+
+
+def arrive(out, count=10, seconds=30.0):
+    """Waits until so many lines more than now stand in a sink's files."""
+    n_lines = len(lines_of(out))
+    eventually(
+        f"{count} tuples arrive", lambda: len(lines_of(out)) >= n_lines + count, seconds=seconds
+    )
+
+
+def rests(out):
+    """How many lines there are, if no more came for half a second; else None."""
+    n_lines = len(lines_of(out))
+    time.sleep(0.5)
+    return n_lines if len(lines_of(out)) == n_lines else None
 
 
 # ---- A pulse that never ends ---------------------------------------------------------------------
