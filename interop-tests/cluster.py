@@ -5,6 +5,7 @@ one promise that every test relies on: a cluster that is told to stop exits with
 process behind.
 """
 
+import io
 import os
 import resource
 import signal
@@ -22,6 +23,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = Path(os.environ.get("STORMWIRE_BIN") or ROOT / "target/release/stormwire")
 
 messages = thriftpy2.load(str(ROOT / "thrift/messages.thrift"), "messages_thrift")
+# The part of a WorkerLaunch that tests need; thriftpy2 cannot read the assignment in the rest.
+launches = thriftpy2.load_fp(
+    io.StringIO("struct Launch { 2: string topology_id, 5: i32 port }"), "launches_thrift"
+)
 
 # A worker process: its id at the supervisor, pid, start (with the pid it names a process for good),
 # topology id and port.
@@ -191,7 +196,7 @@ class Cluster:
         for directory in self.local.glob("workers/*"):
             try:
                 process = record(directory / "process", messages.ProcessRecord)
-                launch = record(directory / "launch", messages.WorkerLaunch)
+                launch = record(directory / "launch", launches.Launch)
             except OSError:
                 continue  # about to start, or cleaned away
             if start_ticks(process.pid) == process.start_ticks and topology in (
@@ -242,7 +247,7 @@ class Cluster:
 
     def log_tails(self):
         """What a person reads first after a failure."""
-        logs = [self.log, *sorted(self.local.glob("**/workers-artifacts/*/*/worker.log"))[-6:]]
+        logs = [self.log, *sorted(self.local.glob("**/workers-artifacts/*/*/worker.log*"))[-8:]]
         return "\n".join(f"--- {log}\n{tail(log)}" for log in logs)
 
 

@@ -113,7 +113,11 @@ ROWS = {
         r"Duplicate component ids: .*pulse",
     ),
     "an id of ten megabytes": (lambda s: s.add_bolt("i" * 10_000_000), INVALID, r"1024"),
-    "more components than the limit": (lambda s: chain(s, 10_001), INVALID, r"10000 components"),
+    "more components than the limit": (
+        lambda s: chain(s, 10_001),
+        INVALID,
+        r"components, more than 10000",
+    ),
     # Executors and tasks
     "no executors for tasks": (
         lambda s: resize(s, executors=0, tasks=2),
@@ -170,7 +174,7 @@ ROWS = {
     "no message timeout": (
         lambda s: s.set_conf(topology_message_timeout_secs=None),
         INVALID,
-        r"TOPOLOGY_MESSAGE_TIMEOUT_SECS.* cannot be null",
+        r"TOPOLOGY_MESSAGE_TIMEOUT_SECScannot be null",
     ),
     "a debug flag as a text": (
         lambda s: s.set_conf(topology_debug="true"),
@@ -294,16 +298,17 @@ def test_a_bad_submission_is_refused_and_leaves_nothing(
     spoil(submission)
     topologies, blobs = names(nimbus), stored(cluster)
     started = time.monotonic()
-    with pytest.raises(Exception) as refused:
-        submission.submit()
-    taken = time.monotonic() - started
-    check_refusal(peer, refused.value, kinds, told)
-    assert taken < 5, f"the refusal took {taken:.1f} s"
-    assert names(nimbus) == topologies
-    assert stored(cluster) == blobs
-    if nimbus.isTopologyNameAllowed("refused"):
-        return
-    raise AssertionError("the name of a refused topology stays taken")
+    try:
+        with pytest.raises(Exception) as refused:
+            submission.submit()
+        taken = time.monotonic() - started
+        check_refusal(peer, refused.value, kinds, told)
+        assert taken < 5, f"the refusal took {taken:.1f} s"
+        assert names(nimbus) == topologies
+        assert stored(cluster) == blobs
+        assert nimbus.isTopologyNameAllowed("refused")
+    finally:
+        kill(peer, nimbus, "refused")  # so that a row that is accepted spoils no other
 
 
 def check_refusal(peer, error, kinds, told):
