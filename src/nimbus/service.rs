@@ -14,6 +14,7 @@ use super::steer::{self, Order};
 use super::submit::{self, Submission};
 use crate::clock;
 use crate::id::{NodeId, TopologyId};
+use crate::limits;
 use crate::rpc::{Caller, Failure};
 use crate::topology;
 use crate::wire::storm::nimbus::*;
@@ -368,14 +369,20 @@ fn absent(argument: &str) -> Fault {
     Fault::Internal(format!("`{argument}` is null"))
 }
 
+/// Keeps a reply from growing with the name or the text that it quotes.
+fn short(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(limits::ERROR_TEXT_BYTES_MAX));
+    text
+}
+
 /// Maps refusals to the exceptions that each method declares; all else is an internal error.
 macro_rules! faults {
     ($($error:ident: $($fault:ident => $exception:ident),*;)*) => {$(
         impl From<Fault> for $error {
             fn from(fault: Fault) -> Self {
                 match fault {
-                    $(Fault::$fault(msg) => $exception { msg }.into(),)*
-                    other => Failure::Internal(other.to_string()).into(),
+                    $(Fault::$fault(msg) => $exception { msg: short(msg) }.into(),)*
+                    other => Failure::Internal(short(other.to_string())).into(),
                 }
             }
         }

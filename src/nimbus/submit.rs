@@ -118,6 +118,7 @@ fn check(leader: &Leader, submission: Submission) -> Result<Accepted, Fault> {
     topology::validate::runnable(&plan.user, &leader.known_class)?;
     let runs = factory::check(&plan.user, &plan.conf);
     runs.map_err(|error| Fault::InvalidTopology(error.to_string()))?;
+    topology::validate::name_length(&name)?;
     // Storm finds out here that it cannot name a blob after the topology, and says nothing.
     topology::validate::storable_name(&name).map_err(|error| Fault::Internal(error.to_string()))?;
     let jar = location

@@ -28,9 +28,8 @@ pub fn name(name: Option<&str>) -> Result<(), InvalidTopology> {
     }
 }
 
-/// Whether blobs and files can be named after the topology. Storm finds out late and then fails
-/// without a reason, so submissions are checked for it beside `name`.
-pub fn storable_name(name: &str) -> Result<(), InvalidTopology> {
+/// The limit on a topology's name.
+pub fn name_length(name: &str) -> Result<(), InvalidTopology> {
     let max = limits::TOPOLOGY_NAME_BYTES_MAX;
     if name.len() > max {
         let n_bytes = name.len();
@@ -39,6 +38,12 @@ pub fn storable_name(name: &str) -> Result<(), InvalidTopology> {
              TOPOLOGY_NAME_BYTES_MAX)"
         ));
     }
+    Ok(())
+}
+
+/// Whether blobs and files can be named after the topology. Storm finds out late and then fails
+/// without a reason, so submissions are checked for it beside `name`.
+pub fn storable_name(name: &str) -> Result<(), InvalidTopology> {
     let is_legal = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | ' ' | '\t');
     match name.chars().find(|&c| !is_legal(c)) {
         Some(illegal) => refuse(format!(
