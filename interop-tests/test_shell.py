@@ -60,7 +60,7 @@ def check_undisturbed(neighbour):
         # exit status and last lines of stderr
         ("die", ["37", "the disk is on fire", "giving up"]),
         ("garbage", ["Segmentation fault (not really)"]),
-        ("hang", ["heartbeat"]),
+        ("hang", ["silent for more than 3 s", "topology.subprocess.timeout.secs"]),
     ],
 )
 def test_a_child_that_fails_is_named_with_its_cause(peer, nimbus, neighbour, what, told):
@@ -72,7 +72,9 @@ def test_a_child_that_fails_is_named_with_its_cause(peer, nimbus, neighbour, wha
 
         def reported():
             texts = [
-                text for text in errors(nimbus, id, "sore") if all(part in text for part in told)
+                text
+                for text in errors(nimbus, id, "sore")
+                if all(part in text for part in ["sore", *told])
             ]
             assert texts, errors(nimbus, id, "sore")
             return texts[0]
