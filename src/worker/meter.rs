@@ -16,6 +16,9 @@ pub struct Meter {
     trees: Sampler,
     weight: u64,
     started_ms: i64,
+    /// Whether anything was counted since the last `news`.
+    has_news: bool,
+    n_looks: u32,
 }
 
 /// How an executor counts.
@@ -40,6 +43,8 @@ impl Meter {
             executions: Sampler::new(options.sample_rate, random),
             trees: Sampler::new(options.sample_rate, random),
             started_ms: clock::wall_millis(),
+            has_news: true,
+            n_looks: 0,
         }
     }
 
@@ -48,6 +53,7 @@ impl Meter {
     pub fn emitted(&mut self, stream: StreamNumber, n_targets: usize) {
         if self.emits.is_hit() {
             let n_sent = self.weight * n_targets as u64;
+            self.has_news = true;
             self.table.emitted(stream, self.weight, self.started_ms);
             self.table.transferred(stream, n_sent, self.started_ms);
         }
@@ -58,7 +64,10 @@ impl Meter {
     #[inline]
     pub fn executing(&mut self, batch: &TupleBatch) -> i64 {
         let started_us = match self.executions.is_hit() {
-            true => clock::wall_micros(),
+            true => {
+                self.has_news = true;
+                clock::wall_micros()
+            }
             false => 0,
         };
         batch.stamp(started_us);
@@ -80,6 +89,7 @@ impl Meter {
     pub fn acked(&mut self, tuple: &Tuple<'_>) {
         let started_us = tuple.stamp_us();
         if started_us != 0 {
+            self.has_news = true;
             let stream = tuple.stream_number();
             let took_us = clock::wall_micros().saturating_sub(started_us).max(0);
             self.table.acked(stream, self.weight, self.started_ms);
@@ -90,6 +100,7 @@ impl Meter {
     #[inline]
     pub fn failed(&mut self, tuple: &Tuple<'_>) {
         if tuple.stamp_us() != 0 {
+            self.has_news = true;
             let stream = tuple.stream_number();
             self.table.failed(stream, self.weight, self.started_ms);
         }
@@ -107,6 +118,7 @@ impl Meter {
         if pending.emitted_us == 0 {
             return;
         }
+        self.has_news = true;
         match outcome {
             Outcome::Acked => {
                 let took_us = now_us.saturating_sub(pending.emitted_us).max(0);
@@ -126,8 +138,16 @@ impl Meter {
         self.table.rotate(clock::wall_millis());
     }
 
-    /// What a heartbeat says.
-    pub fn snapshot(&self, streams: &StreamTable) -> storm::ExecutorStats {
-        self.table.snapshot(streams, clock::wall_millis())
+    /// What a heartbeat says; none where it would say the same as last time but for the passing of
+    /// time, which is told now and then.
+    pub fn news(&mut self, streams: &StreamTable) -> Option<storm::ExecutorStats> {
+        self.n_looks += 1;
+        if !std::mem::take(&mut self.has_news) && !self.n_looks.is_multiple_of(LOOKS_IDLE) {
+            return None;
+        }
+        Some(self.table.snapshot(streams, clock::wall_millis()))
     }
 }
+
+/// Looks at an idle executor between two heartbeats that tell how its windows aged.
+const LOOKS_IDLE: u32 = 30;

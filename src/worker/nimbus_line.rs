@@ -28,7 +28,12 @@ pub struct NimbusLine {
     addresses: Vec<Address>,
     address: usize,
     client: Option<Client<Reconnecting>>,
+    /// Versions of the statistics that Nimbus has, by the executor's place.
+    known_stats: Vec<u64>,
 }
+
+/// Statistics of executors that changed.
+struct StatsNews(BTreeMap<storm::ExecutorInfo, storm::ExecutorStats>);
 
 /// Why a worker cannot talk to Nimbus at all.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +54,7 @@ impl NimbusLine {
         Ok(NimbusLine {
             addresses: addresses.collect::<Result<_, _>>()?,
             launch,
+            known_stats: vec![0; shared.executors.len()],
             shared,
             started: Instant::now(),
             stats_every,
@@ -71,12 +77,13 @@ impl NimbusLine {
         loop {
             let is_stats_due = Instant::now() >= stats_due;
             let errors = self.shared.errors.take();
-            let stats = is_stats_due.then(|| self.stats());
+            let (stats, versions) = self.stats(is_stats_due);
             let report = self.report(known_version, stats, &errors);
             match self.client().sync_worker(Some(&report)).await {
                 Ok(directive) => {
                     backoff.reset();
                     known_version = directive.version;
+                    self.known_stats = versions;
                     if is_stats_due {
                         stats_due = Instant::now() + self.stats_every;
                     }
@@ -92,6 +99,7 @@ impl NimbusLine {
                     }
                     // Another Nimbus, or this one after a restart, counts its versions anew.
                     known_version = 0;
+                    self.known_stats.fill(0);
                     self.address = (self.address + 1) % self.addresses.len();
                     self.client = None;
                     let pause = backoff.next_delay(fastrand::f64());
@@ -117,7 +125,7 @@ impl NimbusLine {
     fn report(
         &self,
         known_version: i64,
-        executor_stats: Option<BTreeMap<storm::ExecutorInfo, storm::ExecutorStats>>,
+        stats: Option<StatsNews>,
         errors: &[ReportedError],
     ) -> WorkerReport {
         let launch = &self.launch;
@@ -128,7 +136,7 @@ impl NimbusLine {
             generation: launch.generation,
             executors: launch.executors.clone(),
             uptime_secs: i32::try_from(self.started.elapsed().as_secs()).unwrap_or(i32::MAX),
-            executor_stats,
+            executor_stats: stats.map(|stats| stats.0),
             errors: errors.iter().map(|error| self.error(error)).collect(),
             known_version,
             // The first question is answered at once: what was launched may be old by now.
@@ -149,15 +157,25 @@ impl NimbusLine {
         }
     }
 
-    fn stats(&self) -> BTreeMap<storm::ExecutorInfo, storm::ExecutorStats> {
-        let shown = self.shared.executors.iter().filter_map(|handle| {
-            let info = storm::ExecutorInfo {
-                task_start: handle.id.first.0,
-                task_end: handle.id.last.0,
-            };
-            Some((info, handle.stats()?))
-        });
-        shown.collect()
+    /// What changed of the statistics since Nimbus took them last, if they are due, and the
+    /// versions that it has once it took these.
+    fn stats(&self, is_due: bool) -> (Option<StatsNews>, Vec<u64>) {
+        let mut versions = self.known_stats.clone();
+        if !is_due {
+            return (None, versions);
+        }
+        let mut changed = BTreeMap::new();
+        for (handle, known) in self.shared.executors.iter().zip(&mut versions) {
+            if let Some((stats, version)) = handle.stats_since(*known) {
+                let info = storm::ExecutorInfo {
+                    task_start: handle.id.first.0,
+                    task_end: handle.id.last.0,
+                };
+                changed.insert(info, stats);
+                *known = version;
+            }
+        }
+        (Some(StatsNews(changed)), versions)
     }
 }
 

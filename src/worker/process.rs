@@ -65,6 +65,7 @@ struct Worker {
     /// `supervisor.worker.shutdown.sleep.secs`.
     patience: Duration,
     n_beats: u64,
+    is_active: bool,
 }
 
 /// Runs a worker until it is told to stop; gives its exit code. `dir` is the worker's own
@@ -160,6 +161,7 @@ impl Worker {
             tasks,
             patience: patience.max(Duration::from_secs(1)),
             n_beats: 0,
+            is_active: false,
         };
         worker.follow_status(&work);
         info!(port, n_executors = executors.len(), "the worker runs");
@@ -208,9 +210,19 @@ impl Worker {
 
     fn follow_status(&mut self, work: &TopologyWork) {
         match work.status.known() {
-            Some(TopologyStatus::Active) => self.engine.activate(),
+            Some(TopologyStatus::Active) if self.is_active => {}
+            Some(TopologyStatus::Active) => {
+                info!("the topology is active");
+                self.is_active = true;
+                self.engine.activate();
+            }
             // Killed, rebalancing and unknown ones too: nothing new starts (data-plane 12.2).
-            _ => self.engine.deactivate(),
+            _ if self.is_active => {
+                info!("the topology is not active");
+                self.is_active = false;
+                self.engine.deactivate();
+            }
+            _ => {}
         }
     }
 

@@ -43,6 +43,8 @@ pub struct Reactor {
     unrung: Vec<bool>,
     has_started: bool,
     is_stopped: bool,
+    /// Whether any executor did anything since the last rest.
+    has_worked: bool,
     stats_every: Duration,
     rotate_every: Duration,
 }
@@ -85,6 +87,7 @@ impl Reactor {
             unrung: vec![false; n_threads],
             has_started: false,
             is_stopped: false,
+            has_worked: false,
             stats_every: parts.stats_every,
             rotate_every: parts.rotate_every,
         };
@@ -98,12 +101,13 @@ impl Reactor {
         while !self.is_stopped {
             let now_us = self.time.now_us();
             let mut progress = self.collect(now_us);
-            progress |= self.fire(now_us);
+            self.fire(now_us);
             self.refresh_routes(now_us);
             for place in 0..self.executors.len() {
                 progress |= self.turn(place, now_us);
             }
             self.flush_acks();
+            self.has_worked |= progress;
             if !progress {
                 self.rest(now_us);
             }
@@ -218,10 +222,8 @@ impl Reactor {
     }
 
     /// Does what is due.
-    fn fire(&mut self, now_us: u64) -> bool {
-        let mut worked = false;
+    fn fire(&mut self, now_us: u64) {
         while let Some((due_us, place, alarm)) = self.timers.pop_due(now_us) {
-            worked = true;
             let every = self.sound(place, alarm, now_us);
             if let Some(every) = every {
                 // After a long turn what was missed is not made up for.
@@ -229,7 +231,6 @@ impl Reactor {
                 self.timers.set(next_us, place, alarm);
             }
         }
-        worked
     }
 
     /// One alarm; gives its period if it comes again.
@@ -466,10 +467,12 @@ impl Reactor {
     }
 
     fn show(&mut self, place: usize) {
-        let executor = &self.executors[place];
+        let executor = &mut self.executors[place];
         let first: TaskId = executor.id.first;
-        if let Some(handle) = self.shared.executor_of(first) {
-            handle.show(executor.emitter.meter.snapshot(&self.shared.streams));
+        if let Some(handle) = self.shared.executor_of(first)
+            && let Some(stats) = executor.emitter.meter.news(&self.shared.streams)
+        {
+            handle.show(stats);
         }
     }
 
@@ -506,7 +509,9 @@ impl Reactor {
         let until_us = next_us.map(|next_us| next_us.saturating_sub(now_us));
         let (door, links) = (&self.door, &self.links);
         let has_input = || door.is_knocked() || links.iter().flatten().any(Link::has_input);
-        if self.rest.spin(until_us, has_input) {
+        // A thread that only looked after its timers has no reason to expect more at once.
+        if std::mem::take(&mut self.has_worked) && self.rest.spin(until_us, has_input) {
+            self.has_worked = true;
             return;
         }
         for executor in self

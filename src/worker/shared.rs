@@ -45,8 +45,16 @@ pub struct ExecutorHandle {
     pub place: usize,
     pub gauge: Arc<Gauge>,
     pub woken: Arc<AtomicBool>,
-    /// The latest statistics; none for system components.
-    shown: Mutex<Option<storm::ExecutorStats>>,
+    shown: Mutex<Shown>,
+}
+
+/// The latest statistics of an executor.
+#[derive(Default)]
+struct Shown {
+    /// None before the first heartbeat's time.
+    stats: Option<storm::ExecutorStats>,
+    /// Counts how often they changed.
+    version: u64,
 }
 
 /// What went wrong or was dropped. Only grows.
@@ -184,13 +192,25 @@ impl ExecutorHandle {
     }
 
     pub fn show(&self, stats: storm::ExecutorStats) {
-        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(stats);
+        let mut shown = self.shown();
+        shown.stats = Some(stats);
+        shown.version += 1;
     }
 
     /// The statistics that the executor showed last.
     pub fn stats(&self) -> Option<storm::ExecutorStats> {
-        let shown = self.shown.lock();
-        shown.unwrap_or_else(PoisonError::into_inner).clone()
+        self.shown().stats.clone()
+    }
+
+    /// The statistics, if they were shown after version `known`, and their version.
+    pub fn stats_since(&self, known: u64) -> Option<(storm::ExecutorStats, u64)> {
+        let shown = self.shown();
+        let stats = shown.stats.as_ref().filter(|_| shown.version > known)?;
+        Some((stats.clone(), shown.version))
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

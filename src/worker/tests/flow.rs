@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::support::*;
-use crate::component::{Bolt, Collector, Result, Spout, SpoutCollector, TaskContext, Waker};
+use crate::component::{
+    Bolt, Collector, ComponentFailure, Result, Spout, SpoutCollector, SpoutEmit, TaskContext, Waker,
+};
 use crate::conf::keys;
 use crate::id::TaskId;
-use crate::tuple::{Tuple, Value};
+use crate::tuple::{HeldTuple, Tuple, Value};
 use crate::values;
 use crate::worker::engine::EngineOptions;
 
@@ -349,5 +351,218 @@ fn statistics_count_what_flowed() {
     };
     assert_eq!(bolt.executed[":all-time"].values().sum::<i64>(), 100);
     assert_eq!(bolt.acked["600"].values().sum::<i64>(), 100);
+    stop(engine);
+}
+
+/// Fails to start the first time.
+struct Reluctant(usize, Arc<AtomicUsize>);
+
+impl Bolt for Reluctant {
+    fn prepare(&mut self, _: &TaskContext) -> Result<()> {
+        match self.0 {
+            0 => Err(ComponentFailure::new("not yet")),
+            1 => panic!("not now"),
+            _ => Ok(()),
+        }
+    }
+
+    fn execute(&mut self, tuple: &Tuple<'_>, out: &mut Collector<'_>) -> Result<()> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        out.ack(tuple);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_bolt_that_cannot_start_is_tried_again_and_its_tuples_wait() {
+    let events = Events::new();
+    let spout_events = events.clone();
+    let n_made = AtomicUsize::new(0);
+    let n_executed = Arc::new(AtomicUsize::new(0));
+    let executed = n_executed.clone();
+    let (clock, time) = TestClock::new();
+    let engine = Topology::new()
+        .spout(("spout", 1), &["number"], move || {
+            Numbers::new(10, &spout_events)
+        })
+        .bolt(("late", 1), &[], move || {
+            Reluctant(n_made.fetch_add(1, Ordering::SeqCst), executed.clone())
+        })
+        .connect("spout", "late", shuffle())
+        .run(EngineOptions { time, ..threads(2) });
+    for n_errors in 1..=2 {
+        eventually("it is reported", || {
+            engine.shared().errors.n_errors() == n_errors
+        });
+        eventually("all rest", || engine.shared().is_resting());
+        assert_eq!(n_executed.load(Ordering::SeqCst), 0);
+        clock.advance(&engine, Duration::from_secs(1));
+    }
+    assert_eq!(events.wait_for(10).len(), 10);
+    let texts = engine.take_errors().into_iter().map(|error| error.text);
+    assert_eq!(texts.collect::<Vec<_>>(), ["not yet", "panicked: not now"]);
+    stop(engine);
+}
+
+/// Panics at its third tuple, the first time it is made.
+struct Brittle(usize, Numbers);
+
+impl Spout for Brittle {
+    fn open(&mut self, context: &TaskContext) -> Result<()> {
+        self.1.open(context)
+    }
+
+    fn next_tuple(&mut self, out: &mut SpoutCollector<'_>) -> Result<()> {
+        assert!(self.0 > 0 || self.1.next < 3, "three is too many");
+        self.1.next_tuple(out)
+    }
+
+    fn ack(&mut self, id: &Value) {
+        self.1.ack(id);
+    }
+}
+
+#[test]
+fn a_spout_that_panics_starts_over_without_its_pending_tuples() {
+    let events = Events::new();
+    let spout_events = events.clone();
+    let n_made = AtomicUsize::new(0);
+    let held: Arc<Mutex<Vec<HeldTuple>>> = Arc::default();
+    let holder = held.clone();
+    let (clock, time) = TestClock::new();
+    let engine = Topology::new()
+        .conf(keys::TOPOLOGY_TICK_TUPLE_FREQ_SECS, 2)
+        .spout(("spout", 1), &["number"], move || {
+            let n_before = n_made.fetch_add(1, Ordering::SeqCst);
+            Brittle(n_before, Numbers::new(5, &spout_events))
+        })
+        .bolt(("hold", 1), &[], move || {
+            let held = holder.clone();
+            BoltFn(move |tuple: &Tuple<'_>, out: &mut Collector<'_>| {
+                let mut held = held.lock().unwrap();
+                match tuple.is_tick() {
+                    true => held.drain(..).for_each(|tuple| out.ack(&tuple.view())),
+                    false => held.push(tuple.hold()),
+                }
+                Ok(())
+            })
+        })
+        .connect("spout", "hold", shuffle())
+        .run(EngineOptions { time, ..threads(1) });
+    eventually("it breaks", || engine.shared().errors.n_errors() == 1);
+    eventually("three are held", || held.lock().unwrap().len() == 3);
+    clock.advance(&engine, Duration::from_secs(1));
+    eventually("the next one emits", || held.lock().unwrap().len() == 8);
+    clock.advance(&engine, Duration::from_secs(1));
+    let mut seen = events.wait_for(5);
+    seen.sort_by_key(|event| format!("{event:?}"));
+    assert_eq!(seen, (0..5).map(Outcome::Acked).collect::<Vec<_>>());
+    stop(engine);
+    assert_eq!(events.len(), 5);
+}
+
+#[test]
+fn executors_with_several_tasks_serve_each() {
+    let events = Events::new();
+    let spout_events = events.clone();
+    let tasks: Arc<Mutex<BTreeMap<TaskId, usize>>> = Arc::default();
+    let seen = tasks.clone();
+    let engine = Topology::new()
+        .spout(("spout", 2), &["number"], move || {
+            Numbers::new(100, &spout_events)
+        })
+        .tasks("spout", 3)
+        .bolt(("sink", 2), &[], move || {
+            let tasks = seen.clone();
+            BoltFn(move |tuple: &Tuple<'_>, out: &mut Collector<'_>| {
+                *tasks
+                    .lock()
+                    .unwrap()
+                    .entry(tuple.target_task())
+                    .or_default() += 1;
+                out.ack(tuple);
+                Ok(())
+            })
+        })
+        .tasks("sink", 5)
+        .connect("spout", "sink", shuffle())
+        .run(threads(2));
+    let seen = events.wait_for(300);
+    let n_acked = |number| {
+        seen.iter()
+            .filter(|e| **e == Outcome::Acked(number))
+            .count()
+    };
+    assert!((0..100).all(|number| n_acked(number) == 3));
+    let counts: Vec<_> = tasks.lock().unwrap().values().copied().collect();
+    assert_eq!(counts, [60; 5]);
+    stop(engine);
+}
+
+/// Emits once to each of its streams, and wrongly before.
+struct Streams(bool);
+
+impl Spout for Streams {
+    fn open(&mut self, _: &TaskContext) -> Result<()> {
+        Ok(())
+    }
+
+    fn next_tuple(&mut self, out: &mut SpoutCollector<'_>) -> Result<()> {
+        if std::mem::replace(&mut self.0, true) {
+            return Ok(());
+        }
+        let to = |stream| SpoutEmit {
+            stream,
+            event_time_us: Some(12_345),
+            ..SpoutEmit::default()
+        };
+        let unknown = out.emit_with(to("other"), values![1i64]).unwrap_err();
+        assert!(unknown.message().contains("`other`"), "{unknown}");
+        let arity = out.emit_with(to("side"), values![1i64]).unwrap_err();
+        assert!(arity.message().contains("declares 2 fields"), "{arity}");
+        out.emit(values![7i64])?;
+        out.emit_with(to("side"), values!["a", 2.5])
+    }
+}
+
+#[test]
+fn streams_are_told_apart_and_wrong_emits_are_refused() {
+    let events = Events::new();
+    let seen = events.clone();
+    let side = crate::wire::storm::StreamInfo {
+        output_fields: vec!["name".to_owned(), "size".to_owned()],
+        direct: false,
+    };
+    let engine = Topology::new()
+        .spout(("spout", 1), &["number"], || Streams(false))
+        .stream("spout", "side", side)
+        .bolt(("sink", 1), &[], move || {
+            let seen = seen.clone();
+            BoltFn(move |tuple: &Tuple<'_>, _: &mut Collector<'_>| {
+                let stream = tuple.source_stream().to_string();
+                let now_us = crate::clock::wall_micros();
+                match stream.as_str() {
+                    "side" => {
+                        assert_eq!(tuple.str("name")?, "a");
+                        assert_eq!(tuple.double("size")?, 2.5);
+                        assert_eq!(tuple.timestamp_us(), 12_345);
+                    }
+                    _ => assert!((0..60_000_000).contains(&(now_us - tuple.timestamp_us()))),
+                }
+                seen.push((stream, tuple.id()));
+                Ok(())
+            })
+        })
+        .connect("spout", "sink", shuffle())
+        .connect_stream(("spout", "side"), "sink", shuffle())
+        .run(threads(1));
+    let seen = events.wait_for(2);
+    assert_eq!(
+        (seen[0].0.as_str(), seen[1].0.as_str()),
+        ("default", "side")
+    );
+    assert_eq!((seen[0].1.sequence, seen[1].1.sequence), (0, 1));
+    assert_eq!(seen[0].1.generation, 1);
+    assert_eq!(engine.take_errors(), []);
     stop(engine);
 }

@@ -125,15 +125,25 @@ impl Topology {
         self
     }
 
+    /// Gives a component more tasks than executors.
+    pub fn tasks(mut self, component: &str, n_tasks: i32) -> Self {
+        let conf = Conf::new().with(keys::TOPOLOGY_TASKS, n_tasks);
+        self.common(component).json_conf = Some(conf.to_json());
+        self
+    }
+
     /// Declares a further stream of a component.
     pub fn stream(mut self, component: &str, stream: &str, info: storm::StreamInfo) -> Self {
-        let spout = self.topology.spouts.get_mut(component);
-        let common = match spout {
-            Some(spout) => &mut spout.common,
-            None => &mut self.topology.bolts.get_mut(component).unwrap().common,
-        };
+        let common = self.common(component);
         common.streams.insert(stream.to_owned(), info);
         self
+    }
+
+    fn common(&mut self, component: &str) -> &mut storm::ComponentCommon {
+        match self.topology.spouts.get_mut(component) {
+            Some(spout) => &mut spout.common,
+            None => &mut self.topology.bolts.get_mut(component).unwrap().common,
+        }
     }
 
     /// The program, its executors, and what makes its components.
