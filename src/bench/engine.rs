@@ -1,9 +1,9 @@
 //! The tuple path by itself: an engine without network or daemons, its tuples counted by the
 //! components.
 //!
-//! Parameters are storm-perf's (ConstSpoutNullBolt, ConstSpoutIdBoltNullBolt). The figures of
-//! windows in which other processes used the cores are worth little: a line tells how much they
-//! did.
+//! Parameters are storm-perf's (ConstSpoutNullBolt, ConstSpoutIdBoltNullBolt). While other
+//! processes use the cores rates are worth little; a line tells how much they did. Tuples a CPU
+//! second suffer less from them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,6 +34,7 @@ struct Look {
 #[derive(Default)]
 struct Windows {
     rates: Vec<f64>,
+    per_cpu_second: Vec<f64>,
     cores: Vec<f64>,
     other_cores: Vec<f64>,
     latencies: [Vec<f64>; QUANTILES.len()],
@@ -140,6 +141,7 @@ impl Windows {
         let own = (after.usage.cpu - before.usage.cpu).as_secs_f64();
         let all = (after.busy - before.busy).as_secs_f64();
         self.rates.push(n_done as f64 / secs / 1e6);
+        self.per_cpu_second.push(n_done as f64 / own.max(1e-3) / 1e6);
         self.cores.push(own / secs);
         self.other_cores.push((all - own).max(0.0) / secs);
         for (values, (quantile, _)) in self.latencies.iter_mut().zip(QUANTILES) {
@@ -160,6 +162,8 @@ fn figures(case: Case, n_threads: usize, windows: Windows, resident: u64) -> Vec
             figures.push(Figure::new(&name, (what, "us"), values));
         }
     }
+    let per_cpu_second = ("tuples a CPU second", "M");
+    figures.push(Figure::new(&name, per_cpu_second, windows.per_cpu_second));
     figures.push(Figure::new(&name, ("own CPU", "cores"), windows.cores));
     figures.push(Figure::new(
         &name,
