@@ -127,7 +127,7 @@ fn program() -> Result<std::path::PathBuf> {
 }
 
 /// Returns on SIGINT or SIGTERM.
-async fn stopped() -> Result<()> {
+pub async fn stopped() -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {

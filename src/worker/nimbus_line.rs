@@ -14,7 +14,9 @@ use tracing::warn;
 use crate::backoff::Backoff;
 use crate::rpc::client::{Address, ClientOptions, Reconnecting};
 use crate::wire::messages::coordination::Client;
-use crate::wire::messages::{ComponentError, WorkerDirective, WorkerLaunch, WorkerReport};
+use crate::wire::messages::{
+    ComponentError, WorkerDirective, WorkerLaunch, WorkerOrder, WorkerReport,
+};
 use crate::wire::storm;
 use crate::worker::report::ReportedError;
 use crate::worker::shared::Shared;
@@ -30,6 +32,16 @@ pub struct NimbusLine {
     client: Option<Client<Reconnecting>>,
     /// Versions of the statistics that Nimbus has, by the executor's place.
     known_stats: Vec<u64>,
+    orphan_after: Option<Duration>,
+}
+
+/// How often a worker reports what, and for how long it bears silence.
+#[derive(Clone, Copy, Debug)]
+pub struct Rhythm {
+    /// `stormwire.stats.report.secs`.
+    pub stats_every: Duration,
+    /// `stormwire.worker.orphan.timeout.secs`.
+    pub orphan_after: Option<Duration>,
 }
 
 /// Statistics of executors that changed.
@@ -48,7 +60,7 @@ impl NimbusLine {
     pub fn new(
         launch: Arc<WorkerLaunch>,
         shared: Arc<Shared>,
-        stats_every: Duration,
+        rhythm: Rhythm,
     ) -> Result<Self, AddressError> {
         let addresses = launch.coordination.iter().map(|text| parse(text));
         Ok(NimbusLine {
@@ -57,7 +69,8 @@ impl NimbusLine {
             known_stats: vec![0; shared.executors.len()],
             shared,
             started: Instant::now(),
-            stats_every,
+            stats_every: rhythm.stats_every,
+            orphan_after: rhythm.orphan_after,
             address: 0,
             client: None,
         })
@@ -74,6 +87,7 @@ impl NimbusLine {
         let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
         let mut known_version = 0;
         let mut stats_due = Instant::now();
+        let mut answered = Instant::now();
         loop {
             let is_stats_due = Instant::now() >= stats_due;
             let errors = self.shared.errors.take();
@@ -82,6 +96,7 @@ impl NimbusLine {
             match self.client().sync_worker(Some(&report)).await {
                 Ok(directive) => {
                     backoff.reset();
+                    answered = Instant::now();
                     known_version = directive.version;
                     self.known_stats = versions;
                     if is_stats_due {
@@ -96,6 +111,20 @@ impl NimbusLine {
                     if backoff.attempts() == 0 {
                         let address = &self.addresses[self.address];
                         warn!(%address, %error, "Nimbus does not answer: running on");
+                    }
+                    if self
+                        .orphan_after
+                        .is_some_and(|limit| answered.elapsed() > limit)
+                    {
+                        warn!("no Nimbus answered for too long: ending");
+                        let order = WorkerOrder::Stop.into();
+                        let stop = WorkerDirective {
+                            order,
+                            ..WorkerDirective::default()
+                        };
+                        // Without a receiver the worker is ending already.
+                        let _ = news.send(stop).await;
+                        return;
                     }
                     // Another Nimbus, or this one after a restart, counts its versions anew.
                     known_version = 0;

@@ -25,7 +25,7 @@ use crate::wire::stored::{self, StoredError};
 use crate::wire::storm::{StormTopology, TopologyStatus};
 use crate::worker::engine::{Engine, EngineError, EngineOptions};
 use crate::worker::intake::WorkerIntake;
-use crate::worker::nimbus_line::{AddressError, NimbusLine};
+use crate::worker::nimbus_line::{AddressError, NimbusLine, Rhythm};
 use crate::worker::peers::Peers;
 use crate::worker::program::{Program, ProgramError};
 use crate::worker::rest::{Spinning, Time};
@@ -127,8 +127,13 @@ impl Worker {
             port,
         };
         let mut peers = Peers::new(slot, identity.clone(), &conf)?;
+        let orphan_after = conf.secs(keys::STORMWIRE_WORKER_ORPHAN_TIMEOUT_SECS)?;
         let stats_every = conf.secs(keys::STORMWIRE_STATS_REPORT_SECS)?;
         let stats_every = stats_every.max(Duration::from_secs(1));
+        let rhythm = Rhythm {
+            stats_every,
+            orphan_after: (!orphan_after.is_zero()).then_some(orphan_after),
+        };
         let options = EngineOptions {
             generation: launch.generation,
             n_threads: usize::try_from(launch.threads).unwrap_or(1).max(1),
@@ -148,7 +153,7 @@ impl Worker {
         let server = server::serve(listener, identity, intake, counters, stopped);
         let (sender, news) = mpsc::channel(1);
         let work = launch.work.clone();
-        let line = NimbusLine::new(Arc::new(launch), shared, stats_every)?;
+        let line = NimbusLine::new(Arc::new(launch), shared, rhythm)?;
         let tasks = vec![tokio::spawn(server), tokio::spawn(line.run(sender))];
         let patience = conf.secs(keys::SUPERVISOR_WORKER_SHUTDOWN_SLEEP_SECS)?;
         let mut worker = Worker {

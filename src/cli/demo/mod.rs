@@ -16,7 +16,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::client::{self, Nimbus, refused};
-use super::daemon::{Cluster, runtime};
+use super::daemon::{Cluster, runtime, stopped};
 use super::table::table;
 use super::topology::components;
 use crate::conf::{Conf, keys};
@@ -85,7 +85,11 @@ async fn demo(args: &DemoArgs, dir: &Path) -> Result<Outcome> {
     let mut nimbus = client::to_address(&thrift).await?;
     let started = Instant::now();
     submit(&mut nimbus, &submission).await?;
-    let watched = watch(&mut nimbus, whole, &done).await;
+    let watched = tokio::select! {
+        watched = watch(&mut nimbus, whole, &done) => watched,
+        // The cluster ends with its demo, also when somebody ends that.
+        signalled = stopped() => signalled.and_then(|()| bail!("ended by a signal")),
+    };
     let took = started.elapsed();
     let finished = match watched {
         Ok((n_lines, replays)) => finish(&text, n_lines, replays, &totals).await,
@@ -131,6 +135,8 @@ fn conf(dir: &Path) -> Result<Conf> {
         .with(keys::NIMBUS_THRIFT_PORT, 0)
         .with(keys::STORMWIRE_COORDINATION_PORT, 0)
         .with(keys::SUPERVISOR_THRIFT_PORT, 0)
+        // Nobody comes back to a demo that was killed.
+        .with(keys::STORMWIRE_WORKER_ORPHAN_TIMEOUT_SECS, 10)
         .with(keys::SUPERVISOR_SLOTS_PORTS, vec![slot]))
 }
 

@@ -20,6 +20,10 @@ super::keys! {
     STORMWIRE_VERSION_REPORTED = "stormwire.version.reported", Own [String, NotNull];
     /// Threads a worker runs executors on. Integer; null: cores divided by the slots in use.
     STORMWIRE_WORKER_THREADS = "stormwire.worker.threads", Own [Integer, Positive];
+    /// Time without an answer of any Nimbus after which a worker ends itself, in seconds. Integer;
+    /// null: it runs on, however long Nimbus is away.
+    STORMWIRE_WORKER_ORPHAN_TIMEOUT_SECS =
+        "stormwire.worker.orphan.timeout.secs", Own [Integer, Positive];
     /// Period at which a worker sends statistics to Nimbus, in seconds. Integer.
     STORMWIRE_STATS_REPORT_SECS = "stormwire.stats.report.secs", Own [Integer, Positive, NotNull];
     /// Time a shell child has to answer the handshake, in seconds. Integer.
