@@ -141,7 +141,8 @@ impl Windows {
         let own = (after.usage.cpu - before.usage.cpu).as_secs_f64();
         let all = (after.busy - before.busy).as_secs_f64();
         self.rates.push(n_done as f64 / secs / 1e6);
-        self.per_cpu_second.push(n_done as f64 / own.max(1e-3) / 1e6);
+        self.per_cpu_second
+            .push(n_done as f64 / own.max(1e-3) / 1e6);
         self.cores.push(own / secs);
         self.other_cores.push((all - own).max(0.0) / secs);
         for (values, (quantile, _)) in self.latencies.iter_mut().zip(QUANTILES) {

@@ -224,7 +224,7 @@ pub fn executor_infos(desired: &Desired) -> Vec<ExecutorInfo> {
 /// The generation of a new worker: the assignment's epoch, and below it how often this node has
 /// started a worker of the topology in that epoch. Counted on disk before the process starts, so
 /// that a restarted task never uses one again; a task moves to another node only with a new epoch.
-fn next_generation(launches: &Path, epoch: i64) -> io::Result<i64> {
+pub(super) fn next_generation(launches: &Path, epoch: i64) -> io::Result<i64> {
     let text = match fs::read_to_string(launches) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),

@@ -290,6 +290,7 @@ impl Core {
             self.report_error(&topology, reason);
         }
         self.want(wanted);
+        self.sweep_launches(&directive);
         self.shared.directive.store(Some(Arc::new(directive)));
         self.sweep();
     }
@@ -467,13 +468,7 @@ impl Core {
     /// Removes files of topologies that no slot needs any more.
     fn sweep(&self) {
         let layout = &self.settings.layout;
-        let topologies = || {
-            self.places
-                .values()
-                .flat_map(|place| place.slot.topologies())
-        };
-        let code: BTreeSet<PathBuf> = topologies().map(|id| layout.code(id)).collect();
-        let launches: BTreeSet<PathBuf> = topologies().map(|id| layout.launches(id)).collect();
+        let code: BTreeSet<PathBuf> = self.topologies().map(|id| layout.code(id)).collect();
         let busy = !self.tasks.is_empty();
         let is_part = |path: &std::path::Path| {
             let name = path.file_name().unwrap_or_default();
@@ -483,10 +478,27 @@ impl Core {
         localizer::sweep(&layout.all_code(), |path| {
             code.contains(path) || busy && is_part(path)
         });
-        // A topology that comes back has a higher epoch, so its count may start over.
+    }
+
+    /// Removes the launch counters of topologies that Nimbus has no work for here: one that comes
+    /// back has a higher epoch, so its count may start over. Without Nimbus's word an epoch may
+    /// still stand, and a count that starts over would give generations twice.
+    fn sweep_launches(&self, directive: &SupervisorDirective) {
+        let layout = &self.settings.layout;
+        let named = directive.topologies.keys();
+        let named = named.map(|id| layout.launches(&TopologyId::new(id.as_str())));
+        let held = self.topologies().map(|id| layout.launches(id));
+        let needed: BTreeSet<PathBuf> = named.chain(held).collect();
+        // Beside a counter lies its next content while that is being written.
         localizer::sweep(&layout.all_launches(), |path| {
-            launches.contains(&path.with_extension(""))
+            needed.contains(path) || needed.contains(&path.with_extension(""))
         });
+    }
+
+    /// What the slots need now or soon.
+    fn topologies(&self) -> impl Iterator<Item = &TopologyId> {
+        let places = self.places.values();
+        places.flat_map(|place| place.slot.topologies())
     }
 
     /// What Nimbus is told; the link fills in what is the link's.
@@ -540,3 +552,6 @@ const SYSTEM_COMPONENT: &str = "__system";
 
 /// How often heartbeats are looked at and time-outs judged.
 const TICK: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+//! The supervisor's state, driven by hand: no Nimbus, no worker processes.
+
+use super::*;
+use crate::supervisor::launch::next_generation;
+use crate::wire::messages::TopologyWork;
+use crate::wire::storm::{Assignment, NodeInfo};
+
+fn core(dir: &std::path::Path) -> Core {
+    let conf = Conf::defaults()
+        .with(keys::STORM_LOCAL_DIR, dir.display().to_string())
+        .with(keys::SUPERVISOR_SLOTS_PORTS, vec![6700]);
+    let settings = Settings::from_conf(&conf, "worker".into()).expect("good settings");
+    Core::new(settings, "here".into(), 0, Arc::default())
+}
+
+fn directive(topologies: &[&str]) -> SupervisorDirective {
+    let place = NodeInfo {
+        node: "here".into(),
+        port: [6700].into(),
+    };
+    let assignment = Assignment {
+        executor_node_port: Some([(vec![1, 1], place)].into()),
+        ..Assignment::default()
+    };
+    let work = TopologyWork {
+        assignment,
+        epoch: 3,
+        ..TopologyWork::default()
+    };
+    let topologies = topologies.iter().map(|id| ((*id).to_owned(), work.clone()));
+    SupervisorDirective {
+        version: 1,
+        topologies: topologies.collect(),
+    }
+}
+
+#[tokio::test]
+async fn generations_grow_over_a_stop_and_are_forgotten_only_on_nimbus_word() {
+    let dir = tempfile::tempdir().expect("dir");
+    let mut core = core(dir.path());
+    let id = TopologyId::new("t-1-1");
+    let launches = core.settings.layout.launches(&id);
+    let first = next_generation(&launches, 3).expect("drawn");
+
+    // The supervisor ends its workers, and another one starts before Nimbus has answered it.
+    core.handle_directive(directive(&["t-1-1"]));
+    core.want(BTreeMap::new());
+    core.sweep();
+    let mut core = self::core(dir.path());
+    core.adopt();
+    core.sweep();
+    core.handle_directive(directive(&["t-1-1"]));
+    let second = next_generation(&launches, 3).expect("drawn");
+    assert!(second > first, "{first} {second}");
+
+    core.handle_directive(directive(&[]));
+    assert!(!launches.exists(), "the epoch is over, and so is its count");
+}
