@@ -72,7 +72,8 @@ def tail(path, lines=60):
 class Cluster:
     """`stormwire dev`. As a context manager it starts on entry; on exit all of it is killed."""
 
-    def __init__(self, directory, slots=4, settings=None, file_bytes_max=None):
+    def __init__(self, directory, slots=4, settings=None, file_bytes_max=None, command="dev"):
+        """`command` may also be a daemon alone: `nimbus` or `supervisor`."""
         self.directory = Path(directory).resolve()
         self.local = self.directory / "local"
         self.slots = free_ports(slots)
@@ -85,6 +86,7 @@ class Cluster:
             **(settings or {}),
         }
         self.file_bytes_max = file_bytes_max
+        self.command = command
         self.process = None
         self.addresses = {}
         self.runs = 0
@@ -113,7 +115,7 @@ class Cluster:
         }  # no storm.yaml of this machine
         with self.out.open("wb") as out, self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [PROGRAM, "dev", *settings],
+                [PROGRAM, self.command, *settings],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=log,
@@ -122,7 +124,7 @@ class Cluster:
                 start_new_session=True,
                 preexec_fn=self._limit_files if self.file_bytes_max else None,
             )
-        eventually(f"`dev` is ready\n{tail(self.log)}", self._is_ready)
+        eventually(f"`{self.command}` is ready\n{tail(self.log)}", self._is_ready)
         return self
 
     def _limit_files(self):
@@ -140,7 +142,7 @@ class Cluster:
             }
             return True
         assert self.process.poll() is None, (
-            f"`dev` ended: {self.process.returncode}\n{tail(self.log)}"
+            f"`{self.command}` ended: {self.process.returncode}\n{tail(self.log)}"
         )
         return False
 
@@ -150,13 +152,17 @@ class Cluster:
 
     def stop(self):
         """Ctrl-C. Checks that it exits with 0 and that nothing of it remains."""
-        self.process.send_signal(signal.SIGINT)
-        code = self.process.wait(timeout=40)
-        assert code == 0, f"`dev` ended with {code} after SIGINT\n{tail(self.log)}"
+        self.end(signal.SIGINT)
         assert self.processes() == {}, f"processes remain after SIGINT\n{tail(self.log)}"
 
+    def end(self, order):
+        """Tells the daemon to end and checks that it does with 0."""
+        self.process.send_signal(order)
+        code = self.process.wait(timeout=40)
+        assert code == 0, f"`{self.command}` ended with {code} after {order}\n{tail(self.log)}"
+
     def kill(self):
-        """SIGKILL to `dev` alone: its workers are orphans."""
+        """SIGKILL to the daemon alone: its workers are orphans."""
         self.process.kill()
         self.process.wait()
 
@@ -184,11 +190,11 @@ class Cluster:
 
     @property
     def out(self):
-        return self.directory / f"dev-{self.runs}.out"
+        return self.directory / f"{self.command}-{self.runs}.out"
 
     @property
     def log(self):
-        return self.directory / f"dev-{self.runs}.log"
+        return self.directory / f"{self.command}-{self.runs}.log"
 
     def workers(self, topology=None):
         """Worker processes that run now, or those of the topology with this id."""
@@ -232,9 +238,9 @@ class Cluster:
                 )
         return found
 
-    def memory_mb(self):
-        """Resident memory of `dev`."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
+    def memory_mb(self, pid=None):
+        """Resident memory of the daemon, or of another process."""
+        status = Path(f"/proc/{pid or self.pid}/status").read_text()
         return (
             int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
             / 1024

@@ -19,7 +19,7 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture
 def own_cluster(tmp_path):
-    """Makes clusters for one test: `own_cluster(slots=2)`. They are killed at its end."""
+    """Makes and starts clusters for one test, `own_cluster(slots=2)`, and kills them at its end."""
     made = []
 
     def make(**options):

@@ -18,7 +18,7 @@ import pytest
 import peers
 import wire
 from cluster import Cluster, eventually, messages
-from topologies import Builder, words
+from topologies import Builder, arrive, pulse, pulse_files, running, words
 from wire import (
     BOOL,
     I32,
@@ -187,6 +187,37 @@ def test_an_unknown_method_says_its_name_however_it_is_spelled(port):
         assert code == 1 and message.startswith(f"Invalid method name: '{name[:1000]}")
     code, _ = application_exception(exchange(port, frame(call(b"\xff\xfe\0"))))
     assert code == 1
+
+
+def test_a_workers_port_closes_on_what_is_no_link(target, tmp_path):
+    """Links between workers have frames of their own; the topology must not notice."""
+    out = tmp_path / "out"
+    peer = peers.ThriftPy2()
+    with peer.connect(target.nimbus) as nimbus:
+        topology = pulse(Builder(peer.types), out)
+        with running(peer, nimbus, "linked", topology, pulse_files()) as id:
+            arrive(out)
+            (worker,) = target.workers(id)
+            before_mb = target.memory_mb(worker.pid)
+            address = (target.nimbus[0], worker.port)
+            for name, data in CLOSED.items():
+                assert refused_link(address, data), name
+            for seed in range(100):
+                noise = random.Random(seed).randbytes(500)
+                assert refused_link(address, noise), seed
+                assert refused_link(address, frame(noise)), seed
+            arrive(out)
+            assert target.workers(id) == [worker]
+            assert target.memory_mb(worker.pid) < before_mb + GROWTH_MB_MAX
+
+
+def refused_link(address, data):
+    """Whether a worker ends a link that begins like this; it may say why first."""
+    with closing(Raw(address)) as raw:
+        raw.send(data).no_more()
+        while received := raw.receive(1000):
+            assert len(received) <= 1000
+        return True
 
 
 # ---- Damaged submissions -------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from topologies import (
     words,
     words_files,
 )
+from wire import REPLY, STRING, call, exchange, field, frame, text
 
 TEXT = ROOT / "examples/moby-dick.txt"
 N_LINES = 3000
@@ -30,7 +31,7 @@ COMPONENTS = {"lines", "split", "count", "done"}
 
 
 @pytest.fixture
-def text(tmp_path):
+def sample(tmp_path):
     """The first lines of the text; (path, how often each word, lines that hold words)."""
     lines = TEXT.read_text(encoding="utf-8").splitlines(keepends=True)[:N_LINES]
     path = tmp_path / "text"
@@ -42,8 +43,8 @@ def text(tmp_path):
     )
 
 
-def test_a_word_count_is_exact_and_every_query_tells_of_it(cluster, peer, nimbus, text, tmp_path):
-    path, expected, n_lines = text
+def test_a_word_count_is_exact_and_every_query_tells_of_it(cluster, peer, nimbus, sample, tmp_path):
+    path, expected, n_lines = sample
     name = f"words {peer.name}"
     totals, done = tmp_path / "totals", tmp_path / "done"
     topology = words(Builder(peer.types), totals, done).topology
@@ -194,16 +195,16 @@ def executed(info, component):
 
 
 def check_gone(peer, nimbus, name, id):
-    for call in (
+    for ask in (
         nimbus.getTopologyInfo,
         nimbus.getTopologyConf,
         nimbus.getTopology,
         nimbus.getUserTopology,
     ):
         with pytest.raises(peer.types.NotAliveException) as refused:
-            call(id)
+            ask(id)
         assert refused.value.msg == id
-    for call, unknown in [
+    for ask, unknown in [
         (nimbus.getTopologySummary, id),
         (nimbus.getTopologySummaryByName, name),
         (nimbus.getTopologyInfoByName, name),
@@ -212,7 +213,7 @@ def check_gone(peer, nimbus, name, id):
         (nimbus.deactivate, name),
     ]:
         with pytest.raises(peer.types.NotAliveException) as refused:
-            call(unknown)
+            ask(unknown)
         assert refused.value.msg == f"{unknown} is not alive"
     assert id not in [each.id for each in nimbus.getTopologySummaries()]
 
@@ -254,11 +255,11 @@ def test_killing_again_takes_the_new_delay(peer, nimbus, tmp_path):
         nimbus.killTopologyWithOpts(name, peer.types.KillOptions(wait_secs=600))
         summary = nimbus.getTopologySummary(id)
         assert summary.status == "KILLED"
-        for call in (nimbus.activate, nimbus.deactivate):
+        for ask in (nimbus.activate, nimbus.deactivate):
             with pytest.raises(
                 peer.ApplicationException, match="No transition for event: .*status: KILLED"
             ):
-                call(name)
+                ask(name)
         assert nimbus.isTopologyNameAllowed(name) is False
         kill(peer, nimbus, name)
 
@@ -354,9 +355,37 @@ def test_the_daemons_conf_holds_no_secrets(own_cluster, peer):
     assert json.loads(conf)["storm.local.dir"] == str(cluster.local)
 
 
-def test_a_call_that_is_not_there_says_so(peer, nimbus):
-    for call in (lambda: nimbus.getTopologyHistory("x"), lambda: nimbus.listBlobs("")):
-        try:
-            call()
-        except peer.ApplicationException as refused:
-            assert refused.type == 1 and "Invalid method name" in refused.message
+def test_calls_of_supervisors_and_workers(cluster, peer, nimbus, tmp_path):
+    types = peer.types
+    (supervisor,) = nimbus.getClusterInfo().supervisors
+    with running(
+        peer, nimbus, f"beats-{peer.name}", pulse(Builder(types), tmp_path / "out"), pulse_files()
+    ) as id:
+        eventually("it is placed", lambda: nimbus.getTopologySummary(id).num_workers)
+        # Python's Thrift libraries cannot read a map whose keys are lists: the bytes must do.
+        kind, _, reply = exchange(
+            cluster.nimbus,
+            frame(
+                call("getSupervisorAssignments", field(STRING, 1, text(supervisor.supervisor_id)))
+            ),
+        )
+        assert kind == REPLY and id.encode() in reply and supervisor.supervisor_id.encode() in reply
+        kind, _, reply = exchange(
+            cluster.nimbus,
+            frame(call("getSupervisorAssignments", field(STRING, 1, text("nobody")))),
+        )
+        assert kind == REPLY and id.encode() not in reply
+        executors = [each.executor_info for each in nimbus.getTopologyInfo(id).executors]
+        beat = types.SupervisorWorkerHeartbeat(
+            storm_id=id, executors=executors, time_secs=int(time.time())
+        )
+        nimbus.sendSupervisorWorkerHeartbeat(beat)
+        nimbus.sendSupervisorWorkerHeartbeats(
+            types.SupervisorWorkerHeartbeats(
+                supervisor_id=supervisor.supervisor_id, worker_heartbeats=[beat]
+            )
+        )
+        beat.storm_id = "nobody-1-1"
+        with pytest.raises(types.NotAliveException) as refused:
+            nimbus.sendSupervisorWorkerHeartbeat(beat)
+        assert "nobody-1-1" in refused.value.msg

@@ -67,18 +67,19 @@ class Raw:
 
     def is_closed(self):
         """Whether the server closes without a word, within the time-out."""
+        return self.receive(1) == b""
+
+    def receive(self, size):
+        """Up to so many bytes; none when the server closed."""
         try:
-            return self.socket.recv(1) == b""
+            return self.socket.recv(size)
         except ConnectionResetError:
-            return True
+            return b""
 
     def _read(self, size):
         data = b""
         while len(data) < size:
-            try:
-                more = self.socket.recv(size - len(data))
-            except ConnectionResetError:
-                return None
+            more = self.receive(size - len(data))
             if not more:
                 return None
             data += more
