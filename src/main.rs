@@ -4,18 +4,24 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
-use stormwire::cli::Cli;
+use stormwire::cli::{Cli, Command};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     // RUST_LOG says what is logged; by default what a person should see. Logs go to standard error,
-    // so that what commands print can be piped.
+    // so that what commands print can be piped; a worker prints nothing else, and its standard
+    // output is worker.log.
+    let writer = match &cli.command {
+        Command::Worker(_) => BoxMakeWriter::new(std::io::stdout),
+        _ => BoxMakeWriter::new(std::io::stderr),
+    };
     let filter = EnvFilter::try_from_default_env();
     let filter = filter.unwrap_or_else(|_| EnvFilter::new(cli.log_level()));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(writer)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     match cli.run() {

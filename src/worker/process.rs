@@ -185,6 +185,7 @@ impl Worker {
                 directive = self.news.recv() => match directive {
                     Some(directive) if directive.order.known() == Some(WorkerOrder::Stop) => {
                         info!("the slot is no longer this worker's");
+                        self.wait_for_supervisor().await;
                         return self.end().await;
                     }
                     Some(directive) => self.follow(directive),
@@ -199,6 +200,13 @@ impl Worker {
                 return EXIT_FAILED;
             }
         }
+    }
+
+    /// Its supervisor hears the same from Nimbus and ends this process: one that ended before it
+    /// heard would look like a failure to it. Where there is none any more the wait ends.
+    async fn wait_for_supervisor(&mut self) {
+        self.engine.deactivate();
+        let _ = tokio::time::timeout(SUPERVISOR_WAIT, self.terminated.recv()).await;
     }
 
     fn follow(&mut self, directive: WorkerDirective) {
@@ -314,6 +322,9 @@ fn spinning(n_threads: i32) -> Spinning {
         false => Spinning::Forbidden,
     }
 }
+
+/// How long a worker that Nimbus has no use for waits to be ended by its supervisor.
+const SUPERVISOR_WAIT: Duration = Duration::from_secs(1);
 
 /// It did what it was told.
 const EXIT_DONE: i32 = 0;
