@@ -33,6 +33,10 @@ launches = thriftpy2.load_fp(
 Worker = namedtuple("Worker", "id pid start_ticks topology port")
 
 
+class DaemonEndedError(Exception):
+    """A daemon did not become ready but ended."""
+
+
 def eventually(what, probe, seconds=30.0):
     """Calls `probe` until it returns something true, and returns that.
 
@@ -141,9 +145,9 @@ class Cluster:
                 for line in words
             }
             return True
-        assert self.process.poll() is None, (
-            f"`{self.command}` ended: {self.process.returncode}\n{tail(self.log)}"
-        )
+        if self.process.poll() is not None:
+            code = self.process.returncode
+            raise DaemonEndedError(f"`{self.command}` ended with {code}\n{tail(self.log)}")
         return False
 
     @staticmethod
