@@ -6,7 +6,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
 use crate::component::{Blueprint, ComponentFailure, Factory, Instance, Result, TaskContext};
@@ -18,7 +18,8 @@ use crate::worker::program::Program;
 pub struct Task<C> {
     pub id: TaskId,
     component: Option<C>,
-    is_started: bool,
+    /// When it started; none while it does not run.
+    started: Option<Instant>,
     context: TaskContext,
     maker: Maker,
     backoff: Backoff,
@@ -66,7 +67,7 @@ impl<C: Role> Task<C> {
         Task {
             id: context.task(),
             component,
-            is_started: false,
+            started: None,
             context,
             maker,
             backoff: Backoff::new(limits::RESTART_PAUSE_BASE, limits::RESTART_PAUSE_MAX),
@@ -76,11 +77,11 @@ impl<C: Role> Task<C> {
     /// The component, once it is started and as long as it works.
     #[inline]
     pub fn component(&mut self) -> Option<&mut C> {
-        self.component.as_mut().filter(|_| self.is_started)
+        self.component.as_mut().filter(|_| self.started.is_some())
     }
 
     pub fn is_running(&self) -> bool {
-        self.is_started && self.component.is_some()
+        self.started.is_some() && self.component.is_some()
     }
 
     /// Makes the component if need be, and starts it. After an error: when to try again.
@@ -88,7 +89,7 @@ impl<C: Role> Task<C> {
         let started = self.try_start();
         match started {
             Ok(()) => {
-                self.is_started = true;
+                self.started = Some(Instant::now());
                 Ok(())
             }
             Err(failure) => Err((failure, self.discard())),
@@ -98,15 +99,14 @@ impl<C: Role> Task<C> {
     /// Drops a component that panicked; gives the pause until it may be made anew.
     pub fn discard(&mut self) -> Duration {
         let component = self.component.take();
-        self.is_started = false;
+        let started = self.started.take();
+        if started.is_some_and(|at| at.elapsed() >= limits::RESTART_PAUSE_MAX) {
+            // It went well for long: this is new trouble, not more of the old.
+            self.backoff.reset();
+        }
         // What panicked may do so again when it is dropped.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(component)));
         self.backoff.next_delay(fastrand::f64())
-    }
-
-    /// A call went well long after the last trouble: the next pause is short again.
-    pub fn recovered(&mut self) {
-        self.backoff.reset();
     }
 
     /// Ends the component, under guard.
