@@ -115,25 +115,13 @@ impl Worker {
         let port = launch.port;
         let port = u16::try_from(port).map_err(|_| WorkerError::BadPort { port })?;
         let listener = listen(&conf, port).await?;
-        let identity = Arc::new(LinkIdentity {
-            topology_id: launch.topology_id.clone(),
-            topology_hash: program.hash,
-            node: NodeId::from(launch.node.as_str()),
-            port,
-            generation: launch.generation,
-        });
+        let identity = Arc::new(identity(&launch, &program, port));
         let slot = Slot {
             node: identity.node.clone(),
             port,
         };
         let mut peers = Peers::new(slot, identity.clone(), &conf)?;
-        let orphan_after = conf.secs(keys::STORMWIRE_WORKER_ORPHAN_TIMEOUT_SECS)?;
-        let stats_every = conf.secs(keys::STORMWIRE_STATS_REPORT_SECS)?;
-        let stats_every = stats_every.max(Duration::from_secs(1));
-        let rhythm = Rhythm {
-            stats_every,
-            orphan_after: (!orphan_after.is_zero()).then_some(orphan_after),
-        };
+        let rhythm = rhythm(&conf)?;
         let options = EngineOptions {
             generation: launch.generation,
             n_threads: usize::try_from(launch.threads).unwrap_or(1).max(1),
@@ -141,7 +129,7 @@ impl Worker {
             time: Time::Real,
             place: place(dir, code_dir, port)?,
             routes: peers.follow(&launch.work.assignment),
-            stats_every,
+            stats_every: rhythm.stats_every,
         };
         let executors: Vec<_> = launch.executors.iter().map(executor_id).collect();
         let engine = Engine::start(program.clone(), &executors, factory, options)?;
@@ -267,6 +255,25 @@ impl Worker {
         self.tasks.iter().for_each(JoinHandle::abort);
         EXIT_DONE
     }
+}
+
+fn identity(launch: &WorkerLaunch, program: &Program, port: u16) -> LinkIdentity {
+    LinkIdentity {
+        topology_id: launch.topology_id.clone(),
+        topology_hash: program.hash,
+        node: NodeId::from(launch.node.as_str()),
+        port,
+        generation: launch.generation,
+    }
+}
+
+fn rhythm(conf: &Conf) -> Result<Rhythm, ConfError> {
+    let orphan_after = conf.secs(keys::STORMWIRE_WORKER_ORPHAN_TIMEOUT_SECS)?;
+    let stats_every = conf.secs(keys::STORMWIRE_STATS_REPORT_SECS)?;
+    Ok(Rhythm {
+        stats_every: stats_every.max(Duration::from_secs(1)),
+        orphan_after: (!orphan_after.is_zero()).then_some(orphan_after),
+    })
 }
 
 fn load(code_dir: &Path) -> Result<(StormTopology, Conf), WorkerError> {
