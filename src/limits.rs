@@ -124,6 +124,13 @@ pub const JAR_UNPACKED_BYTES_MAX: u64 = 4 << 30;
 /// Events on their way to the supervisor's task: each slot has a few at a time.
 pub const SUPERVISOR_EVENTS_MAX: usize = 1_024;
 
+/// Longest that a new worker process waits for its supervisor to put it on record: two fsyncs of a
+/// slow disk.
+pub const WORKER_RECORD_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// How long a supervisor that starts waits for a process that it killed to be gone.
+pub const KILL_WAIT_MAX: Duration = Duration::from_secs(1);
+
 /// Errors that wait for Nimbus to come back: the newest ones.
 pub const COMPONENT_ERRORS_HELD_MAX: usize = 100;
 

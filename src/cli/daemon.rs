@@ -66,6 +66,7 @@ pub fn worker(launch: &Path) -> Result<i32> {
     let unreadable = || format!("cannot read the instructions {}", launch.display());
     let instructions = std::fs::read(launch).with_context(unreadable)?;
     let instructions: WorkerLaunch = wire::from_bytes(&instructions).with_context(unreadable)?;
+    supervisor::wait_until_recorded(dir)?;
     Ok(worker::run(instructions, dir, Arc::new(BuiltIn)))
 }
 

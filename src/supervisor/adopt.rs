@@ -8,10 +8,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
+use super::launch::millis;
 use super::layout::{self, Layout};
 use super::slot::{Desired, WorkerId};
+use crate::clock;
 use crate::id::{ExecutorId, TaskId};
+use crate::limits::KILL_WAIT_MAX;
 use crate::process::{self, Process};
 use crate::wire;
 use crate::wire::messages::{ProcessRecord, WorkerLaunch};
@@ -46,11 +50,25 @@ pub fn find(layout: &Layout) -> Vec<Adopted> {
             Ok(_) => clean_up(&dir),
             Err(error) => {
                 tracing::warn!(path = %dir.display(), %error, "no readable worker: removed");
-                clean_up(&dir);
+                match process_at(&layout::process_record(&dir)) {
+                    Ok(process) => end(process, &dir),
+                    Err(_) => clean_up(&dir),
+                }
             }
         }
     }
     found
+}
+
+/// Kills a worker that nobody will watch, and clears away what it leaves.
+pub fn end(process: Process, dir: &Path) {
+    process.signal(nix::sys::signal::Signal::SIGKILL);
+    let give_up_ms = clock::monotonic_millis().saturating_add(millis(KILL_WAIT_MAX));
+    // Its children are known by its death: `clean_up` spares the session of a living leader.
+    while process.is_alive() && clock::monotonic_millis() < give_up_ms {
+        std::thread::sleep(KILL_POLL);
+    }
+    clean_up(dir);
 }
 
 /// Ends what a dead worker left: the process groups of its shell children, then the rest of its
@@ -100,7 +118,8 @@ fn read(dir: &Path) -> io::Result<Adopted> {
     })
 }
 
-fn process_at(path: &Path) -> io::Result<Process> {
+/// The process that a record names.
+pub fn process_at(path: &Path) -> io::Result<Process> {
     let record: ProcessRecord = record_at(path)?;
     Ok(Process {
         pid: record.pid,
@@ -111,4 +130,37 @@ fn process_at(path: &Path) -> io::Result<Process> {
 fn record_at<T: wire::Wire>(path: &Path) -> io::Result<T> {
     let bytes = fs::read(path)?;
     wire::from_bytes(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// How often `end` looks whether the process is gone.
+const KILL_POLL: Duration = Duration::from_millis(2);
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_worker_with_unreadable_instructions_is_ended() {
+        let local = tempfile::tempdir().expect("dir");
+        let layout = Layout::new(local.path().into(), local.path().join("logs"));
+        let dir = layout.worker("w");
+        fs::create_dir_all(&dir).expect("room");
+        let sleep = Command::new("sleep").arg("60").process_group(0).spawn();
+        let mut child = sleep.expect("sleep");
+        let pid = i32::try_from(child.id()).expect("a pid");
+        let process = Process::of_pid(pid).expect("just started");
+        let record = ProcessRecord {
+            pid,
+            start_ticks: process.start_ticks,
+        };
+        let record = wire::to_bytes(&record).expect("small");
+        fs::write(layout::process_record(&dir), record).expect("room");
+        fs::write(layout::launch_record(&dir), "garbage").expect("room");
+        assert!(find(&layout).is_empty());
+        assert!(!process.is_alive() && !dir.exists());
+        child.wait().expect("reaped");
+    }
 }

@@ -14,10 +14,13 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::process::{Child, Command};
 
+use super::adopt;
 use super::layout::{self, Layout};
 use super::slot::{Desired, WorkerId};
+use crate::clock;
 use crate::conf::{ConfError, keys};
 use crate::id::NodeId;
+use crate::limits::WORKER_RECORD_WAIT_MAX;
 use crate::process::Process;
 use crate::wire;
 use crate::wire::messages::{ProcessRecord, WorkerLaunch};
@@ -83,6 +86,19 @@ pub enum LaunchError {
     Unreadable { path: PathBuf, source: StoredError },
     #[error("the topology's conf: {0}")]
     Conf(#[from] ConfError),
+}
+
+/// Why a worker process must not run: no supervisor would find it again.
+#[derive(Debug, Error)]
+pub enum NotRecorded {
+    #[error("the worker's directory {dir} is gone: its supervisor gave this start up")]
+    Gone { dir: PathBuf },
+    #[error("process {pid} is on record in {dir}, not this one: a worker starts once")]
+    Another { dir: PathBuf, pid: i32 },
+    #[error("the process record in {dir} cannot be read: {source}")]
+    Unreadable { dir: PathBuf, source: io::Error },
+    #[error("no supervisor put this process on record in {dir} within {WORKER_RECORD_WAIT_MAX:?}")]
+    TimedOut { dir: PathBuf },
 }
 
 // === impl Launcher ===
@@ -181,7 +197,7 @@ impl Launcher {
         let log_dir = self.layout.artifacts(&plan.desired.topology, plan.port);
         let log = append(&log_dir.join("worker.log")).map_err(start_error)?;
         let errors = append(&log_dir.join("worker.log.err")).map_err(start_error)?;
-        let child = Command::new(&self.program)
+        let mut child = Command::new(&self.program)
             .arg("worker")
             .arg("--launch")
             .arg(layout::launch_record(dir))
@@ -206,10 +222,41 @@ impl Launcher {
             pid: process.pid,
             start_ticks: process.start_ticks,
         };
-        let path = layout::process_record(dir);
-        write_durably(&path, &wire::to_bytes(&record)?).map_err(prepare_error(&path))?;
+        if let Err(error) = write_record(dir, &record) {
+            // Nobody would know it. Should this fail too, the worker finds no record and ends.
+            let _ = child.start_kill();
+            return Err(error);
+        }
         Ok((process, child))
     }
+}
+
+/// The first act of a worker process: waits until its supervisor has put it on record, so that no
+/// worker runs that a supervisor's death at the wrong moment would leave to nobody.
+pub fn wait_until_recorded(dir: &Path) -> Result<(), NotRecorded> {
+    let own = i32::try_from(std::process::id()).unwrap_or(i32::MAX);
+    let give_up_ms = clock::monotonic_millis().saturating_add(millis(WORKER_RECORD_WAIT_MAX));
+    let dir = dir.to_owned();
+    loop {
+        match adopt::process_at(&layout::process_record(&dir)) {
+            Ok(process) if process.pid == own => return Ok(()),
+            Ok(Process { pid, .. }) => return Err(NotRecorded::Another { dir, pid }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(NotRecorded::Unreadable { dir, source }),
+        }
+        if !dir.is_dir() {
+            return Err(NotRecorded::Gone { dir });
+        }
+        if clock::monotonic_millis() >= give_up_ms {
+            return Err(NotRecorded::TimedOut { dir });
+        }
+        std::thread::sleep(RECORD_POLL);
+    }
+}
+
+fn write_record(dir: &Path, record: &ProcessRecord) -> Result<(), LaunchError> {
+    let path = layout::process_record(dir);
+    write_durably(&path, &wire::to_bytes(record)?).map_err(prepare_error(&path))
 }
 
 /// The executors of an assignment as the wire writes them.
@@ -278,6 +325,9 @@ fn prepare_error(path: &Path) -> impl Fn(io::Error) -> LaunchError + use<> {
     }
 }
 
+/// How often a new worker looks whether it is on record.
+const RECORD_POLL: Duration = Duration::from_millis(2);
+
 /// Room for a million launches in one epoch, and for more epochs than there are microseconds in a
 /// century.
 const LAUNCH_COUNT_BITS: u32 = 20;
@@ -285,6 +335,26 @@ const LAUNCH_COUNT_BITS: u32 = 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_worker_runs_only_when_it_is_on_record() {
+        let dir = tempfile::tempdir().expect("dir");
+        let own = i32::try_from(std::process::id()).expect("a pid");
+        let record = |pid| ProcessRecord {
+            pid,
+            start_ticks: 1,
+        };
+        write_record(dir.path(), &record(own + 1)).expect("room");
+        let another = wait_until_recorded(dir.path());
+        assert!(
+            matches!(another, Err(NotRecorded::Another { .. })),
+            "{another:?}"
+        );
+        write_record(dir.path(), &record(own)).expect("room");
+        wait_until_recorded(dir.path()).expect("on record");
+        let gone = wait_until_recorded(&dir.path().join("gone"));
+        assert!(matches!(gone, Err(NotRecorded::Gone { .. })), "{gone:?}");
+    }
 
     #[test]
     fn a_generation_is_never_given_twice_and_grows() {

@@ -31,6 +31,7 @@ use crate::conf::{Conf, ConfError, keys};
 use crate::id::NodeId;
 use crate::rpc::server::{BindError, Endpoint, Limits, Running, Server};
 use crate::wire::storm;
+pub use launch::{NotRecorded, wait_until_recorded};
 use supervise::{Core, Settings};
 
 /// What becomes of the workers when the supervisor stops.

@@ -235,10 +235,20 @@ impl Core {
                     port = found.port,
                     "a worker runs on a port that is no slot: ended"
                 );
-                found.process.signal(nix::sys::signal::Signal::SIGKILL);
-                adopt::clean_up(&self.settings.layout.worker(&found.id.0));
+                adopt::end(found.process, &self.settings.layout.worker(&found.id.0));
                 continue;
             };
+            if let Some(live) = &place.live {
+                tracing::warn!(
+                    port = found.port,
+                    "two workers run on a port: the newer stays"
+                );
+                if live.generation >= found.generation {
+                    adopt::end(found.process, &self.settings.layout.worker(&found.id.0));
+                    continue;
+                }
+                adopt::end(live.process, &self.settings.layout.worker(&live.id.0));
+            }
             let silence_ms = self.settings.silence_ms;
             let launched = Launched {
                 id: found.id.clone(),
