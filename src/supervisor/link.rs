@@ -28,8 +28,17 @@ pub struct Link {
 pub struct News {
     /// Absent when nothing has changed.
     pub directive: Option<SupervisorDirective>,
-    /// How many of the reported errors Nimbus has taken over.
-    pub n_errors_delivered: usize,
+    /// Nimbus has taken over the errors before this position, see `Reported`.
+    pub errors_until: u64,
+}
+
+/// What a supervisor has to report.
+#[derive(Clone, Debug)]
+pub struct Reported {
+    pub report: SupervisorReport,
+    /// How many errors there were before the first of the report: what was delivered is told by
+    /// position, since the list changes at both ends while a report is under way.
+    pub first_error: u64,
 }
 
 /// Why a blob could not be read.
@@ -96,30 +105,31 @@ impl Link {
     /// short.
     pub async fn follow(
         self,
-        report: watch::Receiver<SupervisorReport>,
+        reported: watch::Receiver<Reported>,
         nudged: &Notify,
         news: mpsc::Sender<News>,
     ) {
         let mut rotation = Rotation::new(self.addresses.clone());
         let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
         let mut known_version = 0;
+        let mut errors_until = 0;
         loop {
-            let mut report = report.borrow().clone();
+            let (mut report, until) = reported.borrow().clone().after(errors_until);
             report.known_version = known_version;
             // The first question is answered at once: a supervisor that starts must hear what to
             // run.
             report.wait_ms = if known_version == 0 { 0 } else { PARK_MS };
-            let n_errors_delivered = report.errors.len();
             match rotation.client().sync_supervisor(Some(&report)).await {
                 Ok(directive) => {
                     backoff.reset();
+                    errors_until = until;
                     let is_new = directive.version != known_version;
                     known_version = directive.version;
                     let directive = is_new.then_some(directive);
                     if news
                         .send(News {
                             directive,
-                            n_errors_delivered,
+                            errors_until,
                         })
                         .await
                         .is_err()
@@ -140,6 +150,24 @@ impl Link {
                 }
             }
         }
+    }
+}
+
+// === impl Reported ===
+
+impl Reported {
+    /// The report without the errors that were delivered before, and the position after its last.
+    fn after(self, delivered: u64) -> (SupervisorReport, u64) {
+        let Reported {
+            mut report,
+            first_error,
+        } = self;
+        let n_held = report.errors.len() as u64;
+        let n_delivered = delivered.saturating_sub(first_error).min(n_held);
+        report
+            .errors
+            .drain(..usize::try_from(n_delivered).unwrap_or(usize::MAX));
+        (report, first_error + n_held)
     }
 }
 
@@ -188,3 +216,33 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 
 /// See `PAUSE_MIN`: a Nimbus that comes back is found within this.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::messages::ComponentError;
+
+    #[test]
+    fn an_error_is_sent_until_it_is_delivered_and_then_never_again() {
+        let reported = |first_error, n| Reported {
+            report: SupervisorReport {
+                errors: vec![ComponentError::default(); n],
+                ..SupervisorReport::default()
+            },
+            first_error,
+        };
+        // (first held, held, delivered) to (sent, position after them)
+        for (first, n, delivered, sent, until) in [
+            (0, 0, 0, 0, 0),
+            (0, 2, 0, 2, 2),
+            // The core has not heard yet that two were delivered, and a third came.
+            (0, 3, 2, 1, 3),
+            (2, 1, 2, 1, 3),
+            // Two were dropped for want of room before they could be delivered.
+            (4, 3, 2, 3, 7),
+        ] {
+            let (report, position) = reported(first, n).after(delivered);
+            assert_eq!((report.errors.len(), position), (sent, until));
+        }
+    }
+}

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use super::adopt;
 use super::launch::{Launcher, Started, executor_infos, millis};
 use super::layout::{self, Layout};
-use super::link::{Link, News};
+use super::link::{Link, News, Reported};
 use super::localizer::{self, Localizer};
 use super::service::Shared;
 use super::slot::{Desired, Launched, Order, Patience, Slot, WorkerId};
@@ -56,6 +56,8 @@ pub struct Core {
     launcher: Launcher,
     places: BTreeMap<u16, Place>,
     errors: Vec<ComponentError>,
+    /// How many errors there were before the first that is held.
+    first_error: u64,
     session: String,
     server_port: u16,
     events: mpsc::Sender<Event>,
@@ -180,6 +182,7 @@ impl Core {
             },
             places: settings.ports.iter().map(place).collect(),
             errors: Vec::new(),
+            first_error: 0,
             session: uuid::Uuid::new_v4().to_string(),
             server_port,
             events,
@@ -283,8 +286,9 @@ impl Core {
 
     fn handle_news(&mut self, news: News) {
         // What was delivered with the report need not be sent again.
-        self.errors
-            .drain(..news.n_errors_delivered.min(self.errors.len()));
+        let n_delivered = news.errors_until.saturating_sub(self.first_error);
+        let n_delivered = usize::try_from(n_delivered).unwrap_or(usize::MAX);
+        self.forget_errors(n_delivered.min(self.errors.len()));
         if let Some(directive) = news.directive {
             self.handle_directive(directive);
         }
@@ -461,7 +465,7 @@ impl Core {
         tracing::warn!(topology = topology.as_str(), reason, "a worker failed");
         if self.errors.len() >= COMPONENT_ERRORS_HELD_MAX {
             // The newest say most about what is wrong now.
-            self.errors.remove(0);
+            self.forget_errors(1);
         }
         self.errors.push(ComponentError {
             topology_id: topology.to_string(),
@@ -473,6 +477,12 @@ impl Core {
                 port: None,
             },
         });
+    }
+
+    /// The oldest errors are delivered or given up; there must be so many.
+    fn forget_errors(&mut self, n: usize) {
+        self.errors.drain(..n);
+        self.first_error += n as u64;
     }
 
     /// Removes files of topologies that no slot needs any more.
@@ -512,7 +522,7 @@ impl Core {
     }
 
     /// What Nimbus is told; the link fills in what is the link's.
-    fn report(&self) -> SupervisorReport {
+    fn report(&self) -> Reported {
         let now_ms = clock::monotonic_millis();
         let worker = |(port, place): (&u16, &Place)| {
             let live = place.live.as_ref()?;
@@ -546,13 +556,17 @@ impl Core {
             resources_map: Some(self.settings.resources.clone()),
             server_port: Some(self.server_port.into()),
         };
-        SupervisorReport {
+        let report = SupervisorReport {
             node: self.node.to_string(),
             info,
             session: self.session.clone(),
             workers,
             errors: self.errors.clone(),
             ..SupervisorReport::default()
+        };
+        Reported {
+            report,
+            first_error: self.first_error,
         }
     }
 }

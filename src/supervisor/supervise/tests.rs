@@ -56,3 +56,38 @@ async fn generations_grow_over_a_stop_and_are_forgotten_only_on_nimbus_word() {
     core.handle_directive(directive(&[]));
     assert!(!launches.exists(), "the epoch is over, and so is its count");
 }
+
+#[test]
+fn only_delivered_errors_are_forgotten() {
+    let dir = tempfile::tempdir().expect("dir");
+    let mut core = core(dir.path());
+    let id = TopologyId::new("t-1-1");
+    let reasons = |core: &Core| -> Vec<String> {
+        let errors = core.errors.iter();
+        errors.map(|held| held.error.error.clone()).collect()
+    };
+    let heard = |core: &mut Core, errors_until| {
+        core.handle_news(News {
+            directive: None,
+            errors_until,
+        });
+    };
+    for reason in ["0", "1", "2"] {
+        core.report_error(&id, reason.to_owned());
+    }
+    heard(&mut core, 2);
+    heard(&mut core, 2);
+    assert_eq!(
+        (reasons(&core), core.first_error),
+        (vec!["2".to_owned()], 2)
+    );
+    // A full list drops its oldest: what is delivered after that is told by position all the same.
+    for n in 3..=2 + COMPONENT_ERRORS_HELD_MAX {
+        core.report_error(&id, n.to_string());
+    }
+    assert_eq!((reasons(&core)[0].as_str(), core.first_error), ("3", 3));
+    heard(&mut core, 3);
+    assert_eq!(core.errors.len(), COMPONENT_ERRORS_HELD_MAX);
+    heard(&mut core, 4);
+    assert_eq!(reasons(&core)[0], "4");
+}
