@@ -25,7 +25,11 @@ pub fn dev(conf: &Conf) -> Result<i32> {
         println!("ready");
         stopped().await?;
         println!("stopping: workers first");
-        cluster.stop().await;
+        tokio::select! {
+            () = cluster.stop() => {}
+            // Whoever asks twice does not want to wait.
+            again = stopped() => again?,
+        }
         Ok(0)
     })
 }

@@ -209,7 +209,8 @@ impl Core {
         loop {
             tokio::select! {
                 Some(event) = self.inbox.recv() => self.handle(event),
-                Some(news) = news.recv() => self.handle_news(news),
+                // News that waits already must not bring back what is being ended.
+                Some(news) = news.recv(), if stop.is_none() => self.handle_news(news),
                 _ = ticks.tick() => self.tick(),
                 Ok(()) = stopped.changed(), if stop.is_none() => {
                     stop = *stopped.borrow();
