@@ -2,6 +2,8 @@
 //!
 //! Prints where each listens, then `ready`, so that scripts know when to go on.
 
+use std::fmt::Display;
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,9 +24,9 @@ pub fn dev(conf: &Conf) -> Result<i32> {
     runtime()?.block_on(async {
         let cluster = Cluster::start(conf).await?;
         cluster.announce();
-        println!("ready");
+        say("ready");
         stopped().await?;
-        println!("stopping: workers first");
+        say("stopping: workers first");
         tokio::select! {
             () = cluster.stop() => {}
             // Whoever asks twice does not want to wait.
@@ -38,9 +40,12 @@ pub fn dev(conf: &Conf) -> Result<i32> {
 pub fn nimbus(conf: &Conf) -> Result<i32> {
     runtime()?.block_on(async {
         let nimbus = Nimbus::start(conf.clone(), registry::knows).await?;
-        println!("nimbus {}", nimbus.address());
-        println!("coordination {}", nimbus.coordination_address());
-        println!("ready");
+        say(format_args!("nimbus {}", nimbus.address()));
+        say(format_args!(
+            "coordination {}",
+            nimbus.coordination_address()
+        ));
+        say("ready");
         stopped().await?;
         nimbus.shutdown().await;
         Ok(0)
@@ -51,8 +56,11 @@ pub fn nimbus(conf: &Conf) -> Result<i32> {
 pub fn supervisor(conf: &Conf) -> Result<i32> {
     runtime()?.block_on(async {
         let supervisor = supervisor::start(conf, program()?).await?;
-        println!("supervisor {} node {}", supervisor.address, supervisor.node);
-        println!("ready");
+        say(format_args!(
+            "supervisor {} node {}",
+            supervisor.address, supervisor.node
+        ));
+        say("ready");
         stopped().await?;
         supervisor.stop(Stop::KeepWorkers).await;
         Ok(0)
@@ -102,12 +110,15 @@ impl Cluster {
     }
 
     fn announce(&self) {
-        println!("nimbus {}", self.nimbus.address());
-        println!("coordination {}", self.nimbus.coordination_address());
-        println!(
+        say(format_args!("nimbus {}", self.nimbus.address()));
+        say(format_args!(
+            "coordination {}",
+            self.nimbus.coordination_address()
+        ));
+        say(format_args!(
             "supervisor {} node {}",
             self.supervisor.address, self.supervisor.node
-        );
+        ));
     }
 
     /// Ends the workers, then the daemons.
@@ -129,6 +140,13 @@ pub fn runtime() -> Result<tokio::runtime::Runtime> {
 
 fn program() -> Result<std::path::PathBuf> {
     std::env::current_exe().context("cannot tell which file this program is, to start workers")
+}
+
+/// Prints a line. Nobody needs to read it: `println!` would panic once a pipe's reader is gone, and
+/// `dev` would then leave its workers behind.
+fn say(line: impl Display) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
 /// Returns on SIGINT or SIGTERM.
