@@ -205,6 +205,15 @@ impl Lanes {
         !self.dirty.is_empty()
     }
 
+    /// Whether anything waits to get into the ring to another thread.
+    pub fn awaits_ring(&self) -> bool {
+        let mut dirty = self
+            .dirty
+            .iter()
+            .filter_map(|n| self.lanes.get(*n as usize));
+        dirty.any(|lane| matches!(lane.destination, Destination::Far { .. }))
+    }
+
     /// The lanes with something to deliver. To be given back by `done` with those that still have.
     pub fn take_dirty(&mut self) -> Vec<u32> {
         self.n_sealed = 0;

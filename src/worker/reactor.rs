@@ -13,7 +13,7 @@ use crate::messaging::acks::AckRecord;
 use crate::worker::acking::{self, AckRoutes, AckStep};
 use crate::worker::executor::{Executor, ExecutorRole, Progress, Recycling};
 use crate::worker::inbox::{Origin, Queued};
-use crate::worker::lane::Destination;
+use crate::worker::lane::{Destination, Lanes};
 use crate::worker::pool::BatchPool;
 use crate::worker::program::Program;
 use crate::worker::queue::{Command, Door, Injected, Link, Packet};
@@ -514,21 +514,22 @@ impl Reactor {
             self.has_worked = true;
             return;
         }
-        for executor in self
-            .executors
-            .iter_mut()
-            .filter(|executor| executor.is_blocked)
-        {
-            executor.is_blocked = executor.emitter.lanes.is_blocked();
-            if executor.is_blocked && !executor.emitter.lanes.await_room() {
+        for executor in self.executors.iter_mut().filter(|e| e.is_blocked) {
+            let lanes = &executor.emitter.lanes;
+            executor.is_blocked = lanes.is_blocked() && lanes.await_room();
+            if !executor.is_blocked {
+                // The room came after the executor's turn, and nobody rings for it any more.
                 return;
             }
         }
-        let timeout = match &self.time {
+        let mut timeout = match &self.time {
             Time::Real => next_us
                 .map(|next_us| Duration::from_micros(next_us.saturating_sub(self.time.now_us()))),
             Time::Simulated(_) => None,
         };
+        if self.awaits_ring() {
+            timeout = Some(timeout.map_or(RING_RETRY, |timeout| timeout.min(RING_RETRY)));
+        }
         let lost = self.acks.take_lost();
         self.shared
             .counters
@@ -536,11 +537,20 @@ impl Reactor {
             .fetch_add(lost, Ordering::Relaxed);
         self.door.park(timeout, has_input);
     }
+
+    /// Whether anything waits for a slot in a ring: whoever empties rings does not tell.
+    fn awaits_ring(&self) -> bool {
+        let mut lists = self.acks.to_threads.iter();
+        let mut lanes = self.executors.iter().map(|e| &e.emitter.lanes);
+        lists.any(|records| !records.is_empty()) || lanes.any(Lanes::awaits_ring)
+    }
 }
 
 fn later(now_us: u64, delay: Duration) -> u64 {
     now_us.saturating_add(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX))
 }
 
+/// Between attempts to put something into a ring that was full.
+const RING_RETRY: Duration = Duration::from_millis(1);
 /// Empty batches that a thread keeps.
 const POOL_BATCHES: usize = 64;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::support::*;
 use crate::component::{
@@ -131,6 +131,82 @@ fn a_slow_bolt_bounds_what_waits_for_it() {
         });
         stop(engine);
     }
+}
+
+/// Emits one tuple in each turn, as soon as the first one has arrived, and with the last one says
+/// that it wants to be left alone.
+struct Drops {
+    n_left: usize,
+    n_emitted: Arc<AtomicUsize>,
+    has_arrived: Arc<AtomicBool>,
+}
+
+impl Spout for Drops {
+    fn open(&mut self, _: &TaskContext) -> Result<()> {
+        Ok(())
+    }
+
+    fn next_tuple(&mut self, out: &mut SpoutCollector<'_>) -> Result<()> {
+        if self.n_left == 0 {
+            out.wake_after(Duration::from_secs(3600));
+            return Ok(());
+        }
+        let is_first = self.n_emitted.load(Ordering::SeqCst) == 0;
+        if !is_first && !self.has_arrived.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.n_left -= 1;
+        if self.n_left > 0 {
+            // Longer than a turn.
+            let started = Instant::now();
+            while started.elapsed() < Duration::from_micros(250) {}
+        }
+        out.emit(values![1i64])?;
+        self.n_emitted.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+#[test]
+fn what_a_full_ring_kept_back_is_delivered_without_a_bell() {
+    // One that is being executed, those that the ring has slots for, one more.
+    const N_DROPS: usize = 1 + 4096 + 1;
+    let (n_emitted, n_executed) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let (has_arrived, is_open) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+    let (emitted, executed) = (n_emitted.clone(), n_executed.clone());
+    let (arrived, gate) = (has_arrived.clone(), is_open.clone());
+    let engine = Topology::new()
+        .conf(keys::TOPOLOGY_ENABLE_MESSAGE_TIMEOUTS, false)
+        .conf(keys::TOPOLOGY_ACKER_EXECUTORS, 0)
+        .spout(("drops", 1), &["number"], move || Drops {
+            n_left: N_DROPS,
+            n_emitted: emitted.clone(),
+            has_arrived: has_arrived.clone(),
+        })
+        .bolt(("stuck", 1), &[], move || {
+            let (executed, arrived, gate) = (executed.clone(), arrived.clone(), gate.clone());
+            BoltFn(move |_: &Tuple<'_>, _: &mut Collector<'_>| {
+                arrived.store(true, Ordering::SeqCst);
+                while !gate.load(Ordering::SeqCst) {
+                    std::thread::park_timeout(Duration::from_millis(5));
+                }
+                executed.fetch_add(1, Ordering::SeqCst);
+                Ok(())
+            })
+        })
+        .connect("drops", "stuck", shuffle())
+        .run(EngineOptions {
+            stats_every: Duration::from_secs(3600),
+            ..threads(2)
+        });
+    eventually("all is emitted", || {
+        n_emitted.load(Ordering::SeqCst) == N_DROPS
+    });
+    is_open.store(true, Ordering::SeqCst);
+    eventually("all arrived", || {
+        n_executed.load(Ordering::SeqCst) == N_DROPS
+    });
+    stop(engine);
 }
 
 /// Takes nothing until it is opened.
