@@ -240,6 +240,7 @@ impl Assembler {
             role,
             woken: handle.woken.clone(),
             is_blocked: false,
+            call_at_us: None,
             expire_every: self.timeouts,
         })
     }

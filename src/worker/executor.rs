@@ -24,6 +24,8 @@ pub struct Executor {
     pub woken: Arc<AtomicBool>,
     /// Whether the last look found a receiver full.
     pub is_blocked: bool,
+    /// When the executor's one live `Alarm::Call` is due. Those due at other times are void.
+    pub call_at_us: Option<u64>,
     /// Every time-out, for spouts and ackers.
     pub expire_every: Option<Duration>,
 }
@@ -115,6 +117,25 @@ impl Executor {
             ExecutorRole::Bolt(bolt) => bolt.restart_after.take(),
             ExecutorRole::Acker(_) | ExecutorRole::Sink => None,
         }
+    }
+
+    /// Notes that a call is wanted at a time. True when an alarm has to be set for it: not while one
+    /// is set that comes sooner, after which whoever still wants to be called says so again.
+    pub fn wants_call(&mut self, at_us: u64) -> bool {
+        let is_sooner = self.call_at_us.is_none_or(|live_us| at_us < live_us);
+        if is_sooner {
+            self.call_at_us = Some(at_us);
+        }
+        is_sooner
+    }
+
+    /// Whether the call that is due is the live one, which it then no longer is.
+    pub fn take_call(&mut self, due_us: u64) -> bool {
+        let is_live = self.call_at_us == Some(due_us);
+        if is_live {
+            self.call_at_us = None;
+        }
+        is_live
     }
 
     /// Ackers get records, never tuples: what a user's topology might send there goes nowhere.

@@ -224,6 +224,9 @@ impl Reactor {
     /// Does what is due.
     fn fire(&mut self, now_us: u64) {
         while let Some((due_us, place, alarm)) = self.timers.pop_due(now_us) {
+            if alarm == Alarm::Call && !self.executors[place].take_call(due_us) {
+                continue;
+            }
             let every = self.sound(place, alarm, now_us);
             if let Some(every) = every {
                 // After a long turn what was missed is not made up for.
@@ -453,16 +456,18 @@ impl Reactor {
     /// Sets the alarms that a turn asked for.
     fn set_alarms(&mut self, place: usize, now_us: u64) {
         let executor = &mut self.executors[place];
-        if let Some(delay) = executor.emitter.wake_after.take() {
-            self.timers.set(later(now_us, delay), place, Alarm::Call);
-        }
         if let Some(pause) = executor.take_restart() {
             self.timers.set(later(now_us, pause), place, Alarm::Restart);
         }
-        if let ExecutorRole::Spout(spout) = &mut executor.role
-            && let Some(next_us) = spout.take_next_call(now_us)
-        {
-            self.timers.set(next_us, place, Alarm::Call);
+        let asked = executor.emitter.wake_after.take();
+        let asked_us = asked.map(|delay| later(now_us, delay));
+        let next_us = match &mut executor.role {
+            ExecutorRole::Spout(spout) => spout.take_next_call(now_us),
+            _ => None,
+        };
+        let call_us = asked_us.into_iter().chain(next_us).min();
+        if let Some(call_us) = call_us.filter(|at_us| executor.wants_call(*at_us)) {
+            self.timers.set(call_us, place, Alarm::Call);
         }
     }
 

@@ -133,6 +133,53 @@ fn a_slow_bolt_bounds_what_waits_for_it() {
     }
 }
 
+/// Has nothing, and asks to be called after a second.
+struct Idler {
+    n_calls: Arc<AtomicUsize>,
+    wakers: Arc<Mutex<Vec<Waker>>>,
+}
+
+impl Spout for Idler {
+    fn open(&mut self, context: &TaskContext) -> Result<()> {
+        self.wakers.lock().unwrap().push(context.waker());
+        Ok(())
+    }
+
+    fn next_tuple(&mut self, out: &mut SpoutCollector<'_>) -> Result<()> {
+        self.n_calls.fetch_add(1, Ordering::SeqCst);
+        out.wake_after(Duration::from_secs(1));
+        Ok(())
+    }
+}
+
+#[test]
+fn an_idle_spout_that_is_often_woken_gathers_no_alarms() {
+    let (clock, time) = TestClock::new();
+    let n_calls = Arc::<AtomicUsize>::default();
+    let wakers: Arc<Mutex<Vec<Waker>>> = Arc::default();
+    let (calls, waking) = (n_calls.clone(), wakers.clone());
+    let engine = Topology::new()
+        .spout(("idler", 1), &["number"], move || Idler {
+            n_calls: calls.clone(),
+            wakers: waking.clone(),
+        })
+        .run(EngineOptions { time, ..threads(1) });
+    let step = || {
+        clock.advance(&engine, Duration::from_millis(100));
+        eventually("all rest", || engine.shared().is_resting());
+    };
+    eventually("it is called", || n_calls.load(Ordering::SeqCst) > 0);
+    for _ in 0..9 {
+        wakers.lock().unwrap().iter().for_each(Waker::wake);
+        step();
+    }
+    let n_before = n_calls.load(Ordering::SeqCst);
+    (0..30).for_each(|_| step());
+    let n_more = n_calls.load(Ordering::SeqCst) - n_before;
+    assert!((2..=4).contains(&n_more), "{n_more} calls in 3 s");
+    stop(engine);
+}
+
 /// Emits one tuple in each turn, as soon as the first one has arrived, and with the last one says
 /// that it wants to be left alone.
 struct Drops {
