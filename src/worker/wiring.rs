@@ -72,8 +72,13 @@ pub fn lanes(
     let mut lanes: Vec<Lane> = Vec::new();
     let mut numbers: BTreeMap<Receiver, u32> = BTreeMap::new();
     let mut of_task = vec![NO_LANE; program.components.len()];
+    let order = program.in_flow_order();
+    let rank = |id: &ComponentId| order.iter().position(|other| other == id);
     for receiver in program.receivers(component) {
-        let is_cycle = receiver == *component || program.downstream(&receiver).contains(component);
+        // Each cycle has such an edge, and only these do not hold back: so no wait ever comes back to
+        // where it began, and still what enters a cycle waits for room in it.
+        let leads_back =
+            rank(&receiver) <= rank(component) && program.downstream(&receiver).contains(component);
         for task in program.tasks_of(&receiver) {
             let (key, destination) = destination(shared, routes, task, thread);
             let number = *numbers.entry(key).or_insert_with(|| {
@@ -81,8 +86,7 @@ pub fn lanes(
                 lanes.len() as u32 - 1
             });
             let lane = &mut lanes[number as usize];
-            // In a cycle each would wait for the other: there only the spouts' lanes hold back.
-            lane.blocks &= !is_cycle;
+            lane.blocks &= !leads_back;
             if let Some(place) = of_task.get_mut(task.0 as usize) {
                 *place = number;
             }

@@ -112,7 +112,7 @@ fn a_slow_bolt_bounds_what_waits_for_it() {
         let engine = Topology::new()
             .conf(keys::TOPOLOGY_EXECUTOR_RECEIVE_BUFFER_SIZE, 1024)
             .spout(("flood", 1), &["number"], move || Flood(emitted.clone()))
-            .bolt(("gate", 1), &[], move || Gate {
+            .bolt(("gate", 1), &["number"], move || Gate {
                 is_open: gate.clone(),
                 n_executed: executed.clone(),
                 wakers: waking.clone(),
@@ -269,9 +269,9 @@ impl Bolt for Gate {
         Ok(())
     }
 
-    fn execute(&mut self, _: &Tuple<'_>, _: &mut Collector<'_>) -> Result<()> {
+    fn execute(&mut self, tuple: &Tuple<'_>, out: &mut Collector<'_>) -> Result<()> {
         self.n_executed.fetch_add(1, Ordering::SeqCst);
-        Ok(())
+        out.emit_unanchored(values![tuple.long(0usize)?])
     }
 
     fn room(&self) -> usize {
@@ -311,6 +311,46 @@ fn a_cycle_does_not_come_to_a_stop() {
         .connect("back", "twice", shuffle())
         .run(threads(2));
     eventually("the cycle turns", || n_done.load(Ordering::SeqCst) > 20_000);
+    stop(engine);
+}
+
+#[test]
+fn a_slow_bolt_in_a_cycle_bounds_what_waits_for_it() {
+    let n_emitted = Arc::<AtomicUsize>::default();
+    let n_executed = Arc::<AtomicUsize>::default();
+    let is_open = Arc::<AtomicBool>::default();
+    let wakers: Arc<Mutex<Vec<Waker>>> = Arc::default();
+    let (emitted, executed) = (n_emitted.clone(), n_executed.clone());
+    let (gate, waking) = (is_open.clone(), wakers.clone());
+    let engine = Topology::new()
+        .conf(keys::TOPOLOGY_EXECUTOR_RECEIVE_BUFFER_SIZE, 64)
+        .spout(("flood", 1), &["number"], move || Flood(emitted.clone()))
+        .bolt(("front", 1), &["number"], || {
+            BoltFn(|tuple: &Tuple<'_>, out: &mut Collector<'_>| {
+                match tuple.source_component().as_str() {
+                    "flood" => out.emit_unanchored(values![tuple.long(0usize)?]),
+                    _ => Ok(()),
+                }
+            })
+        })
+        .bolt(("gate", 1), &["number"], move || Gate {
+            is_open: gate.clone(),
+            n_executed: executed.clone(),
+            wakers: waking.clone(),
+        })
+        .connect("flood", "front", shuffle())
+        .connect("front", "gate", shuffle())
+        .connect("gate", "front", shuffle())
+        .run(threads(2));
+    eventually("both queues are full", || engine.n_queued() >= 128);
+    eventually("all rest", || engine.shared().is_resting());
+    let n_before = n_emitted.load(Ordering::SeqCst);
+    assert!(n_before < 2 * (64 + 2048), "{n_before} emitted");
+    is_open.store(true, Ordering::SeqCst);
+    wakers.lock().unwrap().iter().for_each(Waker::wake);
+    eventually("the cycle turns", || {
+        n_executed.load(Ordering::SeqCst) > 20_000
+    });
     stop(engine);
 }
 
