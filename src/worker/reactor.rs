@@ -348,8 +348,12 @@ impl Reactor {
                     if let Err(rtrb::PushError::Full(packet)) =
                         link.data_out.push(Packet { executor, batch })
                     {
-                        let _ = gauge.take(n_tuples);
+                        let has_waiter = gauge.take(n_tuples);
                         lane.put_back(packet.batch);
+                        if has_waiter {
+                            // The gauge tells but once: who waited for the room would sleep on.
+                            self.shared.ring_all();
+                        }
                         return n_gone;
                     }
                     self.unrung[thread] = true;
