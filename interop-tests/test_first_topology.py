@@ -10,6 +10,7 @@ from topologies import ROOT, counts
 
 def test_the_readmes_first_topology_counts_words(cluster, tmp_path):
     script = ROOT / "interop-tests/first_topology.py"
+    assert script.read_text().strip() in (ROOT / "README.md").read_text(), "the README has another"
     host, port = cluster.nimbus
     ran = subprocess.run(
         [sys.executable, script, f"{host}:{port}"],
