@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::beats;
+use super::downloads::DownloadError;
 use super::fault::Fault;
 use super::info::Info;
 use super::leader::{Leader, detached};
@@ -50,6 +51,15 @@ impl NimbusService {
         let name = name.ok_or_else(|| Fault::Internal("the topology's name is null".to_owned()))?;
         let leader = Arc::clone(&self.leader);
         detached(steer::order(leader, name, order)).await?
+    }
+
+    /// Runs what may wait for the disk where no other call waits behind it.
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Leader) -> Result<T, DownloadError> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let leader = Arc::clone(&self.leader);
+        Ok(tokio::task::spawn_blocking(move || work(&leader)).await??)
     }
 
     /// Executors of a topology were heard of; only those on `node` count, if it is known.
@@ -180,12 +190,10 @@ impl Service for NimbusService {
         _caller: &Caller,
         file: Option<String>,
     ) -> Result<String, BeginFileDownloadError> {
-        let Leader {
-            blobs, downloads, ..
-        } = &*self.leader;
-        let file = file.unwrap_or_default();
-        let begun = downloads.begin(blobs, &file, clock::monotonic_millis());
-        Ok(begun.map_err(Fault::from)?)
+        let (file, now_ms) = (file.unwrap_or_default(), clock::monotonic_millis());
+        // The first question after a blob reads all of it for its checksum.
+        let begin = move |leader: &Leader| leader.downloads.begin(&leader.blobs, &file, now_ms);
+        Ok(self.on_disk(begin).await?)
     }
 
     async fn download_chunk(
@@ -193,15 +201,12 @@ impl Service for NimbusService {
         _caller: &Caller,
         id: Option<String>,
     ) -> Result<Bytes, DownloadChunkError> {
-        let Leader {
-            blobs,
-            downloads,
-            settings,
-            ..
-        } = &*self.leader;
-        let (length, now_ms) = (settings.download_chunk_bytes, clock::monotonic_millis());
-        let chunk = downloads.chunk(blobs, &id.unwrap_or_default(), length, now_ms);
-        Ok(chunk.map_err(Fault::from)?)
+        let (id, now_ms) = (id.unwrap_or_default(), clock::monotonic_millis());
+        let read = move |leader: &Leader| {
+            let length = leader.settings.download_chunk_bytes;
+            leader.downloads.chunk(&leader.blobs, &id, length, now_ms)
+        };
+        Ok(self.on_disk(read).await?)
     }
 
     async fn get_nimbus_conf(&self, _caller: &Caller) -> Result<String, GetNimbusConfError> {
