@@ -31,7 +31,7 @@ struct Records {
     by_path: BTreeMap<String, Record>,
     epoch: u64,
     revision: u64,
-    failure: Option<String>,
+    failure: Option<StoreError>,
 }
 
 #[derive(Clone)]
@@ -63,7 +63,16 @@ impl MemoryStore {
 
     /// From now on every commit fails for this reason; `None` ends it.
     pub fn fail_commits(&self, reason: Option<&str>) {
-        self.lock().failure = reason.map(str::to_owned);
+        let failure = |reason: &str| StoreError::Io {
+            reason: reason.to_owned(),
+        };
+        self.lock().failure = reason.map(failure);
+    }
+
+    /// From now on the outcome of every commit is unknown for this reason: none is made.
+    pub fn stop(&self, reason: &str) {
+        let reason = reason.to_owned();
+        self.lock().failure = Some(StoreError::Stopped { reason });
     }
 
     fn lock(&self) -> MutexGuard<'_, Records> {
@@ -126,9 +135,8 @@ impl Store for MemoryStore {
 
 impl Records {
     fn commit(&mut self, epoch: Epoch, writes: &[Write]) -> Result<Version, StoreError> {
-        if let Some(reason) = &self.failure {
-            let reason = reason.clone();
-            return Err(StoreError::Io { reason });
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
         }
         let current = Epoch(self.epoch);
         if epoch != current {

@@ -7,6 +7,7 @@ use super::leader::ChangeError;
 use super::transition::NoTransitionError;
 use super::uploads::UploadError;
 use crate::blob::BlobError;
+use crate::cluster::StoreError;
 use crate::topology::InvalidTopology;
 
 /// A refusal. The text is what the client reads; Storm's own where Storm has one.
@@ -22,6 +23,9 @@ pub(crate) enum Fault {
     Denied(String),
     #[error("{0}")]
     KeyNotFound(String),
+    /// A change may be on disk or not: what belongs to it must stay. Goes out as `Internal` does.
+    #[error("{0}")]
+    Undecided(String),
     /// What Storm answers as an internal error.
     #[error("{0}")]
     Internal(String),
@@ -45,6 +49,15 @@ impl From<BlobError> for Fault {
     }
 }
 
+impl From<ChangeError> for Fault {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Store(StoreError::Stopped { .. }) => Fault::Undecided(error.to_string()),
+            other => Fault::Internal(other.to_string()),
+        }
+    }
+}
+
 macro_rules! internal {
     ($($error:ty),*) => {$(
         impl From<$error> for Fault {
@@ -56,7 +69,6 @@ macro_rules! internal {
 }
 
 internal!(
-    ChangeError,
     DownloadError,
     NoTransitionError,
     UploadError,

@@ -75,9 +75,16 @@ pub(crate) async fn submit(leader: Arc<Leader>, submission: Submission) -> Resul
         Some(_) => Err(already_alive(&name)),
         None => add(topology),
     });
-    if let Err(fault) = added.await {
-        remove_blobs(&leader, &id);
-        return Err(fault);
+    match added.await {
+        Ok(()) => {}
+        // The record may be on disk, and would be nothing without them; if it is not, they go at
+        // the next start.
+        Err(fault @ Fault::Undecided(_)) => return Err(fault),
+        Err(fault) => {
+            let removing = Arc::clone(&leader);
+            tokio::task::spawn_blocking(move || remove_blobs(&removing, &id)).await?;
+            return Err(fault);
+        }
     }
     tracing::info!(topology = %id, "submitted");
     leader.schedule_soon.notify_one();

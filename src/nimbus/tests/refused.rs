@@ -307,5 +307,14 @@ async fn a_store_that_fails_refuses_and_nothing_half_made_remains() {
     store.fail_commits(None);
     submit(&mut client, "words", &words(1)).await;
     client.deactivate(Some("before")).await.expect("room again");
+    // Where a record may be on disk, the blobs stay with it.
+    store.stop("lost writes");
+    let doubtful = client
+        .submit_topology(Some("maybe"), None, Some("{}"), Some(&words(1)))
+        .await;
+    let text = doubtful.expect_err("lost writes").to_string();
+    assert!(text.contains("lost writes"), "{text}");
+    let blobs = std::fs::read_dir(directory.path().join("blobs")).expect("a directory");
+    assert_eq!(blobs.count(), 4 + 3 + 2, "code and conf, but no jar was given");
     handle.shutdown().await;
 }
