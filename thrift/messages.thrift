@@ -258,6 +258,8 @@ struct WorkerLaunch {
   11: required i32 threads
   12: required TopologyWork work
   13: required storm.WorkerResources resources
+  /** The topology's topology.worker.timeout.secs in milliseconds; 0 or absent where it has none. */
+  14: optional i64 silence_ms
 }
 
 /** A process on this machine, proof against reuse of its pid. */

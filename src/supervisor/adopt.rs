@@ -27,6 +27,8 @@ pub struct Adopted {
     pub port: u16,
     pub process: Process,
     pub generation: i64,
+    /// As in `Started`.
+    pub silence_ms: u64,
     pub runs: Desired,
 }
 
@@ -109,6 +111,10 @@ fn read(dir: &Path) -> io::Result<Adopted> {
         port: u16::try_from(launch.port).map_err(|_| bad("its port is none"))?,
         process,
         generation: launch.generation,
+        silence_ms: launch
+            .silence_ms
+            .and_then(|ms| u64::try_from(ms).ok())
+            .unwrap_or(0),
         runs: Desired {
             topology: launch.topology_id.into(),
             executors,
@@ -141,6 +147,21 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+
+    #[test]
+    fn an_adopted_worker_keeps_its_topologys_patience() {
+        let dir = tempfile::tempdir().expect("dir");
+        let mut launch = WorkerLaunch::default();
+        let record = wire::to_bytes(&ProcessRecord::default()).expect("small");
+        fs::write(layout::process_record(dir.path()), record).expect("room");
+        let mut silence = |ms| {
+            launch.silence_ms = ms;
+            let bytes = wire::to_bytes(&launch).expect("small");
+            fs::write(layout::launch_record(dir.path()), bytes).expect("room");
+            read(dir.path()).expect("a worker").silence_ms
+        };
+        assert_eq!((silence(Some(90_000)), silence(None)), (90_000, 0));
+    }
 
     #[test]
     fn a_worker_with_unreadable_instructions_is_ended() {

@@ -56,6 +56,8 @@ struct Plan {
     port: u16,
     /// Reactor threads.
     threads: usize,
+    /// `topology.worker.timeout.secs` in milliseconds; 0 where the topology has none of its own.
+    silence_ms: u64,
     /// `topology.environment`, on top of the supervisor's own environment.
     environment: BTreeMap<String, String>,
 }
@@ -129,6 +131,7 @@ impl Launcher {
             desired,
             port,
             threads,
+            silence_ms,
             environment,
         };
         let id = WorkerId(uuid::Uuid::new_v4().to_string());
@@ -182,6 +185,7 @@ impl Launcher {
             threads: i32::try_from(plan.threads).unwrap_or(1),
             work: plan.desired.work.clone(),
             resources: plan.desired.resources.clone(),
+            silence_ms: i64::try_from(plan.silence_ms).ok(),
         };
         let path = layout::launch_record(dir);
         write_durably(&path, &wire::to_bytes(&launch)?).map_err(prepare_error(&path))?;

@@ -154,17 +154,17 @@ impl Slot {
         matches!(self.state, State::Empty)
     }
 
-    /// A worker of an earlier supervisor is still there: it counts as running from now.
+    /// A worker of an earlier supervisor is still there: it counts as started now, and as running
+    /// from the first look at a heartbeat.
     pub fn handle_adopted(&mut self, launched: Launched, runs: Desired, now_ms: u64) {
         let worker = Worker {
             id: launched.id,
             runs,
             silence_ms: launched.silence_ms,
         };
-        self.state = State::Running {
+        self.state = State::Starting {
             worker,
             since_ms: now_ms,
-            last_beat_ms: now_ms,
         };
     }
 
@@ -292,14 +292,12 @@ impl Slot {
     pub fn handle_timer(&mut self, now_ms: u64) {
         match &self.state {
             State::Waiting { due_ms } if now_ms >= *due_ms => self.begin(),
-            State::Starting { since_ms, .. }
-                if now_ms.saturating_sub(*since_ms) > self.patience.start_ms =>
-            {
-                self.kill(
-                    now_ms,
-                    "sent no heartbeat since its start",
-                    self.patience.start_ms,
-                );
+            State::Starting { worker, since_ms } => {
+                // Who may be silent for long while it runs may be so at its start.
+                let limit_ms = self.patience.start_ms.max(worker.silence_ms);
+                if now_ms.saturating_sub(*since_ms) > limit_ms {
+                    self.kill(now_ms, "sent no heartbeat since its start", limit_ms);
+                }
             }
             State::Running {
                 worker,

@@ -253,7 +253,7 @@ impl Core {
                 }
                 adopt::end(live.process, &self.settings.layout.worker(&live.id.0));
             }
-            let silence_ms = self.settings.silence_ms;
+            let silence_ms = self.settings.silence_ms.max(found.silence_ms);
             let launched = Launched {
                 id: found.id.clone(),
                 silence_ms,

@@ -240,3 +240,21 @@ proptest! {
         prop_assert_eq!(runs, want.map(|first| desired("t", first).executors));
     }
 }
+
+#[test]
+fn an_adopted_worker_that_was_only_starting_gets_the_longer_time() {
+    for (silence_ms, limit_ms) in [(30_000, 120_000), (300_000, 300_000)] {
+        let mut slot = slot();
+        let launched = Launched {
+            id: worker("w"),
+            silence_ms,
+        };
+        slot.handle_adopted(launched, desired("t", 1), 0);
+        slot.handle_desired(Some(desired("t", 1)), 0);
+        slot.handle_timer(limit_ms);
+        assert_eq!(orders(&mut slot), []);
+        slot.handle_timer(limit_ms + 1);
+        let ordered = orders(&mut slot);
+        assert_eq!(ordered.last(), Some(&Order::Kill(worker("w"))));
+    }
+}
