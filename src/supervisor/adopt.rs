@@ -10,7 +10,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::launch::millis;
+use super::launch::{millis, write_durably};
 use super::layout::{self, Layout};
 use super::slot::{Desired, WorkerId};
 use crate::clock;
@@ -30,6 +30,27 @@ pub struct Adopted {
     /// As in `Started`.
     pub silence_ms: u64,
     pub runs: Desired,
+}
+
+/// Removes the workers of an earlier boot of the machine, without any signal: they are dead, and
+/// pids and start times of their records may by now be those of strangers.
+pub fn forget_other_boots(layout: &Layout, boot: &str) -> io::Result<()> {
+    let path = layout.boot_id();
+    let recorded = match fs::read_to_string(&path) {
+        Ok(recorded) => Some(recorded),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    if recorded.as_deref() == Some(boot) {
+        return Ok(());
+    }
+    if recorded.is_some() {
+        tracing::info!("the machine has booted: earlier workers are forgotten");
+        for entry in fs::read_dir(layout.all_workers())? {
+            fs::remove_dir_all(entry?.path())?;
+        }
+    }
+    write_durably(&path, boot.as_bytes())
 }
 
 /// Looks through the workers' directory. Dead workers' children are killed and their directories
@@ -144,7 +165,8 @@ const KILL_POLL: Duration = Duration::from_millis(2);
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::CommandExt;
-    use std::process::Command;
+    use std::path::PathBuf;
+    use std::process::{Child, Command};
 
     use super::*;
 
@@ -163,14 +185,13 @@ mod tests {
         assert_eq!((silence(Some(90_000)), silence(None)), (90_000, 0));
     }
 
-    #[test]
-    fn a_worker_with_unreadable_instructions_is_ended() {
-        let local = tempfile::tempdir().expect("dir");
-        let layout = Layout::new(local.path().into(), local.path().join("logs"));
+    /// A process on record as a worker without readable instructions.
+    fn worker(layout: &Layout) -> (Child, Process, PathBuf) {
         let dir = layout.worker("w");
         fs::create_dir_all(&dir).expect("room");
+        fs::create_dir_all(layout.supervisor()).expect("room");
         let sleep = Command::new("sleep").arg("60").process_group(0).spawn();
-        let mut child = sleep.expect("sleep");
+        let child = sleep.expect("sleep");
         let pid = i32::try_from(child.id()).expect("a pid");
         let process = Process::of_pid(pid).expect("just started");
         let record = ProcessRecord {
@@ -180,8 +201,32 @@ mod tests {
         let record = wire::to_bytes(&record).expect("small");
         fs::write(layout::process_record(&dir), record).expect("room");
         fs::write(layout::launch_record(&dir), "garbage").expect("room");
+        (child, process, dir)
+    }
+
+    #[test]
+    fn a_worker_with_unreadable_instructions_is_ended() {
+        let local = tempfile::tempdir().expect("dir");
+        let layout = Layout::new(local.path().into(), local.path().join("logs"));
+        let (mut child, process, dir) = worker(&layout);
         assert!(find(&layout).is_empty());
         assert!(!process.is_alive() && !dir.exists());
+        child.wait().expect("reaped");
+    }
+
+    #[test]
+    fn after_a_boot_records_are_forgotten_and_nobody_is_killed() {
+        let local = tempfile::tempdir().expect("dir");
+        let layout = Layout::new(local.path().into(), local.path().join("logs"));
+        let (mut child, process, dir) = worker(&layout);
+        for boot in ["one", "one"] {
+            forget_other_boots(&layout, boot).expect("room");
+            assert!(dir.exists(), "nothing tells that it is of another boot");
+        }
+        forget_other_boots(&layout, "two").expect("room");
+        assert!(find(&layout).is_empty() && !dir.exists());
+        assert!(process.is_alive(), "it is a stranger by now");
+        child.kill().expect("a child");
         child.wait().expect("reaped");
     }
 }

@@ -28,6 +28,11 @@ impl Layout {
         self.local.join("supervisor")
     }
 
+    /// Names the boot of the machine in which the process records were written.
+    pub fn boot_id(&self) -> PathBuf {
+        self.supervisor().join("boot-id")
+    }
+
     /// How often workers of a topology were started here, see `launch`.
     pub fn launches(&self, topology: &TopologyId) -> PathBuf {
         self.all_launches().join(file_name(topology.as_str()))

@@ -80,6 +80,11 @@ pub async fn start(conf: &Conf, program: PathBuf) -> Result<Handle, StartError> 
         fs::create_dir_all(path).map_err(prepare_error(path))?;
     }
     let lock = lock(&dir.join("lock"))?;
+    // Without it (an odd kernel) records are judged by pid and start time alone.
+    if let Ok(boot) = fs::read_to_string(BOOT_ID) {
+        let path = settings.layout.boot_id();
+        adopt::forget_other_boots(&settings.layout, &boot).map_err(prepare_error(&path))?;
+    }
     let node = node_id(&dir.join("node-id"))?;
     let shared = Arc::new(service::Shared::default());
     let service = service::SupervisorService {
@@ -155,3 +160,6 @@ fn prepare_error(path: &Path) -> impl Fn(io::Error) -> StartError + use<> {
         source,
     }
 }
+
+/// The kernel's name for this boot: another after each.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
