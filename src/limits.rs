@@ -115,6 +115,10 @@ pub const MULTILANG_DEPTH_MAX: usize = WIRE_DEPTH_MAX;
 /// Most entries of a jar: a whole virtualenv has some ten thousand files.
 pub const JAR_ENTRIES_MAX: usize = 200_000;
 
+/// Most bytes of a jar's directory, which is held in memory to be read: some 160 for each of
+/// `JAR_ENTRIES_MAX` entries.
+pub const JAR_DIRECTORY_BYTES_MAX: u64 = 32 << 20;
+
 /// Most bytes that a jar's resources may unpack to: room for a virtualenv with large libraries, and
 /// an end to archives that unpack without one.
 pub const JAR_UNPACKED_BYTES_MAX: u64 = 4 << 30;

@@ -3,8 +3,10 @@
 //! Knows no sessions, access lists or replication; those come with the blob calls of Nimbus.
 
 mod crc32c;
+mod jar;
 mod local;
 
+pub use jar::{JarOpenError, Metered, open_jar};
 pub use local::{BlobChunk, BlobError, BlobInfo, BlobWriter, LocalBlobs};
 
 use crate::limits;

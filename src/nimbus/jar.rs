@@ -3,19 +3,16 @@
 //! Extracts nothing; supervisors check again when they do.
 
 use std::fs::File;
-use std::io::BufReader;
 
-use zip::ZipArchive;
-
-use crate::limits;
+use crate::blob::{self, JarOpenError};
 
 /// Why a jar is refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum JarError {
     #[error("the jar is not a zip file: {0}")]
     NotZip(String),
-    #[error("the jar has {n} entries, more than {}", limits::JAR_ENTRIES_MAX)]
-    TooMany { n: usize },
+    #[error(transparent)]
+    TooMany(JarOpenError),
     #[error("the jar's entry `{entry}` would lie outside of the topology's directory")]
     Climbs { entry: String },
 }
@@ -26,12 +23,10 @@ pub(crate) fn check(file: &File) -> Result<(), JarError> {
     let file = file
         .try_clone()
         .map_err(|error| not_zip(error.to_string()))?;
-    let archive =
-        ZipArchive::new(BufReader::new(file)).map_err(|error| not_zip(error.to_string()))?;
-    let n = archive.len();
-    if n > limits::JAR_ENTRIES_MAX {
-        return Err(JarError::TooMany { n });
-    }
+    let archive = blob::open_jar(file).map_err(|error| match error {
+        JarOpenError::NotZip(error) => not_zip(error.to_string()),
+        too_many => JarError::TooMany(too_many),
+    })?;
     for name in archive.file_names() {
         let name = name.map_err(|error| not_zip(error.to_string()))?;
         if climbs(&name) {

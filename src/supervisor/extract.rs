@@ -10,9 +10,9 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use thiserror::Error;
-use zip::ZipArchive;
 
-use crate::limits::{JAR_ENTRIES_MAX, JAR_UNPACKED_BYTES_MAX};
+use crate::blob::{self, JarOpenError};
+use crate::limits::JAR_UNPACKED_BYTES_MAX;
 
 /// Why a jar's resources could not be unpacked.
 #[derive(Debug, Error)]
@@ -26,8 +26,8 @@ pub enum ExtractError {
     Escapes { entry: String },
     #[error("the jar's entry {entry:?} is a symbolic link: put the file itself into the jar")]
     Link { entry: String },
-    #[error("the jar has more than {JAR_ENTRIES_MAX} entries (limit JAR_ENTRIES_MAX)")]
-    TooMany,
+    #[error(transparent)]
+    TooMany(JarOpenError),
     #[error(
         "the jar's resources unpack to more than {JAR_UNPACKED_BYTES_MAX} bytes \
          (limit JAR_UNPACKED_BYTES_MAX)"
@@ -46,10 +46,10 @@ pub fn resources(jar: &Path, target: &Path) -> Result<(), ExtractError> {
         source,
     };
     let file = File::open(jar).map_err(|source| not_a_zip(source.into()))?;
-    let mut archive = ZipArchive::new(io::BufReader::new(file)).map_err(not_a_zip)?;
-    if archive.len() > JAR_ENTRIES_MAX {
-        return Err(ExtractError::TooMany);
-    }
+    let mut archive = blob::open_jar(file).map_err(|error| match error {
+        JarOpenError::NotZip(source) => not_a_zip(source),
+        too_many => ExtractError::TooMany(too_many),
+    })?;
     create_dir(target)?;
     let mut left = JAR_UNPACKED_BYTES_MAX;
     for index in 0..archive.len() {
