@@ -79,8 +79,9 @@ pub const STORE_REQUESTS_MAX: usize = 256;
 /// Longest path of a record in bytes: two escaped names and what is around them.
 pub const STORE_PATH_BYTES_MAX: usize = 4096;
 
-/// Writes in one commit: more than the largest topology's records by far.
-pub const STORE_WRITES_MAX: usize = 4096;
+/// Writes in one commit: the errors of all components of the largest topology, removed with its own
+/// few records.
+pub const STORE_WRITES_MAX: usize = TOPOLOGY_COMPONENTS_MAX + 16;
 
 /// Bytes of one commit: an assignment of a topology as large as a frame admits, with room.
 pub const STORE_COMMIT_BYTES_MAX: usize = 64 << 20;
@@ -224,6 +225,13 @@ pub const PUSHES_MAX: usize = 10;
 
 /// Pushes of assignments that wait for their turn; supervisors ask anyway.
 pub const PUSHES_WAITING_MAX: usize = 1000;
+
+/// Components whose errors are saved in one commit: the longest texts of `ERRORS_KEPT` errors each
+/// stay below `STORE_COMMIT_BYTES_MAX`.
+pub const ERRORS_SAVED_TOGETHER_MAX: usize = 256;
+const _: () = assert!(
+    ERRORS_SAVED_TOGETHER_MAX * ERRORS_KEPT * REPORTED_ERROR_BYTES_MAX < STORE_COMMIT_BYTES_MAX
+);
 
 /// Longest text of one error that a worker reported, in bytes; the rest is cut off.
 pub const REPORTED_ERROR_BYTES_MAX: usize = 16 << 10;

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use super::leader::{ChangeError, Edit, Leader};
 use crate::clock;
 use crate::id::{ComponentId, TopologyId};
+use crate::limits;
 use crate::wire::storm::ErrorInfo;
 
 /// Runs until Nimbus stops, then saves what is left.
@@ -36,17 +37,22 @@ pub(crate) async fn run(leader: Arc<Leader>) {
 
 async fn save_errors(leader: &Leader) {
     let unsaved = leader.errors().take_unsaved();
-    if unsaved.is_empty() {
-        return;
+    // Together they might exceed what one commit takes, and would be due for ever.
+    for some in unsaved.chunks(limits::ERRORS_SAVED_TOGETHER_MAX) {
+        save_some(leader, some).await;
     }
+}
+
+async fn save_some(leader: &Leader, unsaved: &[(TopologyId, ComponentId, Vec<ErrorInfo>)]) {
     let names: Vec<_> = unsaved
         .iter()
         .map(|(id, component, _)| (id.clone(), component.clone()))
         .collect();
     let saved = leader.change(|state| {
         let known = unsaved
-            .into_iter()
-            .filter(|(id, ..)| state.topologies.contains_key(id));
+            .iter()
+            .filter(|(id, ..)| state.topologies.contains_key(id))
+            .cloned();
         Ok::<_, ChangeError>((edit(known)?, ()))
     });
     if let Err(error) = saved.await {
