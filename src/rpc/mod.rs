@@ -56,9 +56,10 @@ pub struct Close(pub String);
 pub trait Dispatch: Send + Sync + 'static {
     /// One whole message in, the encoded reply out; none for a oneway method.
     ///
-    /// It may take as long as it wants. A server drops it where it waits when its peer has been gone
-    /// for `limits::ABANDONED_CALL_MAX`, and when a drain takes longer than `limits::DRAIN_MAX`: what
-    /// must not stay half done belongs into one step of the store, or a task of its own.
+    /// It may take as long as it wants. A server drops it where it waits when its peer has been
+    /// gone for `limits::ABANDONED_CALL_MAX`, and when a drain takes longer than
+    /// `limits::DRAIN_MAX`: what must not stay half done belongs into one step of the store, or a
+    /// task of its own.
     fn dispatch(
         &self,
         caller: &Caller,

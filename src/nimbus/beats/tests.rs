@@ -1,3 +1,5 @@
+//! Who counts as alive, and what of its statistics, at made-up times.
+
 use super::*;
 
 const TIMEOUTS: Timeouts = Timeouts {

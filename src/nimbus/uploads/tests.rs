@@ -1,3 +1,5 @@
+//! Uploads on real files: chunks, locations that are allowed, and what is cleaned up.
+
 use std::io::Read as _;
 
 use super::*;
