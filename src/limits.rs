@@ -174,8 +174,9 @@ pub const GREETING_BYTES_MAX: usize = 16_384;
 /// Longest wait for a greeting or its answer.
 pub const GREETING_WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// Links that one worker accepts: two from each other worker of a large topology.
-pub const LINKS_MAX: usize = 4096;
+/// Links that one worker accepts: one for acks and one for each component here that gets tuples
+/// from there, from each other worker of a large topology.
+pub const LINKS_MAX: usize = 16_384;
 
 /// Tuples in one batch: 4 MB of rows, made for no more bytes than a peer really sent.
 pub const BATCH_TUPLES_MAX: usize = 65_536;

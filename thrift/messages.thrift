@@ -111,6 +111,8 @@ struct Hello {
   5: required i32 port
   6: required i64 generation
   7: required LinkKind kind
+  /** Of a data link: the component that all its tuples are for, and that alone it waits for. */
+  8: optional string component
 }
 
 /** Answer to Hello. */

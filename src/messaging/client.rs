@@ -1,8 +1,12 @@
-//! The sending side: keeps two connections to one other worker and empties its outboxes into them.
+//! The sending side: keeps the connections to one other worker and empties its outboxes into them.
+//!
+//! Acks have one connection, and so has each component there that gets tuples from here: what one
+//! that is full keeps waiting must not be what others wait for.
 //!
 //! Reconnects with backoff for as long as it is wanted. A frame that was not begun goes into the
 //! next connection; one that broke off is counted as lost, and its roots fail by time-out.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +14,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::backoff::Backoff;
+use crate::id::ComponentId;
 use crate::limits;
 use crate::messaging::acks;
 use crate::messaging::frame::{self, FrameReader};
@@ -25,9 +31,10 @@ use crate::wire::messages;
 pub struct Peer {
     /// `host:port` of its data plane.
     pub address: String,
-    pub data: DataOutbox,
+    /// By the component that gets the tuples.
+    data: BTreeMap<ComponentId, Arc<DataOutbox>>,
     pub acks: AckOutbox,
-    /// Called when emitters that wait for room in `data` may go on.
+    /// Called when emitters that wait for room in a data outbox may go on.
     on_room: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -49,6 +56,13 @@ pub struct Reconnects {
     pub ceiling: Duration,
 }
 
+/// One of the connections.
+#[derive(Clone)]
+enum Line {
+    Data(ComponentId, Arc<DataOutbox>),
+    Acks,
+}
+
 struct Open {
     writer: OwnedWriteHalf,
     reader: OwnedReadHalf,
@@ -57,58 +71,83 @@ struct Open {
 // === impl Peer ===
 
 impl Peer {
-    /// `capacity` in tuples that wait before emitters are stopped.
+    /// `components` are those that the worker has tasks of; `capacity` is in tuples that wait for
+    /// one of them before emitters are stopped.
     pub fn new(
         address: impl Into<String>,
+        components: impl IntoIterator<Item = ComponentId>,
         capacity: usize,
         on_room: impl Fn() + Send + Sync + 'static,
     ) -> Self {
+        let outbox = |id| (id, Arc::new(DataOutbox::new(capacity)));
         Peer {
             address: address.into(),
-            data: DataOutbox::new(capacity),
+            data: components.into_iter().map(outbox).collect(),
             acks: AckOutbox::default(),
             on_room: Box::new(on_room),
         }
     }
 
-    /// Keeps both links of a peer for as long as `wanted` says.
+    /// What waits for a component of the worker; none if it has no task of it.
+    pub fn data(&self, component: &ComponentId) -> Option<&Arc<DataOutbox>> {
+        self.data.get(component)
+    }
+
+    /// Whether everything was handed to the system.
+    pub fn is_empty(&self) -> bool {
+        self.acks.is_empty() && self.data.values().all(|outbox| outbox.is_empty())
+    }
+
+    /// Keeps the links of a peer for as long as `wanted` says.
     pub async fn run(
         self: Arc<Self>,
         identity: Arc<LinkIdentity>,
         reconnects: Reconnects,
         wanted: watch::Receiver<Wanted>,
     ) {
-        let data = self.keep(
-            messages::LinkKind::Data,
-            &identity,
-            reconnects,
-            wanted.clone(),
-        );
-        let acks = self.keep(messages::LinkKind::Acks, &identity, reconnects, wanted);
-        tokio::join!(data, acks);
-        if self.data.discard() {
+        let data = self.data.iter();
+        let data = data.map(|(id, outbox)| Line::Data(id.clone(), outbox.clone()));
+        let mut links = JoinSet::new();
+        for line in data.chain([Line::Acks]) {
+            let (peer, identity, wanted) = (self.clone(), identity.clone(), wanted.clone());
+            links.spawn(async move { peer.keep(&line, &identity, reconnects, wanted).await });
+        }
+        while links.join_next().await.is_some() {}
+        let mut has_waiter = false;
+        for outbox in self.data.values() {
+            has_waiter |= outbox.discard();
+        }
+        if has_waiter {
             (self.on_room)();
         }
     }
 
     async fn keep(
         &self,
-        kind: messages::LinkKind,
+        line: &Line,
         identity: &LinkIdentity,
         reconnects: Reconnects,
         mut wanted: watch::Receiver<Wanted>,
     ) {
+        let (kind, component) = (line.kind(), line.component());
+        let component = component.map_or("", ComponentId::as_str);
         let mut backoff = Backoff::new(reconnects.base, reconnects.ceiling);
         while *wanted.borrow_and_update() == Wanted::Yes {
+            if let Some(outbox) = line.unused() {
+                tokio::select! {
+                    () = outbox.filled() => {}
+                    _ = wanted.changed() => continue,
+                }
+            }
             let opened = tokio::select! {
-                opened = self.open(kind, identity) => opened,
+                opened = self.open(line, identity) => opened,
                 _ = wanted.changed() => continue,
             };
             let error = match opened {
                 Ok(open) => {
-                    info!(peer = self.address, ?kind, "connected");
+                    info!(peer = self.address, ?kind, component, "connected");
                     backoff.reset();
-                    match self.send(kind, open, &mut wanted).await {
+                    match self.send(line, open, &mut wanted).await {
                         Ok(()) => continue,
                         Err(error) => error.to_string(),
                     }
@@ -120,6 +159,7 @@ impl Peer {
                 warn!(
                     peer = self.address,
                     ?kind,
+                    component,
                     error,
                     "link is down, reconnecting"
                 );
@@ -129,11 +169,7 @@ impl Peer {
         }
     }
 
-    async fn open(
-        &self,
-        kind: messages::LinkKind,
-        identity: &LinkIdentity,
-    ) -> Result<Open, LinkError> {
+    async fn open(&self, line: &Line, identity: &LinkIdentity) -> Result<Open, LinkError> {
         let greet = async {
             let connected = TcpStream::connect(&self.address).await;
             let stream = connected.map_err(|source| LinkError::Connect {
@@ -142,7 +178,7 @@ impl Peer {
             })?;
             let _ = stream.set_nodelay(true);
             let (reader, mut writer) = stream.into_split();
-            let hello = messages::Frame::Hello(identity.hello(kind));
+            let hello = messages::Frame::Hello(identity.hello(line.kind(), line.component()));
             let hello = frame::to_bytes(&hello)?;
             writer
                 .write_all(&hello)
@@ -166,7 +202,7 @@ impl Peer {
     /// Sends until the connection breaks (`Err`) or is no longer wanted (`Ok`).
     async fn send(
         &self,
-        kind: messages::LinkKind,
+        line: &Line,
         open: Open,
         wanted: &mut watch::Receiver<Wanted>,
     ) -> Result<(), std::io::Error> {
@@ -174,12 +210,13 @@ impl Peer {
             mut writer,
             mut reader,
         } = open;
-        match kind {
-            messages::LinkKind::Data => {
-                self.data.counters().add_connect();
-                self.send_data(&mut writer, &mut reader, wanted).await
+        match line {
+            Line::Data(_, outbox) => {
+                outbox.counters().add_connect();
+                let (writer, reader) = (&mut writer, &mut reader);
+                self.send_data(outbox, writer, reader, wanted).await
             }
-            messages::LinkKind::Acks => {
+            Line::Acks => {
                 self.acks.counters().add_connect();
                 self.send_acks(&mut writer, &mut reader, wanted).await
             }
@@ -188,26 +225,28 @@ impl Peer {
 
     async fn send_data(
         &self,
+        outbox: &DataOutbox,
         writer: &mut OwnedWriteHalf,
         reader: &mut OwnedReadHalf,
         wanted: &mut watch::Receiver<Wanted>,
     ) -> Result<(), std::io::Error> {
         loop {
-            let frame = match self.data.try_next() {
+            let frame = match outbox.try_next() {
                 Some(frame) => frame,
                 None if *wanted.borrow() != Wanted::Yes => return Ok(()),
                 None => tokio::select! {
-                    frame = self.data.next() => frame,
+                    frame = outbox.next() => frame,
                     gone = hangup(reader) => return Err(gone),
                     _ = wanted.changed() => continue,
                 },
             };
-            self.write_frame(frame, writer, wanted).await?;
+            self.write_frame(outbox, frame, writer, wanted).await?;
         }
     }
 
     async fn write_frame(
         &self,
+        outbox: &DataOutbox,
         frame: DataFrame,
         writer: &mut OwnedWriteHalf,
         wanted: &mut watch::Receiver<Wanted>,
@@ -223,15 +262,15 @@ impl Peer {
                 Ok(n_more) if n_more > 0 => n_written += n_more,
                 broken => {
                     if n_written == 0 {
-                        self.data.put_back(frame);
-                    } else if self.data.lost(frame) {
+                        outbox.put_back(frame);
+                    } else if outbox.lost(frame) {
                         (self.on_room)();
                     }
                     return Err(broken.err().unwrap_or(std::io::ErrorKind::WriteZero.into()));
                 }
             }
         }
-        if self.data.sent(frame) {
+        if outbox.sent(frame) {
             (self.on_room)();
         }
         Ok(())
@@ -270,6 +309,33 @@ impl Peer {
                 }
             }
             self.acks.counters().add_sent(records.len());
+        }
+    }
+}
+
+// === impl Line ===
+
+impl Line {
+    fn kind(&self) -> messages::LinkKind {
+        match self {
+            Line::Data(..) => messages::LinkKind::Data,
+            Line::Acks => messages::LinkKind::Acks,
+        }
+    }
+
+    fn component(&self) -> Option<&ComponentId> {
+        match self {
+            Line::Data(component, _) => Some(component),
+            Line::Acks => None,
+        }
+    }
+
+    /// The outbox of a data link that had nothing to send so far: many components of the other
+    /// worker get nothing from this one, ever.
+    fn unused(&self) -> Option<&DataOutbox> {
+        match self {
+            Line::Data(_, outbox) if outbox.counters().n_connects() == 0 => Some(outbox),
+            _ => None,
         }
     }
 }

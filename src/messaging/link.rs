@@ -3,7 +3,7 @@
 //! Unequal topologies would misroute streams without noticing (data-plane 15, 11), so their hashes
 //! are compared before anything else is said. Authentication is not here yet.
 
-use crate::id::NodeId;
+use crate::id::{ComponentId, NodeId};
 use crate::messaging::frame::FrameError;
 use crate::wire::messages;
 
@@ -42,7 +42,12 @@ pub enum LinkError {
 // === impl LinkIdentity ===
 
 impl LinkIdentity {
-    pub(super) fn hello(&self, kind: messages::LinkKind) -> messages::Hello {
+    /// `component` is the one that a data link feeds.
+    pub(super) fn hello(
+        &self,
+        kind: messages::LinkKind,
+        component: Option<&ComponentId>,
+    ) -> messages::Hello {
         messages::Hello {
             wire_version: WIRE_VERSION,
             topology_id: self.topology_id.clone(),
@@ -51,6 +56,7 @@ impl LinkIdentity {
             port: self.port.into(),
             generation: self.generation,
             kind: kind.into(),
+            component: component.map(|id| id.as_str().to_owned()),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What waits to be sent to one other worker.
+//! What waits to be sent to one other worker: tuples for one of its components, or acks.
 //!
 //! Filled by executor threads, emptied by the links' tasks; both sides only hold a lock to push or
 //! swap. Survives connections: what was not written to one goes into the next.
@@ -13,7 +13,7 @@ use crate::limits;
 use crate::messaging::acks::AckRecord;
 use crate::messaging::gauge::Gauge;
 
-/// Encoded batches, in the order they were emitted, with their memory recycled.
+/// Encoded batches for one component, in the order they were emitted, with their memory recycled.
 pub struct DataOutbox {
     /// Tuples that wait: emitters look at it before they run.
     pub gauge: Gauge,
@@ -84,6 +84,13 @@ impl DataOutbox {
             if let Some(frame) = self.try_next() {
                 return frame;
             }
+            self.filled.notified().await;
+        }
+    }
+
+    /// Waits until there is a frame, and leaves it. Cancel safe.
+    pub async fn filled(&self) {
+        while self.is_empty() {
             self.filled.notified().await;
         }
     }

@@ -31,8 +31,9 @@ pub trait Intake: Send + Sync + 'static {
     /// Delivers ack records. Never waits.
     fn acks(&self, records: Vec<AckRecord>);
 
-    /// Ends when there is room for another batch.
-    fn room(&self) -> impl Future<Output = ()> + Send;
+    /// Ends when there is room for another batch for `component`; for whatever else, when the link
+    /// did not say whom it feeds.
+    fn room(&self, component: Option<&str>) -> impl Future<Output = ()> + Send;
 }
 
 /// What came in. Only grows.
@@ -156,7 +157,10 @@ async fn serve_link<I: Intake>(
     info!(%from, node = hello.node, port = hello.port, ?kind, "accepted a link");
     frames.set_bytes_max(limits::LINK_FRAME_BYTES_MAX);
     let received = match kind {
-        messages::LinkKind::Data => receive_data(&mut frames, &*intake).await,
+        messages::LinkKind::Data => {
+            let component = hello.component.as_deref();
+            receive_data(&mut frames, &*intake, component).await
+        }
         messages::LinkKind::Acks => receive_acks(&mut frames, &*intake).await,
     };
     // Held until here: a peer that sees its reading side close takes the link for broken.
@@ -177,13 +181,14 @@ async fn answer(writer: &mut OwnedWriteHalf, reply: messages::Frame) {
 async fn receive_data(
     frames: &mut FrameReader<OwnedReadHalf>,
     intake: &impl Intake,
+    component: Option<&str>,
 ) -> Result<(), Misbehaviour> {
     while let Some(frame) = frames.next().await? {
         let messages::Frame::Batch(batch) = frame else {
             return Err(Misbehaviour::OutOfPlace);
         };
         intake.data(&batch)?;
-        intake.room().await;
+        intake.room(component).await;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use super::codec;
 use super::decode::{self, DecodeError, Rows};
 use super::frame;
 use super::link::LinkIdentity;
-use super::outbox::DataFrame;
+use super::outbox::{DataFrame, DataOutbox};
 use super::server::{self, Intake, ServerCounters};
 use crate::id::TaskId;
 use crate::tuple::{
@@ -301,7 +301,7 @@ impl Intake for Basket {
         self.changed.notify_one();
     }
 
-    async fn room(&self) {
+    async fn room(&self, _: Option<&str>) {
         let mut is_full = self.is_full.subscribe();
         let _ = is_full.wait_for(|is_full| !*is_full).await;
     }
@@ -361,18 +361,22 @@ fn reconnects() -> Reconnects {
 }
 
 fn peer(address: &str, capacity: usize) -> (Arc<Peer>, watch::Sender<Wanted>) {
-    let peer = Arc::new(Peer::new(address, capacity, || ()));
+    let peer = Arc::new(Peer::new(address, ["sink".into()], capacity, || ()));
     let (wanted, receiver) = watch::channel(Wanted::Yes);
     tokio::spawn(peer.clone().run(identity(1), reconnects(), receiver));
     (peer, wanted)
 }
 
+fn data(peer: &Peer) -> &DataOutbox {
+    peer.data(&"sink".into()).unwrap()
+}
+
 fn push(peer: &Peer, rows: &[Row]) {
     let batch = batch(&streams(), rows);
-    let mut bytes = peer.data.buffer();
+    let mut bytes = data(peer).buffer();
     codec::write_frame(&batch, 0..batch.len(), &mut bytes).unwrap();
     let n_tuples = batch.len();
-    peer.data.push(DataFrame { bytes, n_tuples });
+    data(peer).push(DataFrame { bytes, n_tuples });
 }
 
 fn record(root: u64) -> AckRecord {
@@ -422,13 +426,13 @@ async fn what_waits_for_a_peer_that_is_away_arrives_when_it_is_back() {
         .await;
     server.end().await;
     // The link notices by itself; what is queued meanwhile fills the outbox.
-    while peer.data.counters().n_connects() > 0 && !peer.data.gauge.is_full() {
+    while data(&peer).counters().n_connects() > 0 && !data(&peer).gauge.is_full() {
         push(&peer, &simple(5));
         tokio::task::yield_now().await;
     }
-    assert!(peer.data.gauge.is_full());
+    assert!(data(&peer).gauge.is_full());
     let server = Server::start(&address, Basket::new()).await;
-    let n_lost = || peer.data.counters().n_lost() as usize;
+    let n_lost = || data(&peer).counters().n_lost() as usize;
     server
         .basket
         .until("the rest", |basket| basket.n_rows() + n_lost() >= 5)
@@ -440,7 +444,12 @@ async fn what_waits_for_a_peer_that_is_away_arrives_when_it_is_back() {
 async fn strangers_are_refused_and_garbage_costs_its_connection_alone() {
     let server = Server::start("127.0.0.1:0", Basket::new()).await;
     let (good, _wanted) = peer(&server.address, 1000);
-    let stranger = Arc::new(Peer::new(server.address.clone(), 10, || ()));
+    let stranger = Arc::new(Peer::new(
+        server.address.clone(),
+        ["sink".into()],
+        10,
+        || (),
+    ));
     let (_other_wanted, receiver) = watch::channel(Wanted::Yes);
     tokio::spawn(stranger.clone().run(identity(2), reconnects(), receiver));
     push(&stranger, &simple(3));
@@ -465,7 +474,7 @@ async fn strangers_are_refused_and_garbage_costs_its_connection_alone() {
         tokio::task::yield_now().await;
     }
     assert_eq!(server.basket.n_rows(), 4);
-    assert_eq!(stranger.data.counters().n_sent(), 0);
+    assert_eq!(data(&stranger).counters().n_sent(), 0);
     server.end().await;
 }
 
@@ -474,7 +483,7 @@ async fn a_broken_frame_after_the_greeting_closes_its_link() {
     let server = Server::start("127.0.0.1:0", Basket::new()).await;
     for kind in [messages::LinkKind::Data, messages::LinkKind::Acks] {
         let mut stream = TcpStream::connect(&server.address).await.unwrap();
-        let hello = messages::Frame::Hello(identity(1).hello(kind));
+        let hello = messages::Frame::Hello(identity(1).hello(kind, None));
         stream
             .write_all(&frame::to_bytes(&hello).unwrap())
             .await

@@ -119,8 +119,8 @@ impl Executor {
         }
     }
 
-    /// Notes that a call is wanted at a time. True when an alarm has to be set for it: not while one
-    /// is set that comes sooner, after which whoever still wants to be called says so again.
+    /// Notes that a call is wanted at a time. True when an alarm has to be set for it: not while
+    /// one is set that comes sooner, after which who still wants to be called says so again.
     pub fn wants_call(&mut self, at_us: u64) -> bool {
         let is_sooner = self.call_at_us.is_none_or(|live_us| at_us < live_us);
         if is_sooner {

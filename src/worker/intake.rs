@@ -39,18 +39,18 @@ impl WorkerIntake {
         WorkerIntake { shared, ackers }
     }
 
-    fn is_full(&self) -> bool {
+    /// The full executors of a component, or of all.
+    fn full(&self, component: Option<&str>) -> impl Iterator<Item = &ExecutorHandle> {
         let executors = self.shared.executors.iter();
-        executors
-            .map(|handle| &handle.gauge)
-            .any(|gauge| gauge.is_full())
+        executors.filter(move |handle| {
+            handle.gauge.is_full() && component.is_none_or(|id| handle.component.as_str() == id)
+        })
     }
 
     /// False when there is room already.
-    fn await_room(&self) -> bool {
-        let executors = self.shared.executors.iter();
+    fn await_room(&self, component: Option<&str>) -> bool {
         let mut has_to_wait = false;
-        for handle in executors.filter(|handle| handle.gauge.is_full()) {
+        for handle in self.full(component) {
             has_to_wait |= handle.gauge.await_room();
         }
         has_to_wait
@@ -104,13 +104,15 @@ impl Intake for WorkerIntake {
         }
     }
 
-    async fn room(&self) {
-        while self.is_full() {
+    /// A link waits for none but those that it feeds: so waits follow the edges of the topology,
+    /// and never come back over another worker to where they began.
+    async fn room(&self, component: Option<&str>) {
+        while self.full(component).next().is_some() {
             let told = self.shared.room.notified();
             tokio::pin!(told);
             // Registered before the gauges are asked to tell: no notice is missed.
             told.as_mut().enable();
-            if self.await_room() {
+            if self.await_room(component) {
                 told.await;
             }
         }

@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::id::TaskId;
-use crate::messaging::client::Peer;
 use crate::messaging::gauge::Gauge;
+use crate::messaging::outbox::DataOutbox;
 use crate::tuple::{Anchor, StreamTable, TupleBatch, TupleError, TupleHead, ValueRef};
 use crate::worker::pool::BatchPool;
 
@@ -23,8 +23,8 @@ pub enum Destination {
         executor: u32,
         gauge: Arc<Gauge>,
     },
-    /// Another worker.
-    Peer(Arc<Peer>),
+    /// A component of another worker.
+    Peer(Arc<DataOutbox>),
     /// No worker has the tasks now: tuples wait for an assignment.
     Nowhere,
 }
@@ -57,7 +57,7 @@ impl Destination {
     pub fn gauge(&self) -> Option<&Gauge> {
         match self {
             Destination::Near { gauge, .. } | Destination::Far { gauge, .. } => Some(gauge),
-            Destination::Peer(peer) => Some(&peer.data.gauge),
+            Destination::Peer(outbox) => Some(&outbox.gauge),
             Destination::Nowhere => None,
         }
     }

@@ -4,25 +4,27 @@
 //! Turns assignments into routes and starts and ends the tasks that keep the links. Runs on the
 //! links' thread.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::conf::{Conf, ConfError, keys};
-use crate::id::{NodeId, Slot, TaskId};
+use crate::conf::{ConfError, keys};
+use crate::id::{ComponentId, NodeId, Slot, TaskId};
 use crate::limits;
 use crate::messaging::client::{Peer, Reconnects, Wanted};
 use crate::messaging::link::LinkIdentity;
 use crate::wire::storm;
+use crate::worker::program::Program;
 use crate::worker::route::Routes;
 use crate::worker::shared::Shared;
 
 /// The peers of one worker.
 pub struct Peers {
     own: Slot,
+    program: Arc<Program>,
     identity: Arc<LinkIdentity>,
     reconnects: Reconnects,
     kept: BTreeMap<Slot, Kept>,
@@ -39,13 +41,19 @@ struct Kept {
 // === impl Peers ===
 
 impl Peers {
-    pub fn new(own: Slot, identity: Arc<LinkIdentity>, conf: &Conf) -> Result<Self, ConfError> {
+    pub fn new(
+        own: Slot,
+        identity: Arc<LinkIdentity>,
+        program: Arc<Program>,
+    ) -> Result<Self, ConfError> {
+        let conf = program.conf.clone();
         let millis = |key, default| -> Result<Duration, ConfError> {
             let ms = u64::try_from(conf.int_or(key, default)?).unwrap_or(0);
             Ok(Duration::from_millis(ms.max(1)))
         };
         Ok(Peers {
             own,
+            program,
             identity,
             reconnects: Reconnects {
                 base: millis(keys::STORM_MESSAGING_NETTY_MIN_SLEEP_MS, 100)?,
@@ -75,7 +83,12 @@ impl Peers {
             }
         };
         self.kept.retain(|slot, kept| {
-            let is_kept = tasks.contains_key(slot) && kept.peer.address == address(slot);
+            // Another set of tasks is another process there.
+            let components = tasks
+                .get(slot)
+                .map(|tasks| components(&self.program, tasks));
+            let is_kept = kept.peer.address == address(slot)
+                && components.is_some_and(|c| c.iter().all(|id| kept.peer.data(id).is_some()));
             if !is_kept {
                 kept.wanted.send_replace(Wanted::No);
             }
@@ -83,16 +96,9 @@ impl Peers {
         });
         let mut workers = Vec::new();
         for (slot, tasks) in tasks {
-            let address = address(&slot);
+            let to = (address(&slot), components(&self.program, &tasks));
             let kept = self.kept.entry(slot);
-            let open = || {
-                open(
-                    address,
-                    self.shared.clone(),
-                    &self.identity,
-                    self.reconnects,
-                )
-            };
+            let open = || open(to, self.shared.clone(), &self.identity, self.reconnects);
             workers.push((kept.or_insert_with(open).peer.clone(), tasks));
         }
         Routes::new(workers)
@@ -101,7 +107,7 @@ impl Peers {
     /// Whether everything was handed to the system.
     pub fn is_empty(&self) -> bool {
         let mut peers = self.kept.values().map(|kept| &kept.peer);
-        peers.all(|peer| peer.data.is_empty() && peer.acks.is_empty())
+        peers.all(|peer| peer.is_empty())
     }
 
     /// Sends what is there, for at most `patience`, and ends all links.
@@ -121,7 +127,7 @@ impl Peers {
 }
 
 fn open(
-    address: String,
+    (address, components): (String, BTreeSet<ComponentId>),
     shared: Arc<OnceLock<Arc<Shared>>>,
     identity: &Arc<LinkIdentity>,
     reconnects: Reconnects,
@@ -131,7 +137,8 @@ fn open(
             shared.ring_all();
         }
     };
-    let peer = Arc::new(Peer::new(address, limits::OUTBOX_TUPLES_MAX, on_room));
+    let capacity = limits::OUTBOX_TUPLES_MAX;
+    let peer = Arc::new(Peer::new(address, components, capacity, on_room));
     let (wanted, receiver) = watch::channel(Wanted::Yes);
     let run = peer.clone().run(identity.clone(), reconnects, receiver);
     Kept {
@@ -139,6 +146,12 @@ fn open(
         wanted,
         task: tokio::spawn(run),
     }
+}
+
+/// The components of some tasks.
+fn components(program: &Program, tasks: &[TaskId]) -> BTreeSet<ComponentId> {
+    let components = tasks.iter().filter_map(|task| program.component_of(*task));
+    components.cloned().collect()
 }
 
 /// The tasks of each slot of an assignment. What makes no sense in it is left out.

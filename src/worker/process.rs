@@ -120,7 +120,7 @@ impl Worker {
             node: identity.node.clone(),
             port,
         };
-        let mut peers = Peers::new(slot, identity.clone(), &conf)?;
+        let mut peers = Peers::new(slot, identity.clone(), program.clone())?;
         let rhythm = rhythm(&conf)?;
         let options = EngineOptions {
             generation: launch.generation,

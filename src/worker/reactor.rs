@@ -358,10 +358,9 @@ impl Reactor {
                     }
                     self.unrung[thread] = true;
                 }
-                Destination::Peer(peer) => {
-                    let peer = peer.clone();
+                Destination::Peer(outbox) => {
                     let mut failed = Vec::new();
-                    transfer::send(&peer, &batch, &self.shared.counters, &mut failed);
+                    transfer::send(outbox, &batch, &self.shared.counters, &mut failed);
                     for record in &failed {
                         self.settle(record, now_us);
                     }

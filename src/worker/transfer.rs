@@ -3,23 +3,21 @@
 //! Encoding here keeps the batch in this thread's caches and recycles it at once. What cannot be
 //! encoded fails its roots, and is counted.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tracing::error;
 
 use crate::id::TaskId;
 use crate::messaging::acks::{AckKind, AckRecord};
-use crate::messaging::client::Peer;
 use crate::messaging::codec::{self, EncodeError};
-use crate::messaging::outbox::DataFrame;
+use crate::messaging::outbox::{DataFrame, DataOutbox};
 use crate::tuple::TupleBatch;
 use crate::worker::shared::WorkerCounters;
 
 /// Writes all tuples of `batch` into the outbox. Roots of what cannot be written are failed by
 /// records appended to `failed`.
 pub fn send(
-    peer: &Arc<Peer>,
+    outbox: &DataOutbox,
     batch: &TupleBatch,
     counters: &WorkerCounters,
     failed: &mut Vec<AckRecord>,
@@ -27,9 +25,9 @@ pub fn send(
     for run in codec::runs(batch) {
         let mut open = vec![run];
         while let Some(rows) = open.pop() {
-            let mut bytes = peer.data.buffer();
+            let mut bytes = outbox.buffer();
             match codec::write_frame(batch, rows.clone(), &mut bytes) {
-                Ok(()) => peer.data.push(DataFrame {
+                Ok(()) => outbox.push(DataFrame {
                     bytes,
                     n_tuples: rows.len(),
                 }),

@@ -20,7 +20,7 @@ pub struct Seat {
     pub blocks: bool,
 }
 
-/// Tells lanes that lead to the same receiver apart from others.
+/// Tells lanes of one component that lead to the same receiver apart from others.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Receiver {
     Executor(usize),
@@ -70,17 +70,18 @@ pub fn lanes(
     (component, thread): (&ComponentId, usize),
 ) -> (Vec<Lane>, Vec<u32>) {
     let mut lanes: Vec<Lane> = Vec::new();
-    let mut numbers: BTreeMap<Receiver, u32> = BTreeMap::new();
     let mut of_task = vec![NO_LANE; program.components.len()];
     let order = program.in_flow_order();
     let rank = |id: &ComponentId| order.iter().position(|other| other == id);
     for receiver in program.receivers(component) {
-        // Each cycle has such an edge, and only these do not hold back: so no wait ever comes back to
-        // where it began, and still what enters a cycle waits for room in it.
+        // Each cycle has such an edge, and only these do not hold back: so no wait ever comes back
+        // to where it began, and still what enters a cycle waits for room in it.
         let leads_back =
             rank(&receiver) <= rank(component) && program.downstream(&receiver).contains(component);
+        // Each component of another worker has a lane of its own there.
+        let mut numbers: BTreeMap<Receiver, u32> = BTreeMap::new();
         for task in program.tasks_of(&receiver) {
-            let (key, destination) = destination(shared, routes, task, thread);
+            let (key, destination) = destination(shared, routes, (task, &receiver), thread);
             let number = *numbers.entry(key).or_insert_with(|| {
                 lanes.push(Lane::new(destination));
                 lanes.len() as u32 - 1
@@ -98,7 +99,7 @@ pub fn lanes(
 fn destination(
     shared: &Shared,
     routes: &Routes,
-    task: TaskId,
+    (task, component): (TaskId, &ComponentId),
     thread: usize,
 ) -> (Receiver, Destination) {
     let handles = shared.executors.iter().enumerate();
@@ -118,8 +119,9 @@ fn destination(
         };
         return (Receiver::Executor(index), destination);
     }
-    match (routes.place_of(task), routes.peer_of(task)) {
-        (Some(place), Some(peer)) => (Receiver::Peer(place), Destination::Peer(peer.clone())),
+    let outbox = routes.peer_of(task).and_then(|peer| peer.data(component));
+    match (routes.place_of(task), outbox) {
+        (Some(place), Some(outbox)) => (Receiver::Peer(place), Destination::Peer(outbox.clone())),
         _ => (Receiver::Nowhere, Destination::Nowhere),
     }
 }

@@ -1,6 +1,6 @@
 //! Two engines in one process that know each other only by their links.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use crate::component::{Collector, Factory, Result, Spout, SpoutCollector, TaskCo
 use crate::conf::keys;
 use crate::id::{ExecutorId, TaskId};
 use crate::messaging::client::{Peer, Reconnects, Wanted};
+use crate::messaging::gauge::Gauge;
 use crate::messaging::link::LinkIdentity;
 use crate::messaging::server::{self, ServerCounters};
 use crate::tuple::{Tuple, Value};
@@ -79,11 +80,15 @@ impl Plan {
     ) -> Half {
         let shared: Arc<std::sync::OnceLock<Arc<crate::worker::shared::Shared>>> = Arc::default();
         let late = shared.clone();
-        let peer = Arc::new(Peer::new(other_address, capacity, move || {
+        let on_room = move || {
             if let Some(shared) = late.get() {
                 shared.ring_all();
             }
-        }));
+        };
+        let components = others.iter().map(|executor| executor.first);
+        let components = components.filter_map(|task| self.program.component_of(task).cloned());
+        let components: BTreeSet<_> = components.collect();
+        let peer = Arc::new(Peer::new(other_address, components, capacity, on_room));
         let tasks: Vec<TaskId> = others
             .iter()
             .flat_map(|executor| executor.tasks())
@@ -169,6 +174,10 @@ async fn blocking<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(wait).await.unwrap()
 }
 
+fn gauge(peer: &Peer) -> &Gauge {
+    &peer.data(&"sink".into()).unwrap().gauge
+}
+
 fn pass(tuple: &Tuple<'_>, out: &mut Collector<'_>) -> Result<()> {
     out.emit(tuple, values![tuple.long(0usize)?])?;
     out.ack(tuple);
@@ -249,16 +258,56 @@ async fn a_peer_that_does_not_run_stops_the_spout_and_nothing_is_lost() {
     // Not activated: `b` takes tuples until its inbox is full, and then its link no more.
     a.engine.activate();
     let peer = a.peer.clone();
-    blocking(move || eventually("the outbox is full", || peer.data.gauge.is_full())).await;
+    blocking(move || eventually("the outbox is full", || gauge(&peer).is_full())).await;
     let shared = a.engine.shared().clone();
     blocking(move || eventually("the spout rests", || shared.is_resting())).await;
-    assert!(a.peer.data.gauge.n_queued() < 1000 + 1024);
+    assert!(gauge(&a.peer).n_queued() < 1000 + 1024);
     assert_eq!(n_executed.load(Ordering::SeqCst), 0);
     b.engine.activate();
     let waiting = events.clone();
     let seen = blocking(move || waiting.wait_for(N_TEXTS as usize)).await;
     assert!(seen.iter().all(|event| matches!(event, Outcome::Acked(_))));
     assert_eq!(n_executed.load(Ordering::SeqCst), N_TEXTS as usize);
+    a.stop().await;
+    b.stop().await;
+}
+
+fn pass_text(tuple: &Tuple<'_>, out: &mut Collector<'_>) -> Result<()> {
+    out.emit(tuple, values![tuple.str(0usize)?])?;
+    out.ack(tuple);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn workers_that_feed_each_other_do_not_wait_for_each_other() {
+    let events = Events::new();
+    let spout_events = events.clone();
+    let topology = Topology::new()
+        .conf(keys::TOPOLOGY_EXECUTOR_RECEIVE_BUFFER_SIZE, 16)
+        .spout(("spout", 1), &["text"], move || Texts {
+            next: 0,
+            text: "x".repeat(16_384),
+            events: spout_events.clone(),
+        })
+        .bolt(("first", 1), &["text"], || BoltFn(pass_text))
+        .bolt(("away", 1), &["text"], || BoltFn(pass_text))
+        .bolt(("sink", 1), &[], || {
+            BoltFn(|tuple: &Tuple<'_>, out: &mut Collector<'_>| {
+                out.ack(tuple);
+                Ok(())
+            })
+        })
+        .connect("spout", "first", shuffle())
+        .connect("first", "away", shuffle())
+        .connect("away", "sink", shuffle());
+    let at_home = ["spout", "first", "sink", "__acker"];
+    // What is full on the way there must not stop what comes back.
+    let (a, b) = Plan::of(topology).start(&at_home, 16).await;
+    b.engine.activate();
+    a.engine.activate();
+    let waiting = events.clone();
+    let seen = blocking(move || waiting.wait_for(N_TEXTS as usize)).await;
+    assert!(seen.iter().all(|event| matches!(event, Outcome::Acked(_))));
     a.stop().await;
     b.stop().await;
 }
