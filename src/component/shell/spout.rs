@@ -77,7 +77,8 @@ impl Spout for ShellSpout {
         let now_ms = clock::monotonic_millis();
         match running.idle_until_ms.saturating_sub(now_ms) {
             0 => {
-                running.ask(out.n_pending());
+                let n_own = running.ids.len();
+                running.ask(n_own);
                 // The waker fires when the child has answered.
                 out.wake_after(ANSWER_PAUSE);
             }
@@ -225,7 +226,7 @@ impl Running {
     }
 
     /// Grants the child as many `next` as there is room for tuples, up to a limit: it then need not
-    /// wait for us between two of them.
+    /// wait for us between two of them. `n_pending` are the task's own: so is the limit.
     fn ask(&mut self, n_pending: usize) {
         let Some(link) = self.keeper.link() else {
             return;
