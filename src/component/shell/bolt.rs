@@ -79,9 +79,15 @@ impl Bolt for ShellBolt {
     }
 
     fn poll(&mut self, out: &mut Collector<'_>) -> Result<()> {
-        self.running
-            .as_mut()
-            .map_or(Ok(()), |running| running.poll(out))
+        let Some(running) = &mut self.running else {
+            return Ok(());
+        };
+        let polled = running.poll(out);
+        // A turn that executed anything ends with a poll.
+        if let Some(link) = running.keeper.link() {
+            link.flush();
+        }
+        polled
     }
 
     /// As in Storm, tuples count until they are in the child's pipe; how many the child then holds

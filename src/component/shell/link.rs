@@ -113,6 +113,7 @@ impl Link {
         self.n_unwritten.load(Ordering::Acquire)
     }
 
+    /// Leaves a tuple to be written when `flush` says so.
     pub fn write_tuple(
         &self,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), UnwritableError>,
@@ -121,9 +122,14 @@ impl Link {
         write(&mut outbox.bytes)?;
         outbox.n_tuples += 1;
         self.n_unwritten.fetch_add(1, Ordering::AcqRel);
-        drop(outbox);
-        self.filled.notify_one();
         Ok(())
+    }
+
+    /// Has the writer write the tuples that it was not told of: once a turn, not for each.
+    pub fn flush(&self) {
+        if self.n_unwritten() > 0 && self.outbox().n_tuples > 0 {
+            self.filled.notify_one();
+        }
     }
 
     /// Answers the oldest emit that asked for its task ids.
