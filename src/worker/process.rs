@@ -250,6 +250,11 @@ impl Worker {
         if let Ok(Err(error)) = stopped {
             warn!(%error, "ending without their components");
         }
+        // Shell children were told to end; those that take their time have what is left of ours.
+        let groups = self.dir.join(GROUPS_DIR);
+        while Instant::now() < deadline && has_entries(&groups) {
+            tokio::time::sleep(DRAIN_LOOK).await;
+        }
         self.peers.close(LAST_WORDS).await;
         self.server_stop.send_replace(true);
         self.tasks.iter().for_each(JoinHandle::abort);
@@ -274,6 +279,11 @@ fn rhythm(conf: &Conf) -> Result<Rhythm, ConfError> {
         stats_every: stats_every.max(Duration::from_secs(1)),
         orphan_after: (!orphan_after.is_zero()).then_some(orphan_after),
     })
+}
+
+/// Whether anything lies in a directory that can be read.
+fn has_entries(dir: &Path) -> bool {
+    std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 fn load(code_dir: &Path) -> Result<(StormTopology, Conf), WorkerError> {
@@ -306,7 +316,7 @@ fn place(dir: &Path, code_dir: PathBuf, port: u16) -> Result<WorkerPlace, Worker
         port,
         code_dir,
         pid_dir: dir.join("pids"),
-        groups_dir: dir.join("groups"),
+        groups_dir: dir.join(GROUPS_DIR),
         runtime: Some(tokio::runtime::Handle::current()),
     };
     for path in [&place.pid_dir, &place.groups_dir] {
@@ -338,6 +348,8 @@ const EXIT_DONE: i32 = 0;
 /// It could not start, or broke.
 const EXIT_FAILED: i32 = 1;
 
+/// Where each shell child's process group is on record while it lives.
+const GROUPS_DIR: &str = "groups";
 const CODE_FILE: &str = "stormcode.ser";
 const CONF_FILE: &str = "stormconf.ser";
 
