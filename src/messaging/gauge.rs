@@ -5,6 +5,9 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// How many tuples wait for one receiver: an executor of this worker, or another worker.
+// Written by two threads at each batch: no other data may share its lines, nor the pair that a core
+// fetches at once.
+#[repr(align(128))]
 pub struct Gauge {
     n_queued: AtomicUsize,
     capacity: usize,
