@@ -21,7 +21,7 @@ def test_the_readmes_first_topology_counts_words(cluster, tmp_path):
     )
     assert ran.returncode == 0, ran.stderr
     head, *rows = ran.stdout.splitlines()
-    assert head.startswith("submitted")
+    assert head.startswith("it runs")
     shown = [row.split() for row in rows]
     assert len(shown) == 10 and all(int(count) > 0 for count, _ in shown)
     # The words of Storm's random sentences; "the" is in most of them.
@@ -32,3 +32,8 @@ def test_the_readmes_first_topology_counts_words(cluster, tmp_path):
 
     with peers.ThriftPy2().connect(cluster.nimbus) as nimbus:
         eventually("it killed its topology", lambda: nimbus.isTopologyNameAllowed("first"))
+
+
+def test_the_readme_shows_the_script_as_it_stands():
+    script = (ROOT / "interop-tests/first_topology.py").read_text()
+    assert f"```python\n{script}```\n" in (ROOT / "README.md").read_text()
