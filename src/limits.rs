@@ -133,6 +133,10 @@ pub const SUPERVISOR_EVENTS_MAX: usize = 1_024;
 /// slow disk.
 pub const WORKER_RECORD_WAIT_MAX: Duration = Duration::from_secs(10);
 
+/// How long a daemon waits for the lock of its directory: the moment that a child of the one before
+/// needs to run its own program.
+pub const LOCK_WAIT_MAX: Duration = Duration::from_millis(500);
+
 /// How long a supervisor that starts waits for a process that it killed to be gone.
 pub const KILL_WAIT_MAX: Duration = Duration::from_secs(1);
 

@@ -1,12 +1,16 @@
-//! Processes of this machine, told apart from later ones that reuse their pid.
+//! Processes of this machine, told apart from later ones that reuse their pid, and their locks.
 //!
-//! Reads `/proc` and sends signals; starts nothing and knows nothing of workers or shell children.
+//! Reads `/proc`, sends signals and locks files; starts nothing and knows nothing of workers or shell children.
 
-use std::fs;
+use std::fs::{self, File};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
+
+use crate::limits;
 
 /// A process by pid and the moment it started, in clock ticks since boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +49,21 @@ impl Process {
         if self.pid > 1 && self.is_alive() {
             sent(kill(Pid::from_raw(self.pid), signal), self.pid);
         }
+    }
+}
+
+/// Takes the lock of an open file for this process, or gives the file back with the reason.
+///
+/// Asks for a while: a child that the last holder had just forked holds its locks until it runs its
+/// own program, and that may be a moment after the holder is gone.
+pub fn lock(mut file: File) -> Result<Flock<File>, (File, Errno)> {
+    let deadline = Instant::now() + limits::LOCK_WAIT_MAX;
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Err((refused, Errno::EWOULDBLOCK)) if Instant::now() < deadline => file = refused,
+            outcome => return outcome,
+        }
+        std::thread::sleep(LOCK_LOOK);
     }
 }
 
@@ -109,6 +128,9 @@ fn sent(outcome: nix::Result<()>, pid: i32) {
         Err(error) => tracing::warn!(pid, %error, "cannot signal a process"),
     }
 }
+
+/// Between two looks at a lock that is held.
+const LOCK_LOOK: Duration = Duration::from_millis(5);
 
 #[cfg(test)]
 mod tests {

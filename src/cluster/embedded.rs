@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::embedded_file::Disk;
@@ -20,7 +20,7 @@ use super::store::{
     Entry, Epoch, Pending, Store, StoreError, Version, Write, check_path, check_writes,
 };
 use super::watches::Watches;
-use crate::limits;
+use crate::{limits, process};
 
 /// A store in `<directory>/state.redb`, which no other process can open meanwhile.
 pub struct EmbeddedStore {
@@ -173,7 +173,7 @@ fn lock(directory: &Path) -> Result<Flock<File>, OpenError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     let file = options.open(&path).map_err(io)?;
-    let mut lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+    let mut lock = match process::lock(file) {
         Ok(lock) => lock,
         Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
             let mut pid = String::new();

@@ -22,13 +22,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::conf::{Conf, ConfError, keys};
 use crate::id::NodeId;
+use crate::process;
 use crate::rpc::server::{BindError, Endpoint, Limits, Running, Server};
 use crate::wire::storm;
 pub use launch::{NotRecorded, wait_until_recorded};
@@ -135,7 +136,7 @@ fn endpoint(conf: &Conf) -> Result<Endpoint, ConfError> {
 /// One supervisor for each local directory, by a lock that ends with its process.
 fn lock(path: &Path) -> Result<Flock<File>, StartError> {
     let file = File::create(path).map_err(prepare_error(path))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| StartError::Locked {
+    process::lock(file).map_err(|_| StartError::Locked {
         path: path.to_owned(),
     })
 }
