@@ -1,6 +1,7 @@
 //! Processes of this machine, told apart from later ones that reuse their pid, and their locks.
 //!
-//! Reads `/proc`, sends signals and locks files; starts nothing and knows nothing of workers or shell children.
+//! Reads `/proc`, sends signals and locks files; starts nothing and knows nothing of workers or
+//! shell children.
 
 use std::fs::{self, File};
 use std::time::{Duration, Instant};
