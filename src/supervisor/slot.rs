@@ -38,7 +38,7 @@ pub enum Order {
     /// Fetch code, conf and jar of a topology; answer: `handle_localized`.
     Localize(TopologyId),
     /// Start a worker; answer: `handle_launched`.
-    Launch(Desired),
+    Launch(Box<Desired>),
     /// Ask the worker to end (SIGTERM); answer: `handle_exit` when it is gone.
     Terminate(WorkerId),
     /// End it now, with all its children (SIGKILL); answer: `handle_exit`.
@@ -209,7 +209,7 @@ impl Slot {
                     self.state = State::Launching {
                         for_work: desired.clone(),
                     };
-                    self.orders.push_back(Order::Launch(desired));
+                    self.orders.push_back(Order::Launch(Box::new(desired)));
                 }
                 _ => self.begin(),
             },

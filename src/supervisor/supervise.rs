@@ -90,7 +90,7 @@ enum Event {
     },
     Launched {
         port: u16,
-        outcome: Result<(Started, u64), String>,
+        outcome: Result<Box<Started>, String>,
     },
     Exited {
         port: u16,
@@ -317,12 +317,12 @@ impl Core {
         }
     }
 
-    fn handle_launched(&mut self, port: u16, outcome: Result<(Started, u64), String>, now_ms: u64) {
+    fn handle_launched(&mut self, port: u16, outcome: Result<Box<Started>, String>, now_ms: u64) {
         let Some(place) = self.places.get_mut(&port) else {
             return;
         };
-        let (started, silence_ms) = match outcome {
-            Ok(started) => started,
+        let started = match outcome {
+            Ok(started) => *started,
             Err(reason) => return place.slot.handle_launched(Err(reason), now_ms),
         };
         tracing::info!(
@@ -350,13 +350,11 @@ impl Core {
             // The core outlives this task unless it is stopping.
             let _ = events.send(Event::Exited { port, id, how }).await;
         });
-        place.slot.handle_launched(
-            Ok(Launched {
-                id: started.id,
-                silence_ms,
-            }),
-            now_ms,
-        );
+        let launched = Launched {
+            id: started.id,
+            silence_ms: started.silence_ms.max(self.settings.silence_ms),
+        };
+        place.slot.handle_launched(Ok(launched), now_ms);
     }
 
     fn handle_exited(&mut self, port: u16, id: &WorkerId, how: &str, now_ms: u64) {
@@ -405,7 +403,7 @@ impl Core {
             while let Some(order) = self.places.get_mut(&port).and_then(|p| p.slot.poll_order()) {
                 match order {
                     Order::Localize(topology) => drop(localize.insert(topology)),
-                    Order::Launch(desired) => self.launch(port, desired),
+                    Order::Launch(desired) => self.launch(port, *desired),
                     Order::Terminate(id) => self.signal(port, &id, nix::sys::signal::SIGTERM),
                     Order::Kill(id) => self.signal(port, &id, nix::sys::signal::SIGKILL),
                     Order::CleanUp(id) => self.clean_up(&id),
@@ -435,14 +433,10 @@ impl Core {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = self.settings.threads.unwrap_or((cores / in_use).max(1));
         let (launcher, events) = (self.launcher.clone(), self.events.clone());
-        let silence_ms = self.settings.silence_ms;
         self.tasks.spawn(async move {
             let start = tokio::task::spawn_blocking(move || launcher.start(desired, port, threads));
             let outcome = match start.await {
-                Ok(Ok(started)) => {
-                    let silence_ms = silence_ms.max(started.silence_ms);
-                    Ok((started, silence_ms))
-                }
+                Ok(Ok(started)) => Ok(Box::new(started)),
                 Ok(Err(error)) => Err(error.to_string()),
                 Err(error) => Err(format!("starting the worker broke off: {error}")),
             };

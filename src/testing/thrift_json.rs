@@ -4,15 +4,11 @@
 //! Reads `thrift/storm.thrift` itself, apart from the generated code that it helps to judge. Panics
 //! on anything that makes no sense: tests feed it their own vectors.
 
-#[allow(dead_code)]
-#[path = "../../thrift/idl.rs"]
-mod idl;
-
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use idl::{Kind, Method, Struct, Type};
+use crate::wire::tests::idl::{self, Kind, Method, Struct, Type};
 
 /// The structs and methods of the IDL.
 pub struct Contract {

@@ -15,7 +15,7 @@ pub mod stored;
 mod text;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use bytes::Bytes;
 pub use thrift::protocol::TType;

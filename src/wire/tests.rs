@@ -3,7 +3,7 @@
 #[path = "../../thrift/emit.rs"]
 mod emit;
 #[path = "../../thrift/idl.rs"]
-mod idl;
+pub(crate) mod idl;
 
 mod bombs;
 mod generator;

@@ -315,6 +315,10 @@ async fn a_store_that_fails_refuses_and_nothing_half_made_remains() {
     let text = doubtful.expect_err("lost writes").to_string();
     assert!(text.contains("lost writes"), "{text}");
     let blobs = std::fs::read_dir(directory.path().join("blobs")).expect("a directory");
-    assert_eq!(blobs.count(), 4 + 3 + 2, "code and conf, but no jar was given");
+    assert_eq!(
+        blobs.count(),
+        4 + 3 + 2,
+        "code and conf, but no jar was given"
+    );
     handle.shutdown().await;
 }

@@ -54,7 +54,10 @@ fn an_assignment_is_localised_launched_and_runs() {
     slot.handle_desired(Some(desired("t", 1)), 0);
     assert_eq!(orders(&mut slot), [Order::Localize("t".into())]);
     slot.handle_localized(&"t".into(), Ok(()), 10);
-    assert_eq!(orders(&mut slot), [Order::Launch(desired("t", 1))]);
+    assert_eq!(
+        orders(&mut slot),
+        [Order::Launch(Box::new(desired("t", 1)))]
+    );
     slot.handle_launched(launched("w"), 20);
     slot.handle_beat(30);
     assert_eq!(orders(&mut slot), []);
