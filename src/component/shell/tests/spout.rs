@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::conf::keys;
 
 const LOOP: &str = r#"
 def turns():
@@ -50,6 +51,28 @@ for command, id in turns():
     ];
     assert_eq!(&rig.words()[7..], expected);
     assert!(rig.errors.is_empty(), "{:?}", rig.errors);
+}
+
+#[test]
+fn what_other_tasks_have_pending_is_not_counted() {
+    let body = format!(
+        r#"{LOOP}
+handshake()
+for command, id in turns():
+    if command == "next":
+        emit(["own"], id=1)
+"#
+    );
+    let conf = Conf::new().with(keys::TOPOLOGY_MAX_SPOUT_PENDING, 3);
+    let mut rig = Rig::spout(&body, conf);
+    for number in 100..103 {
+        let mut out = rig.harness.spout_collector();
+        out.emit_reliable(crate::values!["other"], Value::Long(number))
+            .unwrap();
+    }
+    rig.until("own tuples", |rig| {
+        rig.words().iter().filter(|word| *word == "own").count() == 3
+    });
 }
 
 #[test]
