@@ -25,6 +25,16 @@ pub struct Run {
 /// `topology.max.spout.pending` of the ledger topology.
 pub const PENDING_MAX: u64 = 200;
 
+/// Ids fed right before a fault: some tenths of a second of work.
+const BURST: u64 = 4_000;
+
+/// Time for the spout to take up a burst, and too little to finish it.
+const BURST_HEAD_START: Duration = Duration::from_millis(40);
+
+/// Acked, but not yet in the source's committed position, which follows by some 20 ms: comes again
+/// when the spout's worker dies, since only the source can say what is done.
+pub const UNCOMMITTED_MAX: u64 = 1_000;
+
 /// Its spout tasks.
 pub const N_SPOUTS: u64 = 2;
 
@@ -76,6 +86,11 @@ impl Run {
 
     /// Carries a fault out; false when there was no victim.
     pub fn carry_out(&mut self, strike: &Strike) -> bool {
+        // So much that tuples are pending when it strikes.
+        self.ledger
+            .feed(BURST)
+            .expect("the ledger's source can be written");
+        std::thread::sleep(BURST_HEAD_START);
         let workers = self.workers_of("ledger");
         let picked = |n: usize| usize::try_from(strike.pick % n.max(1) as u64).unwrap_or(0);
         match strike.fault {
