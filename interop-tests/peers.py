@@ -1,9 +1,11 @@
 """The two Thrift clients that talk to the cluster: thriftpy2 and Apache's own.
 
 Both are made from thrift/storm.thrift, the first at run time, the second by the stock compiler (by
-`interop-tests/run`, into .env/generated). A test that takes `peer` runs once with each.
+`interop-tests/run`, into .env/generated). A test that takes `peer` runs once with each. Of Apache's
+there is a client for each service; thriftpy2's serves Nimbus unless told another service.
 """
 
+import importlib
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,11 +61,12 @@ class Apache:
 
     name = "apache"
 
-    def __init__(self):
+    def __init__(self, service="Nimbus"):
         import storm.ttypes
         import thrift.Thrift
         import thrift.transport.TTransport
 
+        self.service = importlib.import_module(f"storm.{service}")
         self.types = storm.ttypes
         self.ApplicationException = thrift.Thrift.TApplicationException
         self.TransportException = thrift.transport.TTransport.TTransportException
@@ -78,7 +81,6 @@ class Apache:
 
     @contextmanager
     def connect(self, address, timeout_secs=20):
-        from storm.Nimbus import Client
         from thrift.protocol.TBinaryProtocol import TBinaryProtocol
         from thrift.transport.TSocket import TSocket
         from thrift.transport.TTransport import TFramedTransport
@@ -88,7 +90,7 @@ class Apache:
         transport = TFramedTransport(socket)
         transport.open()
         try:
-            yield Client(TBinaryProtocol(transport))
+            yield self.service.Client(TBinaryProtocol(transport))
         finally:
             transport.close()
 
