@@ -4,6 +4,7 @@
 //! Nothing here runs in a daemon.
 
 pub mod cluster;
+pub mod fuzz;
 pub mod ledger;
 pub mod nemesis;
 
