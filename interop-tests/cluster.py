@@ -76,7 +76,15 @@ def tail(path, lines=60):
 class Cluster:
     """`stormwire dev`. As a context manager it starts on entry; on exit all of it is killed."""
 
-    def __init__(self, directory, slots=4, settings=None, file_bytes_max=None, command="dev"):
+    def __init__(
+        self,
+        directory,
+        slots=4,
+        settings=None,
+        file_bytes_max=None,
+        descriptors_max=None,
+        command="dev",
+    ):
         """`command` may also be a daemon alone: `nimbus` or `supervisor`."""
         self.directory = Path(directory).resolve()
         self.local = self.directory / "local"
@@ -89,7 +97,10 @@ class Cluster:
             "supervisor.thrift.port": 0,
             **(settings or {}),
         }
-        self.file_bytes_max = file_bytes_max
+        self.limits = {
+            resource.RLIMIT_FSIZE: file_bytes_max,
+            resource.RLIMIT_NOFILE: descriptors_max,
+        }
         self.command = command
         self.process = None
         self.addresses = {}
@@ -126,15 +137,17 @@ class Cluster:
                 cwd=self.directory,
                 env=environment,
                 start_new_session=True,
-                preexec_fn=self._limit_files if self.file_bytes_max else None,
+                preexec_fn=self._limit if any(self.limits.values()) else None,
             )
         eventually(f"`{self.command}` is ready\n{tail(self.log)}", self._is_ready)
         return self
 
-    def _limit_files(self):
-        """In the child: no file grows beyond the limit, writing more is an error and no signal."""
+    def _limit(self):
+        """In the child: what may not grow further fails with an error and no signal."""
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (self.file_bytes_max, self.file_bytes_max))
+        for limit, most in self.limits.items():
+            if most:
+                resource.setrlimit(limit, (most, most))
 
     def _is_ready(self):
         lines = self.out.read_text().splitlines()

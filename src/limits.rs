@@ -36,6 +36,10 @@ pub const REPLY_WAIT_MAX: Duration = Duration::from_secs(30);
 /// the daemon. When it is full the connection that idled longest makes room.
 pub const CONNECTIONS_MAX: usize = 4096;
 
+/// Connections that the system keeps until they are accepted (it may allow fewer): all clients of a
+/// daemon that comes back. One too many is not refused but tries again after a second.
+pub const WAITING_CONNECTIONS_MAX: u32 = 4096;
+
 /// Of these, connections that have not completed one good call: garbage and idlers displace each
 /// other long before they displace a client.
 pub const UNPROVEN_CONNECTIONS_MAX: usize = 512;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -228,8 +228,7 @@ impl Server {
         let found = lookup_host((endpoint.host.as_str(), endpoint.port)).await;
         let mut failure = endpoint.unresolved(io::ErrorKind::NotFound.into());
         for address in found.map_err(|source| endpoint.unresolved(source))? {
-            let bound = TcpListener::bind(address).await;
-            match bound.and_then(|listener| Ok((listener.local_addr()?, listener))) {
+            match listen(address).and_then(|listener| Ok((listener.local_addr()?, listener))) {
                 Ok((address, listener)) => {
                     return Ok(Server {
                         listener,
@@ -288,6 +287,18 @@ impl Server {
             accepting: tokio::spawn(accept(self.listener, Arc::new(shared))),
         }
     }
+}
+
+/// Takes a port, with room for a storm of clients to wait in until they are accepted.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Else a daemon that comes back must wait until the connections of its last run are forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(limits::WAITING_CONNECTIONS_MAX)
 }
 
 // === impl Running ===
