@@ -75,6 +75,12 @@ pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Longest wait of a client for a reply, unless it asks for another: Storm's socket timeout.
 pub const CALL_WAIT_MAX: Duration = Duration::from_secs(600);
 
+// ---- Access control -----------------------------------------------------------------------------
+
+/// Users whose groups are remembered: above any cluster's, and little memory if a caller invents
+/// names.
+pub const GROUP_CACHE_MAX: usize = 10_000;
+
 // ---- Store and blobs ----------------------------------------------------------------------------
 
 /// Requests that wait for the embedded store's thread; more wait in their callers.

@@ -30,6 +30,19 @@ impl Conf {
         }
         Ok(conf.overlay(&read_overrides(overrides)?))
     }
+
+    /// What one file says, with no defaults below it.
+    pub fn from_file(file: &Path) -> Result<Conf, ConfError> {
+        read_file(file)
+    }
+}
+
+/// A file that a configuration names without a directory: it lies where storm.yaml would.
+pub fn find(name: &str) -> Option<PathBuf> {
+    if Path::new(name).is_absolute() {
+        return Some(PathBuf::from(name)).filter(|path| path.is_file());
+    }
+    found(&Surroundings::of_process(), name)
 }
 
 /// Where a file may be found without being named.
@@ -51,15 +64,19 @@ impl Surroundings {
 }
 
 fn default_file(around: &Surroundings) -> Option<PathBuf> {
+    found(around, FILE_NAME)
+}
+
+fn found(around: &Surroundings, name: &str) -> Option<PathBuf> {
     let candidates = match &around.conf_dir {
-        Some(dir) => vec![dir.join(FILE_NAME)],
+        Some(dir) => vec![dir.join(name)],
         None => {
-            let mut places = vec![around.working_dir.join(FILE_NAME)];
+            let mut places = vec![around.working_dir.join(name)];
             places.extend(
                 around
                     .home
                     .iter()
-                    .map(|home| home.join(".storm").join(FILE_NAME)),
+                    .map(|home| home.join(".storm").join(name)),
             );
             places
         }

@@ -18,6 +18,7 @@ pub(crate) mod yaml;
 
 pub use convert::ConversionError;
 pub use json::JsonError;
+pub use load::find;
 
 /// Keys with their values, in key order. Cheap to read, copied whole when it changes.
 #[derive(Clone, Debug, Default, PartialEq)]

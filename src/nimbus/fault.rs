@@ -6,6 +6,7 @@ use super::downloads::DownloadError;
 use super::leader::ChangeError;
 use super::transition::NoTransitionError;
 use super::uploads::UploadError;
+use crate::auth::Refused;
 use crate::blob::BlobError;
 use crate::cluster::StoreError;
 use crate::topology::InvalidTopology;
@@ -29,6 +30,12 @@ pub(crate) enum Fault {
     /// What Storm answers as an internal error.
     #[error("{0}")]
     Internal(String),
+}
+
+impl From<Refused> for Fault {
+    fn from(refused: Refused) -> Self {
+        Fault::Denied(refused.to_string())
+    }
 }
 
 impl From<InvalidTopology> for Fault {

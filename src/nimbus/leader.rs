@@ -20,6 +20,7 @@ use super::settings::Settings;
 use super::state::{Assigned, State, Topology};
 use super::transition::{Lifecycle, Pending};
 use super::uploads::Uploads;
+use crate::auth::Gate;
 use crate::blob::{BlobError, LocalBlobs};
 use crate::clock;
 use crate::cluster::{Batch, ClusterState, StoreError, Stored, StoredTopology};
@@ -38,6 +39,8 @@ pub(crate) struct Leader {
     pub uploads: Uploads,
     pub downloads: Downloads,
     pub known_class: fn(&str) -> bool,
+    /// Guards every call.
+    pub gate: Gate,
     /// When this Nimbus came up, in monotonic milliseconds.
     pub boot_ms: u64,
     /// Names that are being submitted.
@@ -91,6 +94,7 @@ pub(crate) struct Parts {
     pub blobs: LocalBlobs,
     pub uploads: Uploads,
     pub known_class: fn(&str) -> bool,
+    pub gate: Gate,
 }
 
 // === impl Leader ===
@@ -123,6 +127,7 @@ impl Leader {
             blobs: parts.blobs,
             uploads: parts.uploads,
             known_class: parts.known_class,
+            gate: parts.gate,
             boot_ms,
             submitting: Mutex::default(),
             schedule_soon: Notify::new(),

@@ -2,6 +2,7 @@
 //!
 //! Starts, binds and ends here; each action has a file of its own. Runs no topology code.
 
+mod access;
 mod beats;
 mod coordination;
 mod downloads;
@@ -38,6 +39,7 @@ use self::service::NimbusService;
 use self::settings::Settings;
 pub use self::tls::TlsSetupError;
 use self::uploads::{UploadError, Uploads};
+use crate::auth::{ClassError, Daemon, Gate};
 use crate::blob::{BlobError, LocalBlobs};
 use crate::cluster::{ClusterState, EmbeddedStore, OpenError, Store, StoreError};
 use crate::conf::{Conf, ConfError, keys};
@@ -62,6 +64,8 @@ pub struct Handle {
 pub enum StartError {
     #[error(transparent)]
     Conf(#[from] ConfError),
+    #[error(transparent)]
+    Class(#[from] ClassError),
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
@@ -110,6 +114,7 @@ impl Nimbus {
         known_class: fn(&str) -> bool,
     ) -> Result<Handle, StartError> {
         let settings = Settings::read(&conf)?;
+        let gate = Gate::new(&conf, Daemon::Nimbus)?;
         let inbox = settings.local_dir.join("nimbus").join("inbox");
         let blobs = LocalBlobs::open(settings.local_dir.join("blobs"))?;
         let uploads = Uploads::open(inbox, &settings.upload_path_allow, settings.ages);
@@ -131,6 +136,7 @@ impl Nimbus {
             blobs,
             uploads,
             known_class,
+            gate,
         };
         let leader = Leader::restore(parts).await.map_err(|error| match error {
             RestoreError::Store(error) => StartError::Store(error),

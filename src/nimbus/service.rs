@@ -13,6 +13,7 @@ use super::info::Info;
 use super::leader::{Leader, detached};
 use super::steer::{self, Order};
 use super::submit::{self, Submission};
+use crate::auth::Operation;
 use crate::clock;
 use crate::id::{NodeId, TopologyId};
 use crate::limits;
@@ -28,7 +29,7 @@ use crate::wire::storm::{
 
 /// Answers Storm's clients, supervisors and workers.
 pub(crate) struct NimbusService {
-    leader: Arc<Leader>,
+    pub(super) leader: Arc<Leader>,
 }
 
 // === impl NimbusService ===
@@ -38,7 +39,7 @@ impl NimbusService {
         NimbusService { leader }
     }
 
-    fn info(&self) -> Info<'_> {
+    pub(super) fn info(&self) -> Info<'_> {
         Info::new(&self.leader)
     }
 
@@ -94,6 +95,8 @@ impl Service for NimbusService {
         json_conf: Option<String>,
         topology: Option<StormTopology>,
     ) -> Result<(), SubmitTopologyError> {
+        self.permit_named(caller, Operation::SubmitTopology, name.as_deref())
+            .await?;
         let options = SubmitOptions {
             initial_status: TopologyInitialStatus::Active.into(),
             ..SubmitOptions::default()
@@ -104,7 +107,7 @@ impl Service for NimbusService {
             json_conf,
             topology,
             options: Some(options),
-            principal: caller.principal.clone(),
+            submitter: self.submitter(caller),
         };
         Ok(self.submit(submission).await?)
     }
@@ -118,58 +121,70 @@ impl Service for NimbusService {
         topology: Option<StormTopology>,
         options: Option<SubmitOptions>,
     ) -> Result<(), SubmitTopologyWithOptsError> {
+        self.permit_named(caller, Operation::SubmitTopology, name.as_deref())
+            .await?;
         let submission = Submission {
             name,
             location: uploaded_jar_location,
             json_conf,
             topology,
             options,
-            principal: caller.principal.clone(),
+            submitter: self.submitter(caller),
         };
         Ok(self.submit(submission).await?)
     }
 
     async fn kill_topology(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         name: Option<String>,
     ) -> Result<(), KillTopologyError> {
+        self.permit_by_name(caller, Operation::KillTopology, name.as_deref())
+            .await?;
         Ok(self.order(name, Order::Kill { wait_secs: None }).await?)
     }
 
     async fn kill_topology_with_opts(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         name: Option<String>,
         options: Option<KillOptions>,
     ) -> Result<(), KillTopologyWithOptsError> {
+        self.permit_by_name(caller, Operation::KillTopology, name.as_deref())
+            .await?;
         let wait_secs = options.and_then(|options| options.wait_secs);
         Ok(self.order(name, Order::Kill { wait_secs }).await?)
     }
 
-    async fn activate(&self, _caller: &Caller, name: Option<String>) -> Result<(), ActivateError> {
+    async fn activate(&self, caller: &Caller, name: Option<String>) -> Result<(), ActivateError> {
+        self.permit_by_name(caller, Operation::Activate, name.as_deref())
+            .await?;
         Ok(self.order(name, Order::Activate).await?)
     }
 
     async fn deactivate(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         name: Option<String>,
     ) -> Result<(), DeactivateError> {
+        self.permit_by_name(caller, Operation::Deactivate, name.as_deref())
+            .await?;
         Ok(self.order(name, Order::Deactivate).await?)
     }
 
-    async fn begin_file_upload(&self, _caller: &Caller) -> Result<String, BeginFileUploadError> {
+    async fn begin_file_upload(&self, caller: &Caller) -> Result<String, BeginFileUploadError> {
+        self.permit(caller, Operation::FileUpload).await?;
         let begun = self.leader.uploads.begin(clock::monotonic_millis());
         Ok(begun.map_err(Fault::from)?)
     }
 
     async fn upload_chunk(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         location: Option<String>,
         chunk: Option<Bytes>,
     ) -> Result<(), UploadChunkError> {
+        self.permit(caller, Operation::FileUpload).await?;
         let (location, chunk) = (location.unwrap_or_default(), chunk.unwrap_or_default());
         let now_ms = clock::monotonic_millis();
         let added = self.leader.uploads.chunk(&location, &chunk, now_ms);
@@ -178,18 +193,20 @@ impl Service for NimbusService {
 
     async fn finish_file_upload(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         location: Option<String>,
     ) -> Result<(), FinishFileUploadError> {
+        self.permit(caller, Operation::FileUpload).await?;
         let finished = self.leader.uploads.finish(&location.unwrap_or_default());
         Ok(finished.map_err(Fault::from)?)
     }
 
     async fn begin_file_download(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         file: Option<String>,
     ) -> Result<String, BeginFileDownloadError> {
+        self.permit(caller, Operation::FileDownload).await?;
         let (file, now_ms) = (file.unwrap_or_default(), clock::monotonic_millis());
         // The first question after a blob reads all of it for its checksum.
         let begin = move |leader: &Leader| leader.downloads.begin(&leader.blobs, &file, now_ms);
@@ -198,9 +215,10 @@ impl Service for NimbusService {
 
     async fn download_chunk(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         id: Option<String>,
     ) -> Result<Bytes, DownloadChunkError> {
+        self.permit(caller, Operation::FileDownload).await?;
         let (id, now_ms) = (id.unwrap_or_default(), clock::monotonic_millis());
         let read = move |leader: &Leader| {
             let length = leader.settings.download_chunk_bytes;
@@ -209,54 +227,65 @@ impl Service for NimbusService {
         Ok(self.on_disk(read).await?)
     }
 
-    async fn get_nimbus_conf(&self, _caller: &Caller) -> Result<String, GetNimbusConfError> {
+    async fn get_nimbus_conf(&self, caller: &Caller) -> Result<String, GetNimbusConfError> {
+        self.permit(caller, Operation::GetNimbusConf).await?;
         Ok(self.info().nimbus_conf())
     }
 
     async fn get_cluster_info(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
     ) -> Result<ClusterSummary, GetClusterInfoError> {
+        self.permit(caller, Operation::GetClusterInfo).await?;
         Ok(self.info().cluster())
     }
 
     async fn get_topology_summaries(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
     ) -> Result<Vec<TopologySummary>, GetTopologySummariesError> {
+        self.permit(caller, Operation::GetTopologySummaries).await?;
         Ok(self.info().topologies())
     }
 
     async fn get_topology_summary_by_name(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         name: Option<String>,
     ) -> Result<TopologySummary, GetTopologySummaryByNameError> {
+        self.permit_named(caller, Operation::GetTopologySummaryByName, name.as_deref())
+            .await?;
         let info = self.info();
         Ok(info.summary(info.by_name(name.as_deref())?))
     }
 
     async fn get_topology_summary(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         id: Option<String>,
     ) -> Result<TopologySummary, GetTopologySummaryError> {
         let info = self.info();
         let id = id.unwrap_or_else(|| "null".to_owned());
         // The other calls by id answer with the bare id here.
         let longer = |_| Fault::NotAlive(format!("{id} is not alive"));
-        Ok(info.summary(info.by_id(Some(&id)).map_err(longer)?))
+        let topology = info.by_id(Some(&id)).map_err(longer)?;
+        self.permit_named(caller, Operation::GetTopologySummary, Some(topology.name()))
+            .await?;
+        Ok(info.summary(topology))
     }
 
-    async fn get_leader(&self, _caller: &Caller) -> Result<NimbusSummary, GetLeaderError> {
+    async fn get_leader(&self, caller: &Caller) -> Result<NimbusSummary, GetLeaderError> {
+        self.permit(caller, Operation::GetLeader).await?;
         Ok(self.info().nimbus())
     }
 
     async fn is_topology_name_allowed(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         name: Option<String>,
     ) -> Result<bool, IsTopologyNameAllowedError> {
+        self.permit_named(caller, Operation::IsTopologyNameAllowed, name.as_deref())
+            .await?;
         let is_free = |name: &str| !submit::is_taken(&self.leader, name);
         let is_valid = topology::validate::name(name.as_deref()).is_ok();
         Ok(is_valid && name.as_deref().is_some_and(is_free))
@@ -264,28 +293,34 @@ impl Service for NimbusService {
 
     async fn get_topology_info(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         id: Option<String>,
     ) -> Result<TopologyInfo, GetTopologyInfoError> {
+        self.permit_by_id(caller, Operation::GetTopologyInfo, id.as_deref())
+            .await?;
         let info = self.info();
         Ok(info.topology(info.by_id(id.as_deref())?, NumErrorsChoice::All))
     }
 
     async fn get_topology_info_by_name(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         name: Option<String>,
     ) -> Result<TopologyInfo, GetTopologyInfoByNameError> {
+        self.permit_by_name(caller, Operation::GetTopologyInfo, name.as_deref())
+            .await?;
         let info = self.info();
         Ok(info.topology(info.by_name(name.as_deref())?, NumErrorsChoice::All))
     }
 
     async fn get_topology_info_with_opts(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         id: Option<String>,
         options: Option<GetInfoOptions>,
     ) -> Result<TopologyInfo, GetTopologyInfoWithOptsError> {
+        self.permit_by_id(caller, Operation::GetTopologyInfo, id.as_deref())
+            .await?;
         let info = self.info();
         let topology = info.by_id(id.as_deref())?;
         Ok(info.topology(topology, errors_wanted(options)?))
@@ -293,10 +328,12 @@ impl Service for NimbusService {
 
     async fn get_topology_info_by_name_with_opts(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         name: Option<String>,
         options: Option<GetInfoOptions>,
     ) -> Result<TopologyInfo, GetTopologyInfoByNameWithOptsError> {
+        self.permit_by_name(caller, Operation::GetTopologyInfo, name.as_deref())
+            .await?;
         let info = self.info();
         let topology = info.by_name(name.as_deref())?;
         Ok(info.topology(topology, errors_wanted(options)?))
@@ -304,44 +341,54 @@ impl Service for NimbusService {
 
     async fn get_topology_conf(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         id: Option<String>,
     ) -> Result<String, GetTopologyConfError> {
+        self.permit_by_id(caller, Operation::GetTopologyConf, id.as_deref())
+            .await?;
         let info = self.info();
         Ok(info.plan(id.as_deref())?.conf.to_json())
     }
 
     async fn get_topology(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         id: Option<String>,
     ) -> Result<StormTopology, GetTopologyError> {
+        self.permit_by_id(caller, Operation::GetTopology, id.as_deref())
+            .await?;
         let info = self.info();
         Ok(info.plan(id.as_deref())?.system.clone())
     }
 
     async fn get_user_topology(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         id: Option<String>,
     ) -> Result<StormTopology, GetUserTopologyError> {
+        self.permit_by_id(caller, Operation::GetUserTopology, id.as_deref())
+            .await?;
         let info = self.info();
         Ok(info.plan(id.as_deref())?.user.clone())
     }
 
     async fn get_supervisor_assignments(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         node: Option<String>,
     ) -> Result<SupervisorAssignments, GetSupervisorAssignmentsError> {
+        self.permit(caller, Operation::GetSupervisorAssignments)
+            .await?;
         Ok(self.info().assignments(node.as_deref()))
     }
 
     async fn send_supervisor_worker_heartbeats(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         heartbeats: Option<SupervisorWorkerHeartbeats>,
     ) -> Result<(), SendSupervisorWorkerHeartbeatsError> {
+        self.permit(caller, Operation::SendSupervisorWorkerHeartbeats)
+            .await?;
         let heartbeats = heartbeats.ok_or_else(|| absent("heartbeats"))?;
         let node = NodeId::from(heartbeats.supervisor_id);
         for beat in heartbeats.worker_heartbeats {
@@ -353,10 +400,13 @@ impl Service for NimbusService {
 
     async fn send_supervisor_worker_heartbeat(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         heatbeat: Option<SupervisorWorkerHeartbeat>,
     ) -> Result<(), SendSupervisorWorkerHeartbeatError> {
         let beat = heatbeat.ok_or_else(|| absent("heatbeat"))?;
+        let operation = Operation::SendSupervisorWorkerHeartbeat;
+        self.permit_by_id(caller, operation, Some(&beat.storm_id))
+            .await?;
         if !self.heard(&beat.storm_id, &beat.executors, None) {
             return Err(Fault::NotAlive(beat.storm_id).into());
         }
@@ -424,5 +474,7 @@ of_topology! {
 
 of_cluster! {
     BeginFileUploadError UploadChunkError FinishFileUploadError BeginFileDownloadError
-    DownloadChunkError SendSupervisorWorkerHeartbeatsError
+    DownloadChunkError SendSupervisorWorkerHeartbeatsError GetNimbusConfError GetClusterInfoError
+    GetTopologySummariesError GetLeaderError IsTopologyNameAllowedError
+    GetSupervisorAssignmentsError
 }

@@ -33,8 +33,7 @@ pub(crate) struct Submission {
     pub json_conf: Option<String>,
     pub topology: Option<StormTopology>,
     pub options: Option<SubmitOptions>,
-    /// Of the caller; none on the simple transport.
-    pub principal: Option<String>,
+    pub submitter: Submitter,
 }
 
 /// A submission that passed every check.
@@ -46,7 +45,9 @@ struct Accepted {
     status: TopologyStatus,
 }
 
-struct Submitter {
+/// Whose topology it will be, whatever its conf says.
+pub(crate) struct Submitter {
+    /// Empty on the simple transport.
     principal: String,
     user: String,
 }
@@ -99,7 +100,7 @@ fn check(leader: &Leader, submission: Submission) -> Result<Accepted, Fault> {
         json_conf,
         topology,
         options,
-        principal,
+        submitter,
     } = submission;
     let Some(options) = options else {
         let text = "the SubmitOptions parameter value is null";
@@ -114,7 +115,6 @@ fn check(leader: &Leader, submission: Submission) -> Result<Accepted, Fault> {
     let submitted = read_conf(json_conf.as_deref().unwrap_or_default())?;
     check_blob_map(leader, &submitted)?;
     topology::validate::heap(&topology, &submitted, &leader.conf)?;
-    let submitter = Submitter::new(principal);
     let normalised = topology::normalise::conf(&leader.conf, &submitted, &topology)?;
     let mut conf = leader.conf.overlay(&submitter.stamped(normalised));
     // The name of this machine is none for those where workers run.
@@ -295,9 +295,10 @@ fn internal(error: &dyn std::error::Error) -> Fault {
 // === impl Submitter ===
 
 impl Submitter {
-    /// Without a principal, the user that Nimbus runs as.
-    fn new(principal: Option<String>) -> Self {
-        let principal = principal.unwrap_or_default();
+    /// Of the local user that the caller is; without one, the user that Nimbus runs as. Storm calls
+    /// the local user the principal, too.
+    pub fn new(user: Option<String>) -> Self {
+        let principal = user.unwrap_or_default();
         let user = match principal.as_str() {
             "" => os_user(),
             principal => principal.to_owned(),

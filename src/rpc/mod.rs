@@ -21,8 +21,13 @@ use bytes::Bytes;
 pub struct Caller {
     /// Address of the peer; none for a call inside the process.
     pub peer: Option<SocketAddr>,
-    /// Name that the transport authenticated; none on the simple transport (control-plane 1.1).
+    /// For whom it is done: the name that the transport authenticated, or the one that its bearer
+    /// speaks for. None on the simple transport (control-plane 1.1).
     pub principal: Option<String>,
+    /// Who was authenticated, where that is somebody else than `principal`.
+    pub real_principal: Option<String>,
+    /// Id of the topology whose worker token was shown, if it was one.
+    pub token_topology: Option<String>,
 }
 
 /// Why a call had no result of its own: everything but the exceptions that the method declares.

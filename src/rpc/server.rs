@@ -341,7 +341,7 @@ impl<D: Dispatch> Shared<D> {
         stream.set_nodelay(true)?;
         let mut caller = Caller {
             peer: Some(peer),
-            principal: None,
+            ..Caller::default()
         };
         match &self.greeting {
             Greeting::None => Ok(self.converse(stream, Form::Framed, caller, seat).await),

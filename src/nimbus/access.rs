@@ -1,0 +1,92 @@
+//! What Nimbus asks its gate before each call, and who submits: the first line of every method.
+//!
+//! The rules are `auth`'s. A topology is looked up before its rules are asked: an unknown one is
+//! not alive for everybody (control-plane 3.1).
+
+use std::sync::Arc;
+
+use super::fault::Fault;
+use super::leader::Leader;
+use super::service::NimbusService;
+use super::state::Topology;
+use super::submit::Submitter;
+use crate::auth::{Operation, Target};
+use crate::conf::{Conf, keys};
+use crate::rpc::Caller;
+
+// === impl NimbusService ===
+
+impl NimbusService {
+    /// For calls about the cluster, blobs and files.
+    pub(super) async fn permit(&self, caller: &Caller, operation: Operation) -> Result<(), Fault> {
+        let gate = &self.leader.gate;
+        Ok(gate.permit(caller, operation, Target::Cluster).await?)
+    }
+
+    /// For calls that name a topology and need no rights on it.
+    pub(super) async fn permit_named(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        name: Option<&str>,
+    ) -> Result<(), Fault> {
+        let target = name.map_or(Target::Cluster, Target::Named);
+        Ok(self.leader.gate.permit(caller, operation, target).await?)
+    }
+
+    /// For calls on a topology; it is not alive, or the caller may do this to it.
+    pub(super) async fn permit_by_name(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        name: Option<&str>,
+    ) -> Result<Arc<Topology>, Fault> {
+        let topology = Arc::clone(self.info().by_name(name)?);
+        permit_topology(&self.leader, caller, operation, &topology).await?;
+        Ok(topology)
+    }
+
+    /// As `permit_by_name`, by its id.
+    pub(super) async fn permit_by_id(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        id: Option<&str>,
+    ) -> Result<Arc<Topology>, Fault> {
+        let topology = Arc::clone(self.info().by_id(id)?);
+        permit_topology(&self.leader, caller, operation, &topology).await?;
+        Ok(topology)
+    }
+
+    /// Whose topology a submission makes.
+    pub(super) fn submitter(&self, caller: &Caller) -> Submitter {
+        let to_user = |principal: &str| self.leader.gate.identities().user(principal);
+        Submitter::new(caller.principal.as_deref().map(to_user))
+    }
+}
+
+/// Whether the caller may do this to the topology.
+pub(super) async fn permit_topology(
+    leader: &Leader,
+    caller: &Caller,
+    operation: Operation,
+    topology: &Topology,
+) -> Result<(), Fault> {
+    let damaged;
+    let conf = match &topology.plan {
+        Some(plan) => &plan.conf,
+        // Its conf cannot be read: whoever submitted it can still end it.
+        None => {
+            let owners = [&topology.base.owner, &topology.base.principal];
+            let owners = owners.into_iter().flatten().cloned();
+            let owners: Vec<_> = owners.filter(|owner| !owner.is_empty()).collect();
+            damaged = Conf::new()
+                .with(keys::TOPOLOGY_USERS, owners)
+                .with(keys::STORM_ID, topology.id.as_str());
+            &damaged
+        }
+    };
+    let name = topology.name();
+    let target = Target::Topology { name, conf };
+    Ok(leader.gate.permit(caller, operation, target).await?)
+}
