@@ -95,6 +95,9 @@ class Cluster:
             "nimbus.thrift.port": 0,
             "stormwire.coordination.port": 0,
             "supervisor.thrift.port": 0,
+            "drpc.port": 0,
+            "drpc.invocations.port": 0,
+            "drpc.http.port": 0,
             **(settings or {}),
         }
         self.limits = {

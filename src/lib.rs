@@ -36,6 +36,7 @@ pub mod component;
 pub mod worker;
 
 // L6 daemons
+pub mod drpc;
 pub mod nimbus;
 pub mod supervisor;
 

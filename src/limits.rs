@@ -262,3 +262,44 @@ pub const INBOX_TUPLES_MAX: usize = 16_384;
 
 /// Tuples that wait for one other worker: while it is away emitters stop here.
 pub const OUTBOX_TUPLES_MAX: usize = 16_384;
+// ---- DRPC ---------------------------------------------------------------------------------------
+
+/// Requests that one DRPC server has open: as many as its connections can wait for, over Thrift and
+/// HTTP.
+pub const DRPC_REQUESTS_MAX: usize = 2 * CONNECTIONS_MAX;
+
+/// Bytes of names and arguments of requests that nobody has fetched.
+pub const DRPC_BYTES_MAX: usize = 256 << 20;
+
+/// Requests of one function that nobody has fetched: one whose topology is gone must not take the
+/// room of the others.
+pub const DRPC_QUEUE_MAX: usize = CONNECTIONS_MAX;
+
+/// Longest name of a function, in bytes.
+pub const DRPC_FUNCTION_BYTES_MAX: usize = 16_384;
+
+/// Longest name of a spout's session, in bytes: topology id, task and generation.
+pub const DRPC_SESSION_BYTES_MAX: usize = 512;
+
+/// Requests that a spout takes with one call.
+pub const DRPC_FETCH_MAX: usize = 256;
+
+/// Longest time that a fetch is parked.
+pub const DRPC_PARK_MAX: Duration = Duration::from_secs(10);
+
+/// How long a spout may be silent beyond the time that its fetch may be parked, before the requests
+/// it took count as lost: some times a slow network's worst.
+pub const DRPC_SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// How long a spout whose connection ended has to come back on another one: a spout that lives comes
+/// at once, one whose worker died never.
+pub const DRPC_RETURN_MAX: Duration = Duration::from_secs(2);
+
+/// Head of an HTTP request in bytes, arguments in the path included.
+pub const HTTP_HEAD_BYTES_MAX: usize = 65_536;
+
+/// Lines in the head of an HTTP request.
+pub const HTTP_HEADERS_MAX: usize = 100;
+
+/// How long an HTTP connection may idle between requests, or take for the head of one.
+pub const HTTP_HEAD_WAIT_MAX: Duration = Duration::from_secs(30);

@@ -222,6 +222,24 @@ service Coordination {
   BlobChunk readBlob(1: string key, 2: i64 offset, 3: i32 length) throws (1: storm.AuthorizationException e, 2: storm.KeyNotFoundException knf)
 }
 
+// ---- DRPC: spouts to a DRPC server ----------------------------------------------------------------
+
+/** How a spout asks for requests of its function. */
+struct DrpcFetch {
+  1: required string function
+  /** Names one task of one run of a worker. What it took fails when it is silent for too long. */
+  2: required string session
+  /** Most requests to take. 0 takes none: it only says that the session lives. */
+  3: required i32 max
+  /** How long the server may hold the call while there is no request, in milliseconds. */
+  4: required i32 wait_ms
+}
+
+/** Served beside Storm's DistributedRPCInvocations, on its port: no method may have a name of that one. */
+service DrpcSpouts {
+  list<storm.DRPCRequest> awaitRequests(1: DrpcFetch fetch) throws (1: storm.AuthorizationException e)
+}
+
 // ---- Records on disk ------------------------------------------------------------------------------
 
 /** Nimbus's record of a topology's assignment. */

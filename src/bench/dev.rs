@@ -38,6 +38,9 @@ impl Dev {
             (keys::NIMBUS_THRIFT_PORT, "0".to_owned()),
             (keys::STORMWIRE_COORDINATION_PORT, "0".to_owned()),
             (keys::SUPERVISOR_THRIFT_PORT, "0".to_owned()),
+            (keys::DRPC_PORT, "0".to_owned()),
+            (keys::DRPC_INVOCATIONS_PORT, "0".to_owned()),
+            (keys::DRPC_HTTP_PORT, "0".to_owned()),
             (keys::SUPERVISOR_SLOTS_PORTS, format!("[{}]", free_port()?)),
         ];
         let mut command = Command::new(program);

@@ -26,7 +26,7 @@ pub fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 /// Connects as the arguments say: to the address given, or to the leader that the seeds name.
 pub async fn connect(args: &ClientArgs) -> Result<Nimbus> {
     match &args.nimbus {
-        Some(address) => to_address(&parse(address)?).await,
+        Some(address) => to_address(&parse("--nimbus", address)?).await,
         None => to_leader(&args.conf.conf()?).await,
     }
 }
@@ -82,10 +82,11 @@ fn leader_options(conf: &Conf) -> Result<LeaderOptions> {
     })
 }
 
-fn parse(address: &str) -> Result<Address> {
+/// The address that an option gives.
+pub fn parse(option: &str, address: &str) -> Result<Address> {
     let split = address.rsplit_once(':');
     let parsed = split.and_then(|(host, port)| Some(Address::new(host, port.parse().ok()?)));
-    parsed.with_context(|| format!("--nimbus {address}: not HOST:PORT, as in localhost:6627"))
+    parsed.with_context(|| format!("{option} {address}: not HOST:PORT, as in localhost:6627"))
 }
 
 /// What Nimbus answered, for a person: what was tried, then its words.

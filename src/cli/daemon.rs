@@ -1,4 +1,4 @@
-//! `dev`, `nimbus`, `supervisor`, `worker`: runs daemons until they are told to stop.
+//! `dev`, `nimbus`, `supervisor`, `drpc`, `worker`: runs daemons until they are told to stop.
 //!
 //! Prints where each listens, then `ready`, so that scripts know when to go on.
 
@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::component::factory::BuiltIn;
 use crate::component::registry;
 use crate::conf::{Conf, keys};
+use crate::drpc::{self, Drpc};
 use crate::nimbus::{self, Nimbus};
 use crate::supervisor::{self, Stop};
 use crate::wire;
@@ -22,13 +23,19 @@ use crate::worker;
 /// `stormwire dev`.
 pub fn dev(conf: &Conf) -> Result<i32> {
     runtime()?.block_on(async {
-        let cluster = Cluster::start(conf).await?;
+        let drpc = Drpc::start(conf).await?;
+        let cluster = Cluster::start(&for_topologies(conf, &drpc)?).await?;
         cluster.announce();
+        announce_drpc(&drpc);
         say("ready");
         stopped().await?;
         say("stopping: workers first");
+        let stop = async {
+            cluster.stop().await;
+            drpc.shutdown().await;
+        };
         tokio::select! {
-            () = cluster.stop() => {}
+            () = stop => {}
             // Whoever asks twice does not want to wait.
             again = stopped() => again?,
         }
@@ -65,6 +72,49 @@ pub fn supervisor(conf: &Conf) -> Result<i32> {
         supervisor.stop(Stop::KeepWorkers).await;
         Ok(0)
     })
+}
+
+/// `stormwire drpc`.
+pub fn drpc(conf: &Conf) -> Result<i32> {
+    runtime()?.block_on(async {
+        let drpc = Drpc::start(conf).await?;
+        announce_drpc(&drpc);
+        say("ready");
+        stopped().await?;
+        drpc.shutdown().await;
+        Ok(0)
+    })
+}
+
+fn announce_drpc(drpc: &drpc::Handle) {
+    say(format_args!("drpc {}", drpc.address()));
+    say(format_args!(
+        "drpc-invocations {}",
+        drpc.invocations_address()
+    ));
+    if let Some(address) = drpc.http_address() {
+        say(format_args!("drpc-http {address}"));
+    }
+}
+
+/// What Nimbus tells topologies: the ports of this DRPC server, whatever the system chose, and this
+/// server itself unless `drpc.servers` names others.
+fn for_topologies(conf: &Conf, drpc: &drpc::Handle) -> Result<Conf> {
+    let mut conf = conf
+        .clone()
+        .with(keys::DRPC_PORT, drpc.address().port())
+        .with(
+            keys::DRPC_INVOCATIONS_PORT,
+            drpc.invocations_address().port(),
+        );
+    if conf.texts(keys::DRPC_SERVERS)?.is_empty() {
+        let host = match drpc.invocations_address().ip() {
+            ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
+            ip => ip.to_string(),
+        };
+        conf = conf.with(keys::DRPC_SERVERS, vec![host]);
+    }
+    Ok(conf)
 }
 
 /// `stormwire worker`.

@@ -6,6 +6,7 @@ mod bench;
 mod client;
 mod daemon;
 mod demo;
+mod drpc;
 mod submit;
 mod table;
 mod topology;
@@ -27,12 +28,15 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run a whole cluster here: Nimbus and a supervisor in this process, workers as its children.
+    /// Run a whole cluster here: Nimbus, a supervisor and a DRPC server in this process, workers as
+    /// its children.
     Dev(ConfArgs),
     /// Run Nimbus, the coordinator.
     Nimbus(ConfArgs),
     /// Run a supervisor, which starts the workers of this machine.
     Supervisor(ConfArgs),
+    /// Run a DRPC server, through which clients call functions that topologies answer.
+    Drpc(ConfArgs),
     /// Run one worker. Supervisors call this.
     #[command(hide = true)]
     Worker(WorkerArgs),
@@ -48,6 +52,8 @@ pub enum Command {
     Deactivate(topology::NameArgs),
     /// Show a topology: components, executors, counts, latencies, errors.
     Info(topology::NameArgs),
+    /// Call functions that topologies answer, and print their results.
+    DrpcClient(drpc::ClientArgs),
     /// Count the words of a text with Python spouts and bolts on a cluster of its own.
     Demo(demo::DemoArgs),
     /// Measure this build on this machine: tuples, calls, submits, idleness.
@@ -91,9 +97,11 @@ impl Cli {
     /// what is wrong.
     pub fn log_level(&self) -> &'static str {
         match self.command {
-            Command::Dev(_) | Command::Nimbus(_) | Command::Supervisor(_) | Command::Worker(_) => {
-                "info"
-            }
+            Command::Dev(_)
+            | Command::Nimbus(_)
+            | Command::Supervisor(_)
+            | Command::Drpc(_)
+            | Command::Worker(_) => "info",
             _ => "error",
         }
     }
@@ -104,6 +112,7 @@ impl Cli {
             Command::Dev(args) => daemon::dev(&args.conf()?),
             Command::Nimbus(args) => daemon::nimbus(&args.conf()?),
             Command::Supervisor(args) => daemon::supervisor(&args.conf()?),
+            Command::Drpc(args) => daemon::drpc(&args.conf()?),
             Command::Worker(args) => daemon::worker(&args.launch),
             Command::Submit(args) => submit::run(args),
             Command::List(args) => topology::list(&args),
@@ -111,6 +120,7 @@ impl Cli {
             Command::Activate(args) => topology::activate(&args),
             Command::Deactivate(args) => topology::deactivate(&args),
             Command::Info(args) => topology::info(&args),
+            Command::DrpcClient(args) => drpc::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Bench(args) => bench::run(&args),
         }

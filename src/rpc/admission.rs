@@ -208,6 +208,11 @@ impl Seat {
         self.leave.notified().await;
     }
 
+    /// Fires when the connection has to go: for a holder that also changes the seat.
+    pub fn leave_signal(&self) -> Arc<Notify> {
+        Arc::clone(&self.leave)
+    }
+
     /// The first bytes of a request arrived, `n_bytes` of it so far. One that never completed a
     /// good call can still be told to leave, others no longer. False when it was told so before.
     #[must_use]

@@ -79,6 +79,7 @@ where
         let mut inbound = Inbound::new(self.form, self.limits.frame_bytes_max);
         loop {
             if let Err(end) = self.serve_one(&mut inbound).await {
+                self.dispatch.hung_up(&self.caller);
                 // What was queued for the peer still goes out; a dead peer must not hold us up.
                 let _ = timeout(SHUTDOWN_WAIT_MAX, self.stream.shutdown()).await;
                 return end;
@@ -156,6 +157,7 @@ where
                 filled = fill(&mut self.stream, inbound), if listens => {
                     if matches!(filled, Ok(0) | Err(_)) {
                         gone = Some((Instant::now() + grace, grace));
+                        self.dispatch.hung_up(&self.caller);
                     }
                 }
                 waited = passed(gone) => return Err(End::Abandoned(waited)),

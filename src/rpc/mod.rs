@@ -4,7 +4,7 @@
 //! One whole Thrift message goes in and one comes out. Frames, sockets, deadlines and retries live
 //! in the files below; the bytes of a message belong to `wire`.
 
-mod admission;
+pub(crate) mod admission;
 pub mod client;
 mod connection;
 pub mod framing;
@@ -70,6 +70,12 @@ pub trait Dispatch: Send + Sync + 'static {
         caller: &Caller,
         message: Bytes,
     ) -> impl Future<Output = Result<Option<Bytes>, Close>> + Send;
+
+    /// The peer hung up, noticed at once also where a call of it still runs; no other call of that
+    /// connection follows. May be told twice.
+    fn hung_up(&self, caller: &Caller) {
+        let _ = caller;
+    }
 }
 
 /// A connection that carries one call after the other. The generated clients call through it.

@@ -1,0 +1,289 @@
+//! An HTTP/1 server that slow, idle and greedy clients do not harm: accepts, admits, keeps
+//! deadlines, drains. hyper reads and writes the bytes, axum answers.
+//!
+//! Knows no route. Bodies have their own deadline, where they are read.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout_at};
+use tracing::{debug, error, info, warn};
+
+use crate::rpc::admission::{Admission, Bounds, Seat};
+use crate::{clock, limits};
+
+/// A server that answers. When it is dropped it drains by itself.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
+}
+
+/// What all connections share.
+struct Shared {
+    service: &'static str,
+    router: Router,
+    admission: Arc<Admission>,
+    stop: watch::Receiver<bool>,
+}
+
+/// A stream whose peer must take what is written: with a deadline from the moment that it did not,
+/// later by what the slowest accepted line needs for the bytes it took since.
+struct Taken<S> {
+    stream: S,
+    stall: Option<Stall>,
+}
+
+struct Stall {
+    deadline: Pin<Box<Sleep>>,
+}
+
+// === impl Listener ===
+
+impl Listener {
+    /// Takes the port and answers by `router`. A port of 0 lets the system choose.
+    pub async fn start(
+        service: &'static str,
+        (host, port): (&str, u16),
+        router: Router,
+    ) -> io::Result<Listener> {
+        let found: Vec<_> = lookup_host((host, port)).await?.collect();
+        let listener = TcpListener::bind(found.as_slice()).await?;
+        let address = listener.local_addr()?;
+        info!("{service} listens on {address}");
+        let (stop, stopped) = watch::channel(false);
+        let shared = Shared {
+            service,
+            router,
+            admission: Admission::new(Bounds {
+                connections_max: limits::CONNECTIONS_MAX,
+                unproven_max: limits::UNPROVEN_CONNECTIONS_MAX,
+                half_sent_bytes_max: limits::HALF_SENT_BYTES_MAX,
+            }),
+            stop: stopped,
+        };
+        Ok(Listener {
+            address,
+            stop,
+            accepting: tokio::spawn(accept(listener, Arc::new(shared))),
+        })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Closes what idles, lets running requests end within `limits::DRAIN_MAX`.
+    pub async fn drain(self) {
+        self.stop.send_replace(true);
+        if let Err(failure) = self.accepting.await {
+            error!(%failure, "an accept loop ended badly");
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    let mut stop = shared.stop.clone();
+    loop {
+        tokio::select! {
+            () = stopped(&mut stop) => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => shared.admit(stream, &mut connections),
+                Err(failure) => {
+                    warn!(service = shared.service, %failure, "cannot accept a connection");
+                    shared.admission.make_room(clock::monotonic_millis());
+                    sleep(limits::ACCEPT_PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    drop(listener);
+    let until = Instant::now() + limits::DRAIN_MAX;
+    while let Ok(Some(_)) = timeout_at(until, connections.join_next()).await {}
+    connections.shutdown().await;
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn admit(self: &Arc<Self>, stream: TcpStream, connections: &mut JoinSet<()>) {
+        match self.admission.admit(clock::monotonic_millis()) {
+            Some(admitted) => {
+                let shared = Arc::clone(self);
+                connections.spawn(async move { shared.serve(stream, admitted.seat).await });
+            }
+            // Dropping the stream closes it.
+            None => debug!(service = self.service, "all connections are busy, refused"),
+        }
+    }
+
+    async fn serve(&self, stream: TcpStream, seat: Seat) {
+        let _ = stream.set_nodelay(true);
+        let evicted = seat.leave_signal();
+        let seat = Mutex::new(seat);
+        let service = service_fn(|request: Request<hyper::body::Incoming>| {
+            let router = self.router.clone();
+            let seat = &seat;
+            async move { answer(router, seat, request.map(Body::new)).await }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits::HTTP_HEAD_WAIT_MAX)
+            .max_header_size(limits::HTTP_HEAD_BYTES_MAX)
+            .max_buf_size(2 * limits::HTTP_HEAD_BYTES_MAX)
+            .serve_connection(TokioIo::new(Taken::new(stream)), service);
+        let mut connection = pin!(connection);
+        let mut stop = self.stop.clone();
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = evicted.notified() => return,
+            () = stopped(&mut stop) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(failure) = ended {
+            debug!(service = self.service, %failure, "connection closed");
+        }
+    }
+}
+
+/// Done when the server has to stop, which dropping its handle says too.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+async fn answer(
+    router: Router,
+    seat: &Mutex<Seat>,
+    request: Request,
+) -> Result<axum::response::Response, Infallible> {
+    let lock = || seat.lock().unwrap_or_else(PoisonError::into_inner);
+    // One that has to go is dropped before its answer could be.
+    let _ = lock().busy();
+    let response = tower_oneshot(router, request).await;
+    let mut seat = lock();
+    if !response.status().is_client_error() {
+        seat.prove();
+    }
+    seat.idle(clock::monotonic_millis());
+    Ok(response)
+}
+
+/// Calls a router once: it is always ready and never fails.
+async fn tower_oneshot(router: Router, request: Request) -> axum::response::Response {
+    let service = hyper_util::service::TowerToHyperService::new(router);
+    match hyper::service::Service::call(&service, request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+// === impl Taken ===
+
+impl<S> Taken<S> {
+    fn new(stream: S) -> Self {
+        Taken {
+            stream,
+            stall: None,
+        }
+    }
+
+    /// What a write came to, held against the deadline.
+    fn judge(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        match (&written, &mut self.stall) {
+            (Poll::Ready(Ok(n_bytes)), Some(stall)) => {
+                let granted = rate_time(*n_bytes);
+                let later = stall.deadline.deadline() + granted;
+                stall.deadline.as_mut().reset(later);
+            }
+            (Poll::Pending, stall) => {
+                let stall = stall.get_or_insert_with(|| Stall {
+                    deadline: Box::pin(sleep_until(Instant::now() + limits::REPLY_WAIT_MAX)),
+                });
+                if stall.deadline.as_mut().poll(context).is_ready() {
+                    let late = "the peer does not take the response";
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, late)));
+                }
+            }
+            _ => {}
+        }
+        written
+    }
+}
+
+/// What the slowest accepted line needs for so many bytes.
+pub(crate) fn rate_time(n_bytes: usize) -> Duration {
+    let n_bytes = u32::try_from(n_bytes).unwrap_or(u32::MAX);
+    Duration::from_secs_f64(f64::from(n_bytes) / f64::from(limits::FRAME_RATE_MIN))
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Taken<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let held = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        // The next request: the response to the one before was taken.
+        if buffer.filled().len() > held {
+            self.stall = None;
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Taken<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.judge(written, context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.judge(written, context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,549 @@
+//! The requests that are open, who waits for them and who took them: Storm's rules without a socket,
+//! a task or a clock (control-plane 10.1).
+//!
+//! Nothing outlives its request: a function has an entry only while a request waits in it or a
+//! fetch is parked for it, a session only while it holds requests. So names that were called once
+//! cost nothing, however many there are.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::wire::storm::{DRPCExceptionType, DRPCExecutionException};
+
+/// Everything that one DRPC server has open. `C` is a client that waits for an outcome, `F` a fetch
+/// that waits for a request; both are only kept and given back.
+///
+/// Times are monotonic microseconds. Calls of the same moment may come in any order.
+#[derive(Debug)]
+pub struct Requests<C, F> {
+    bounds: Bounds,
+    n_drawn: u64,
+    /// By id, which is also the order of their deadlines: all have the same time.
+    open: BTreeMap<u64, Open<C>>,
+    functions: HashMap<Arc<str>, Function<F>>,
+    sessions: HashMap<Arc<str>, Session>,
+    n_bytes: usize,
+    n_parked: u64,
+}
+
+/// What the server may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// `drpc.request.timeout.secs`, in microseconds.
+    pub timeout_us: u64,
+    pub requests_max: usize,
+    /// Names and arguments of open requests together.
+    pub bytes_max: usize,
+    pub function_bytes_max: usize,
+    pub session_bytes_max: usize,
+    /// Requests that wait in one function.
+    pub queue_max: usize,
+    /// How long a session may be silent beyond the time that its fetch may be parked.
+    pub silence_us: u64,
+    /// How long a session whose connection broke has to come back on another one.
+    pub return_us: u64,
+}
+
+/// What became of a request.
+pub type Outcome = Result<String, DRPCExecutionException>;
+
+/// A request on its way to a spout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    pub id: u64,
+    pub args: String,
+}
+
+/// A request that goes to a fetch that was parked.
+#[derive(Debug)]
+pub struct HandOver<F> {
+    pub fetch: F,
+    pub request: Taken,
+}
+
+/// Who fetches.
+#[derive(Clone, Copy, Debug)]
+pub enum Fetcher<'a> {
+    /// Storm's `fetchRequest`: nobody can tell whether it lives, since it may come on a connection
+    /// of its own for each call.
+    Poller,
+    /// A spout of ours, which calls again and again under one name.
+    Session(Caller<'a>),
+}
+
+/// A spout of ours that calls.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller<'a> {
+    pub session: &'a str,
+    pub peer: Option<SocketAddr>,
+    /// How long its call may be parked.
+    pub wait_us: u64,
+}
+
+/// A request that is refused before it begins.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("a function's name has at most {max} bytes, this one has {given}")]
+    LongName { given: usize, max: usize },
+    #[error("function {function} has {max} requests that no topology has fetched: try again later")]
+    FullQueue { function: String, max: usize },
+    #[error("this DRPC server has {max} requests open: try again later, or on another server")]
+    Full { max: usize },
+    #[error(
+        "this DRPC server holds {max} bytes of requests: try again later, or on another server"
+    )]
+    FullOfBytes { max: usize },
+}
+
+/// The name of a session is too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a session's name has 1 to {max} bytes")]
+pub struct SessionNameError {
+    pub max: usize,
+}
+
+#[derive(Debug)]
+struct Open<C> {
+    function: Arc<str>,
+    args: String,
+    client: C,
+    due_us: u64,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Waiting,
+    Fetched(Option<Arc<str>>),
+}
+
+/// Never has both, a request that waits and a fetch that is parked.
+#[derive(Debug)]
+struct Function<F> {
+    waiting: BTreeSet<u64>,
+    parked: VecDeque<Parked<F>>,
+}
+
+#[derive(Debug)]
+struct Parked<F> {
+    number: u64,
+    session: Arc<str>,
+    peer: Option<SocketAddr>,
+    until_us: u64,
+    fetch: F,
+}
+
+/// A spout that holds requests.
+#[derive(Debug)]
+struct Session {
+    held: BTreeSet<u64>,
+    peer: Option<SocketAddr>,
+    /// When it counts as lost unless it calls.
+    until_us: u64,
+}
+
+// === impl Requests ===
+
+impl<C, F> Requests<C, F> {
+    pub fn new(bounds: Bounds) -> Self {
+        Requests {
+            bounds,
+            n_drawn: 0,
+            open: BTreeMap::new(),
+            functions: HashMap::new(),
+            sessions: HashMap::new(),
+            n_bytes: 0,
+            n_parked: 0,
+        }
+    }
+
+    /// Opens a request; gives its id, and the parked fetch that takes it, if there is one.
+    pub fn execute(
+        &mut self,
+        function: &str,
+        args: String,
+        client: C,
+        now_us: u64,
+    ) -> Result<(u64, Option<HandOver<F>>), Refusal> {
+        self.admit(function, args.len())?;
+        self.n_drawn += 1;
+        let id = self.n_drawn;
+        let name = match self.functions.get_key_value(function) {
+            Some((name, _)) => Arc::clone(name),
+            None => Arc::from(function),
+        };
+        self.n_bytes += function.len() + args.len();
+        let mut request = Open {
+            function: Arc::clone(&name),
+            args,
+            client,
+            due_us: now_us.saturating_add(self.bounds.timeout_us),
+            state: State::Waiting,
+        };
+        let parked = self.functions.get_mut(&name);
+        let parked = parked.and_then(|function| function.parked.pop_front());
+        let hand_over = match parked {
+            None => {
+                let function = self.functions.entry(name).or_default();
+                function.waiting.insert(id);
+                None
+            }
+            Some(parked) => {
+                self.forget_if_idle(&name);
+                let args = self.take_args(&mut request);
+                self.hold(
+                    id,
+                    &mut request,
+                    &parked.session,
+                    (parked.peer, parked.until_us),
+                );
+                Some(HandOver {
+                    fetch: parked.fetch,
+                    request: Taken { id, args },
+                })
+            }
+        };
+        self.open.insert(id, request);
+        Ok((id, hand_over))
+    }
+
+    /// Takes the requests of a function that wait longest, at most `max`.
+    pub fn fetch(
+        &mut self,
+        function: &str,
+        fetcher: Fetcher<'_>,
+        max: usize,
+        now_us: u64,
+    ) -> Vec<Taken> {
+        let mut taken = Vec::new();
+        let Some((name, of)) = self.functions.get_key_value(function) else {
+            return taken;
+        };
+        let name = Arc::clone(name);
+        let ids: Vec<u64> = of.waiting.iter().take(max).copied().collect();
+        for id in ids {
+            if let Some(function) = self.functions.get_mut(&name) {
+                function.waiting.remove(&id);
+            }
+            let Some(mut request) = self.open.remove(&id) else {
+                continue;
+            };
+            let args = self.take_args(&mut request);
+            match fetcher {
+                Fetcher::Poller => request.state = State::Fetched(None),
+                Fetcher::Session(caller) => {
+                    let until_us = self.silent_until(caller, now_us);
+                    self.hold(
+                        id,
+                        &mut request,
+                        &Arc::from(caller.session),
+                        (caller.peer, until_us),
+                    );
+                }
+            }
+            self.open.insert(id, request);
+            taken.push(Taken { id, args });
+        }
+        self.forget_if_idle(&name);
+        taken
+    }
+
+    /// A spout of ours calls: what it holds stays its own for as long again.
+    pub fn heard(&mut self, caller: Caller<'_>, now_us: u64) -> Result<(), SessionNameError> {
+        let max = self.bounds.session_bytes_max;
+        if caller.session.is_empty() || caller.session.len() > max {
+            return Err(SessionNameError { max });
+        }
+        let until_us = self.silent_until(caller, now_us);
+        if let Some(session) = self.sessions.get_mut(caller.session) {
+            session.until_us = until_us;
+            session.peer = caller.peer;
+        }
+        Ok(())
+    }
+
+    /// Parks a fetch of a function in which nothing waits; gives the number to unpark it by.
+    pub fn park(&mut self, function: &str, caller: Caller<'_>, fetch: F, now_us: u64) -> u64 {
+        let until_us = self.silent_until(caller, now_us);
+        self.n_parked += 1;
+        let parked = Parked {
+            number: self.n_parked,
+            session: Arc::from(caller.session),
+            peer: caller.peer,
+            until_us,
+            fetch,
+        };
+        let function = match self.functions.get_mut(function) {
+            Some(function) => function,
+            None => self.functions.entry(Arc::from(function)).or_default(),
+        };
+        function.parked.push_back(parked);
+        self.n_parked
+    }
+
+    /// Gives a parked fetch back; `None` when it got its request already.
+    pub fn unpark(&mut self, function: &str, number: u64) -> Option<F> {
+        let of = self.functions.get_mut(function)?;
+        let place = of
+            .parked
+            .iter()
+            .position(|parked| parked.number == number)?;
+        let parked = of.parked.remove(place)?;
+        self.forget_if_idle(function);
+        Some(parked.fetch)
+    }
+
+    /// A request that was taken for a fetch did not reach it: it waits again, before all that came
+    /// after it.
+    pub fn put_back(&mut self, taken: Taken) -> Option<HandOver<F>> {
+        let mut request = self.open.remove(&taken.id)?;
+        self.let_go(taken.id, &request);
+        let name = Arc::clone(&request.function);
+        let parked = self.functions.get_mut(&name);
+        if let Some(parked) = parked.and_then(|function| function.parked.pop_front()) {
+            self.forget_if_idle(&name);
+            self.hold(
+                taken.id,
+                &mut request,
+                &parked.session,
+                (parked.peer, parked.until_us),
+            );
+            self.open.insert(taken.id, request);
+            return Some(HandOver {
+                fetch: parked.fetch,
+                request: taken,
+            });
+        }
+        self.n_bytes += taken.args.len();
+        request.args = taken.args;
+        request.state = State::Waiting;
+        self.open.insert(taken.id, request);
+        self.functions
+            .entry(name)
+            .or_default()
+            .waiting
+            .insert(taken.id);
+        None
+    }
+
+    /// The function of an open request.
+    pub fn function_of(&self, id: u64) -> Option<&str> {
+        self.open.get(&id).map(|request| &*request.function)
+    }
+
+    /// Ends a request, whoever has it; gives the client that waits for it.
+    pub fn close(&mut self, id: u64) -> Option<C> {
+        let request = self.open.remove(&id)?;
+        self.n_bytes -= request.function.len() + request.args.len();
+        self.let_go(id, &request);
+        if let State::Waiting = request.state {
+            if let Some(function) = self.functions.get_mut(&request.function) {
+                function.waiting.remove(&id);
+            }
+            self.forget_if_idle(&request.function);
+        }
+        Some(request.client)
+    }
+
+    /// A connection of spouts ended. Its parked fetches are given back; what its sessions hold
+    /// waits a little for them to come back on another connection.
+    pub fn hung_up(&mut self, peer: SocketAddr, now_us: u64) -> Vec<F> {
+        let until_us = now_us.saturating_add(self.bounds.return_us);
+        for session in self.sessions.values_mut() {
+            if session.peer == Some(peer) {
+                session.until_us = session.until_us.min(until_us);
+            }
+        }
+        let mut given_back = Vec::new();
+        self.functions.retain(|_, function| {
+            while let Some(place) = function.parked.iter().position(|p| p.peer == Some(peer)) {
+                given_back.extend(function.parked.remove(place).map(|parked| parked.fetch));
+            }
+            !function.is_idle()
+        });
+        given_back
+    }
+
+    /// What ran out of time by now: requests, and those of spouts that count as lost.
+    pub fn expire(&mut self, now_us: u64) -> Vec<(C, Outcome)> {
+        let mut ended = Vec::new();
+        while let Some((&id, request)) = self.open.first_key_value() {
+            if request.due_us > now_us {
+                break;
+            }
+            ended.extend(self.close(id).map(|client| (client, Err(timed_out()))));
+        }
+        let is_lost = |session: &Session| session.until_us <= now_us;
+        let lost = self.sessions.values().filter(|session| is_lost(session));
+        let lost: Vec<u64> = lost.flat_map(|session| &session.held).copied().collect();
+        for id in lost {
+            ended.extend(self.close(id).map(|client| (client, Err(spout_lost()))));
+        }
+        ended
+    }
+
+    /// When `expire` has something to do next.
+    pub fn next_deadline_us(&self) -> Option<u64> {
+        let due = self.open.first_key_value();
+        let due = due.map(|(_, request)| request.due_us);
+        let lost = self.sessions.values().map(|session| session.until_us).min();
+        due.into_iter().chain(lost).min()
+    }
+
+    /// The server ends: every client and every parked fetch, at once.
+    pub fn shut_down(&mut self) -> (Vec<C>, Vec<F>) {
+        let ids: Vec<u64> = self.open.keys().copied().collect();
+        let clients = ids.into_iter().filter_map(|id| self.close(id)).collect();
+        let functions = self.functions.drain().flat_map(|(_, of)| of.parked);
+        (clients, functions.map(|parked| parked.fetch).collect())
+    }
+
+    /// Open requests.
+    #[cfg(test)]
+    pub fn n_open(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Functions and sessions that have an entry, and bytes that are held.
+    #[cfg(test)]
+    pub fn footprint(&self) -> (usize, usize, usize) {
+        (self.functions.len(), self.sessions.len(), self.n_bytes)
+    }
+
+    fn admit(&self, function: &str, n_args: usize) -> Result<(), Refusal> {
+        let Bounds {
+            function_bytes_max,
+            queue_max,
+            requests_max,
+            bytes_max,
+            ..
+        } = self.bounds;
+        if function.len() > function_bytes_max {
+            let (given, max) = (function.len(), function_bytes_max);
+            return Err(Refusal::LongName { given, max });
+        }
+        let waiting = self.functions.get(function).map(|of| of.waiting.len());
+        if waiting.is_some_and(|n_waiting| n_waiting >= queue_max) {
+            let function = function.to_owned();
+            let max = queue_max;
+            return Err(Refusal::FullQueue { function, max });
+        }
+        if self.open.len() >= requests_max {
+            return Err(Refusal::Full { max: requests_max });
+        }
+        let wanted = self.n_bytes.saturating_add(function.len() + n_args);
+        if wanted > bytes_max {
+            return Err(Refusal::FullOfBytes { max: bytes_max });
+        }
+        Ok(())
+    }
+
+    /// Arguments are held until they are fetched; afterwards only the name counts.
+    fn take_args(&mut self, request: &mut Open<C>) -> String {
+        self.n_bytes -= request.args.len();
+        std::mem::take(&mut request.args)
+    }
+
+    /// The session has the request from now on.
+    fn hold(
+        &mut self,
+        id: u64,
+        request: &mut Open<C>,
+        name: &Arc<str>,
+        (peer, until_us): (Option<SocketAddr>, u64),
+    ) {
+        let session = self.sessions.entry(Arc::clone(name)).or_insert(Session {
+            held: BTreeSet::new(),
+            peer,
+            until_us,
+        });
+        session.held.insert(id);
+        request.state = State::Fetched(Some(Arc::clone(name)));
+    }
+
+    fn let_go(&mut self, id: u64, request: &Open<C>) {
+        let State::Fetched(Some(name)) = &request.state else {
+            return;
+        };
+        if let Some(session) = self.sessions.get_mut(name) {
+            session.held.remove(&id);
+            if session.held.is_empty() {
+                self.sessions.remove(name);
+            }
+        }
+    }
+
+    fn silent_until(&self, caller: Caller<'_>, now_us: u64) -> u64 {
+        let wait_us = caller.wait_us.saturating_add(self.bounds.silence_us);
+        now_us.saturating_add(wait_us)
+    }
+
+    fn forget_if_idle(&mut self, function: &str) {
+        if self.functions.get(function).is_some_and(Function::is_idle) {
+            self.functions.remove(function);
+        }
+    }
+}
+
+// === impl Function ===
+
+impl<F> Default for Function<F> {
+    fn default() -> Self {
+        Function {
+            waiting: BTreeSet::new(),
+            parked: VecDeque::new(),
+        }
+    }
+}
+
+impl<F> Function<F> {
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.parked.is_empty()
+    }
+}
+
+// ---- What clients are told: Storm's texts and types (control-plane 10.1) -------------------------
+
+/// The answer to a request that a topology completed with a result, or with null.
+pub fn completed(result: Option<String>) -> Outcome {
+    let none = "Internal Error: No Result and No Exception";
+    result.ok_or_else(|| exception(none, DRPCExceptionType::InternalError))
+}
+
+/// A topology failed the request and did not say why.
+pub fn failed() -> DRPCExecutionException {
+    exception("Request failed", DRPCExceptionType::FailedRequest)
+}
+
+pub fn shutting_down() -> DRPCExecutionException {
+    exception("Server Shutting Down", DRPCExceptionType::ServerShutdown)
+}
+
+/// The server has no room, or does not take such a name.
+pub fn refused(refusal: &Refusal) -> DRPCExecutionException {
+    let text = format!("Request refused: {refusal}");
+    exception(&text, DRPCExceptionType::InternalError)
+}
+
+fn timed_out() -> DRPCExecutionException {
+    exception("Timed Out", DRPCExceptionType::ServerTimeout)
+}
+
+/// The request is not given to another spout: part of it may have been done, and only its client
+/// knows whether it may be done twice. Storm's topologies end a request that way too when a bolt is
+/// lost: by failing it, never by repeating it.
+fn spout_lost() -> DRPCExecutionException {
+    let text = "Request failed: the worker of the spout that took it is gone";
+    exception(text, DRPCExceptionType::FailedRequest)
+}
+
+fn exception(text: &str, kind: DRPCExceptionType) -> DRPCExecutionException {
+    DRPCExecutionException {
+        msg: text.to_owned(),
+        type_: Some(kind.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
