@@ -1,9 +1,9 @@
 //! What executors count and time, over Storm's windows of ten minutes, three hours, a day and all
-//! time (data-plane 11.1 to 11.3).
+//! time (data-plane 11.1 to 11.3); and their sums, in `aggregate`.
 //!
-//! Plain integers, owned by one executor: reads no clock and shares nothing between threads. Does
-//! not add up executors to pages.
+//! Plain integers, owned by one executor: reads no clock and shares nothing between threads.
 
+pub mod aggregate;
 mod count;
 mod executor;
 mod latency;
