@@ -3,6 +3,7 @@
 //! The rules are `auth`'s. A topology is looked up before its rules are asked: an unknown one is
 //! not alive for everybody (control-plane 3.1).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::fault::Fault;
@@ -12,6 +13,7 @@ use super::state::Topology;
 use super::submit::Submitter;
 use crate::auth::{Operation, Target};
 use crate::conf::{Conf, keys};
+use crate::id::TopologyId;
 use crate::rpc::Caller;
 
 // === impl NimbusService ===
@@ -56,6 +58,18 @@ impl NimbusService {
         let topology = Arc::clone(self.info().by_id(id)?);
         permit_topology(&self.leader, caller, operation, &topology).await?;
         Ok(topology)
+    }
+
+    /// Topologies that the caller may look at.
+    pub(super) async fn visible(&self, caller: &Caller) -> BTreeSet<TopologyId> {
+        let mut visible = BTreeSet::new();
+        for (id, topology) in &self.leader.state().topologies {
+            let permitted = permit_topology(&self.leader, caller, Operation::GetTopology, topology);
+            if permitted.await.is_ok() {
+                visible.insert(id.clone());
+            }
+        }
+        visible
     }
 
     /// Whose topology a submission makes.

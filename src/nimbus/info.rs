@@ -1,6 +1,6 @@
 //! What Nimbus tells of cluster and topologies: state, heartbeats and errors joined.
 //!
-//! Sums over windows and components (the pages of the UI) are not here.
+//! Sums over windows and components are in `pages`, those over owners in `owners`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,14 +16,44 @@ use crate::clock;
 use crate::id::{ComponentId, ExecutorId, NodeId, Slot, TopologyId};
 use crate::topology;
 use crate::wire::storm::{
-    ClusterSummary, ErrorInfo, ExecutorInfo, ExecutorSummary, NimbusSummary, NumErrorsChoice,
-    SupervisorAssignments, SupervisorSummary, TopologyInfo, TopologySummary,
+    ClusterSummary, DebugOptions, ErrorInfo, ExecutorInfo, ExecutorStats, ExecutorSummary,
+    NimbusSummary, NumErrorsChoice, SupervisorAssignments, SupervisorSummary, TopologyInfo,
+    TopologySummary,
 };
 
 /// Answers from the newest state.
 pub(crate) struct Info<'a> {
-    leader: &'a Leader,
-    state: Arc<State>,
+    pub(super) leader: &'a Leader,
+    pub(super) state: Arc<State>,
+}
+
+/// An executor where it is assigned.
+pub(super) struct Placed<'a> {
+    pub executor: ExecutorId,
+    /// Empty when the topology has no such executor any more.
+    pub component: &'a str,
+    pub slot: &'a Slot,
+    pub host: &'a str,
+    /// None until there are statistics of it from there.
+    pub worker: Option<Reported>,
+}
+
+/// What an executor's worker reported last.
+pub(super) struct Reported {
+    pub uptime_secs: i32,
+    pub stats: Arc<ExecutorStats>,
+}
+
+/// Resources of a whole topology: what its executors ask for and what its workers were given, with
+/// what they share and what each has for itself.
+#[derive(Default)]
+pub(super) struct Figures {
+    pub requested: Resources,
+    pub requested_regular: Resources,
+    pub requested_shared: Resources,
+    pub assigned: Resources,
+    pub assigned_regular: Resources,
+    pub assigned_shared: Resources,
 }
 
 // === impl Info ===
@@ -91,8 +121,11 @@ impl<'a> Info<'a> {
     }
 
     pub fn summary(&self, topology: &Topology) -> TopologySummary {
-        let requested = requested(topology);
-        let assigned = assigned(topology);
+        let Figures {
+            requested,
+            assigned,
+            ..
+        } = self.resources(topology);
         TopologySummary {
             id: topology.id.as_str().to_owned(),
             name: topology.name().to_owned(),
@@ -158,7 +191,12 @@ impl<'a> Info<'a> {
         redact::conf(&self.leader.conf).to_json()
     }
 
-    fn supervisor(&self, node: &NodeId, beat: &SupervisorBeat, now_ms: u64) -> SupervisorSummary {
+    pub(super) fn supervisor(
+        &self,
+        node: &NodeId,
+        beat: &SupervisorBeat,
+        now_ms: u64,
+    ) -> SupervisorSummary {
         let info = &beat.info;
         let since_secs = i64::try_from(now_ms.saturating_sub(beat.seen_ms) / 1000).unwrap_or(0);
         let uptime_secs = info.uptime_secs.unwrap_or(0).saturating_add(since_secs);
@@ -175,28 +213,82 @@ impl<'a> Info<'a> {
         }
     }
 
-    fn executors(&self, topology: &Topology) -> Vec<ExecutorSummary> {
+    /// Executors where they are assigned, with what they reported from there.
+    pub(super) fn placed<'t>(&self, topology: &'t Topology) -> Vec<Placed<'t>> {
         let Some(assigned) = &topology.assigned else {
             return Vec::new();
         };
-        let none = BTreeMap::new();
-        let hosts = assigned.assignment().node_host.as_ref().unwrap_or(&none);
+        let hosts = assigned.assignment().node_host.as_ref();
         let beats = self.leader.beats();
-        let summary = |(executor, slot): (&ExecutorId, &Slot)| {
+        let placed = |(executor, slot): (&ExecutorId, &'t Slot)| {
             let worker = beats.worker_at(&topology.id, slot);
             let stats = worker.and_then(|worker| worker.stats.get(executor));
             let component = topology.executors.get(executor);
-            ExecutorSummary {
-                executor_info: executor_info(*executor),
-                component_id: component.map_or_else(String::new, |id| id.as_str().to_owned()),
-                host: hosts.get(slot.node.as_str()).cloned().unwrap_or_default(),
-                port: i32::from(slot.port),
-                // Until there are statistics the worker's age is unknown to Storm's clients.
-                uptime_secs: stats.and(worker).map_or(0, |worker| worker.uptime_secs),
-                stats: stats.map(|stats| stats.as_ref().clone()),
+            let host = hosts.and_then(|hosts| hosts.get(slot.node.as_str()));
+            Placed {
+                executor: *executor,
+                component: component.map_or("", ComponentId::as_str),
+                slot,
+                host: host.map_or("", String::as_str),
+                worker: worker.zip(stats).map(|(worker, stats)| Reported {
+                    uptime_secs: worker.uptime_secs,
+                    stats: Arc::clone(stats),
+                }),
             }
         };
-        assigned.placement.iter().map(summary).collect()
+        assigned.placement.iter().map(placed).collect()
+    }
+
+    pub(super) fn resources(&self, topology: &Topology) -> Figures {
+        let mut figures = Figures::default();
+        if let Some(plan) = &topology.plan {
+            let components = || topology.executors.values();
+            figures.requested_regular = plan.requested(components());
+            figures.requested_shared = plan.shared(components());
+        }
+        let assigned = topology.assigned.iter();
+        let workers = assigned.flat_map(|assigned| assigned.assignment().worker_resources.iter());
+        for given in workers.flat_map(BTreeMap::values) {
+            let regular = Resources {
+                onheap_mb: given.mem_on_heap.unwrap_or(0.0),
+                offheap_mb: given.mem_off_heap.unwrap_or(0.0),
+                cpu: given.cpu.unwrap_or(0.0),
+                generic: given.resources.clone().unwrap_or_default(),
+            };
+            let shared = Resources {
+                onheap_mb: given.shared_mem_on_heap.unwrap_or(0.0),
+                offheap_mb: given.shared_mem_off_heap.unwrap_or(0.0),
+                ..Resources::default()
+            };
+            figures.assigned_regular = figures.assigned_regular.plus(&regular);
+            figures.assigned_shared = figures.assigned_shared.plus(&shared);
+        }
+        let sum = |regular: &Resources, shared: &Resources| regular.clone().plus(shared);
+        figures.requested = sum(&figures.requested_regular, &figures.requested_shared);
+        figures.assigned = sum(&figures.assigned_regular, &figures.assigned_shared);
+        figures
+    }
+
+    /// What was ever asked of a component, or of the whole topology by its id.
+    pub(super) fn debug_of(&self, topology: &Topology, key: &str) -> Option<DebugOptions> {
+        topology.base.component_debug.as_ref()?.get(key).cloned()
+    }
+
+    fn executors(&self, topology: &Topology) -> Vec<ExecutorSummary> {
+        let placed = self.placed(topology).into_iter();
+        let summary = |placed: Placed<'_>| ExecutorSummary {
+            executor_info: executor_info(placed.executor),
+            component_id: placed.component.to_owned(),
+            host: placed.host.to_owned(),
+            port: i32::from(placed.slot.port),
+            // Until there are statistics the worker's age is unknown to Storm's clients.
+            uptime_secs: placed
+                .worker
+                .as_ref()
+                .map_or(0, |worker| worker.uptime_secs),
+            stats: placed.worker.map(|worker| worker.stats.as_ref().clone()),
+        };
+        placed.map(summary).collect()
     }
 
     /// An entry for every component with tasks, newest errors first, and one for workers that
@@ -229,31 +321,6 @@ impl<'a> Info<'a> {
     }
 }
 
-/// What all executors ask for, placed or not.
-fn requested(topology: &Topology) -> Resources {
-    let Some(plan) = &topology.plan else {
-        return Resources::default();
-    };
-    let components = || topology.executors.values();
-    plan.requested(components())
-        .plus(&plan.shared(components()))
-}
-
-/// What the workers were given.
-fn assigned(topology: &Topology) -> Resources {
-    let assigned = topology.assigned.iter();
-    let workers = assigned.flat_map(|assigned| assigned.assignment().worker_resources.iter());
-    let sum =
-        |part: &Option<f64>, shared: &Option<f64>| part.unwrap_or(0.0) + shared.unwrap_or(0.0);
-    let given = workers.flatten().map(|(_, given)| Resources {
-        onheap_mb: sum(&given.mem_on_heap, &given.shared_mem_on_heap),
-        offheap_mb: sum(&given.mem_off_heap, &given.shared_mem_off_heap),
-        cpu: given.cpu.unwrap_or(0.0),
-        generic: given.resources.clone().unwrap_or_default(),
-    });
-    given.fold(Resources::default(), |sum, one| sum.plus(&one))
-}
-
 fn storm_version(topology: &Topology) -> Option<String> {
     topology.plan.as_ref()?.user.storm_version.clone()
 }
@@ -270,6 +337,6 @@ fn uptime_secs(leader: &Leader) -> i32 {
     i32::try_from(ms / 1000).unwrap_or(i32::MAX)
 }
 
-fn count(n: usize) -> i32 {
+pub(super) fn count(n: usize) -> i32 {
     i32::try_from(n).unwrap_or(i32::MAX)
 }

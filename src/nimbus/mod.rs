@@ -12,6 +12,7 @@ mod housekeeping;
 mod info;
 mod jar;
 mod leader;
+mod pages;
 mod plan;
 mod push;
 mod redact;

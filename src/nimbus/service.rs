@@ -11,6 +11,7 @@ use super::downloads::DownloadError;
 use super::fault::Fault;
 use super::info::Info;
 use super::leader::{Leader, detached};
+use super::pages;
 use super::steer::{self, Order};
 use super::submit::{self, Submission};
 use crate::auth::Operation;
@@ -21,10 +22,11 @@ use crate::rpc::{Caller, Failure};
 use crate::topology;
 use crate::wire::storm::nimbus::*;
 use crate::wire::storm::{
-    AlreadyAliveException, AuthorizationException, ClusterSummary, ExecutorInfo, GetInfoOptions,
-    InvalidTopologyException, KillOptions, NimbusSummary, NotAliveException, NumErrorsChoice,
-    StormTopology, SubmitOptions, SupervisorAssignments, SupervisorWorkerHeartbeat,
-    SupervisorWorkerHeartbeats, TopologyInfo, TopologyInitialStatus, TopologySummary,
+    AlreadyAliveException, AuthorizationException, ClusterSummary, ComponentPageInfo, ExecutorInfo,
+    GetInfoOptions, InvalidTopologyException, KillOptions, NimbusSummary, NotAliveException,
+    NumErrorsChoice, StormTopology, SubmitOptions, SupervisorAssignments, SupervisorPageInfo,
+    SupervisorWorkerHeartbeat, SupervisorWorkerHeartbeats, TopologyInfo, TopologyInitialStatus,
+    TopologyPageInfo, TopologySummary,
 };
 
 /// Answers Storm's clients, supervisors and workers.
@@ -339,6 +341,53 @@ impl Service for NimbusService {
         Ok(info.topology(topology, errors_wanted(options)?))
     }
 
+    async fn get_topology_page_info(
+        &self,
+        caller: &Caller,
+        id: Option<String>,
+        window: Option<String>,
+        is_include_sys: Option<bool>,
+    ) -> Result<TopologyPageInfo, GetTopologyPageInfoError> {
+        self.permit_by_id(caller, Operation::GetTopologyPageInfo, id.as_deref())
+            .await?;
+        let wanted = pages::Wanted::new(window, is_include_sys);
+        Ok(self.info().topology_page(id.as_deref(), &wanted)?)
+    }
+
+    async fn get_supervisor_page_info(
+        &self,
+        caller: &Caller,
+        id: Option<String>,
+        host: Option<String>,
+        is_include_sys: Option<bool>,
+    ) -> Result<SupervisorPageInfo, GetSupervisorPageInfoError> {
+        self.permit(caller, Operation::GetSupervisorPageInfo)
+            .await?;
+        let visible = self.visible(caller).await;
+        let system = pages::system_parts(is_include_sys);
+        let which = pages::Which { id, host, system };
+        Ok(self.info().supervisor_page(&which, &visible)?)
+    }
+
+    async fn get_component_page_info(
+        &self,
+        caller: &Caller,
+        topology_id: Option<String>,
+        component_id: Option<String>,
+        window: Option<String>,
+        is_include_sys: Option<bool>,
+    ) -> Result<ComponentPageInfo, GetComponentPageInfoError> {
+        self.permit_by_id(
+            caller,
+            Operation::GetComponentPageInfo,
+            topology_id.as_deref(),
+        )
+        .await?;
+        let wanted = pages::Wanted::new(window, is_include_sys);
+        let which = (topology_id.as_deref(), component_id.as_deref());
+        Ok(self.info().component_page(which, &wanted)?)
+    }
+
     async fn get_topology_conf(
         &self,
         caller: &Caller,
@@ -470,6 +519,7 @@ of_topology! {
     GetTopologySummaryByNameError GetTopologySummaryError GetTopologyInfoError
     GetTopologyInfoByNameError GetTopologyInfoWithOptsError GetTopologyInfoByNameWithOptsError
     GetTopologyConfError GetTopologyError GetUserTopologyError SendSupervisorWorkerHeartbeatError
+    GetTopologyPageInfoError GetComponentPageInfoError GetSupervisorPageInfoError
 }
 
 of_cluster! {

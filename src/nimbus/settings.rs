@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     pub clean_inbox_period: Duration,
     pub upload_path_allow: Vec<String>,
     pub download_chunk_bytes: usize,
+    /// Whether the scheduler is Storm's resource-aware one, with which clients are told more.
+    pub is_resource_aware: bool,
 }
 
 // === impl Settings ===
@@ -61,6 +63,9 @@ impl Settings {
             clean_inbox_period: conf.secs(keys::NIMBUS_CLEANUP_INBOX_FREQ_SECS)?.max(second),
             upload_path_allow: conf.texts(keys::STORMWIRE_UPLOAD_PATH_ALLOW)?,
             download_chunk_bytes: usize::try_from(chunk).unwrap_or(65_536).max(1),
+            is_resource_aware: conf
+                .text(keys::STORM_SCHEDULER)?
+                .is_some_and(|class| class.ends_with(".ResourceAwareScheduler")),
         })
     }
 

@@ -381,6 +381,12 @@ impl Replay {
             return Some(outcome.clone());
         }
         let name = name?;
+        if !self.seeds.get(name).is_some_and(|seed| seed.code.is_some())
+            && found["exception"]["msg"].as_str().and_then(name_of) == Some(name)
+        {
+            let reason = "of a topology that was there although nobody recorded its code";
+            return Some(Outcome::Deliberate(reason));
+        }
         let is_gone = found["exception"]["class"] == json!("NotAliveException");
         if is_gone && self.ended.contains(name) && *expected == json!({}) {
             return Some(Outcome::Deliberate(
@@ -578,6 +584,15 @@ fn loosen(value: &mut Value) {
             if let Some(Value::Object(generic)) = fields.get_mut("requested_generic_resources") {
                 generic.retain(|_, amount| *amount != json!(0.0));
             }
+            // Which node gets which of a topology's workers is chance in Storm.
+            if let Some(Value::Array(workers)) = fields.get_mut("workers") {
+                for worker in workers.iter_mut() {
+                    worker["supervisor_id"] = any();
+                }
+            }
+            if let Some(Value::Array(workers)) = fields.get_mut("worker_summaries") {
+                workers.iter_mut().for_each(loosen_worker);
+            }
             if fields.contains_key("num_used_workers") {
                 fields.insert("num_used_workers".to_owned(), any());
             }
@@ -589,6 +604,19 @@ fn loosen(value: &mut Value) {
         }
         Value::Array(values) => values.iter_mut().for_each(loosen),
         _ => {}
+    }
+}
+
+/// A node's workers may be other ones of the same topologies.
+fn loosen_worker(worker: &mut Value) {
+    for key in [
+        "topology_name",
+        "num_executors",
+        "component_to_num_tasks",
+        "assigned_memonheap",
+        "assigned_cpu",
+    ] {
+        worker[key] = any();
     }
 }
 
@@ -677,7 +705,10 @@ fn submittable(saved: &str) -> String {
 
 /// The topology that a request is about.
 fn subject(arguments: &Value) -> Option<String> {
-    let id = arguments["id"].as_str().and_then(name_of);
+    let id = arguments["id"]
+        .as_str()
+        .or(arguments["topology_id"].as_str());
+    let id = id.and_then(name_of);
     let name = arguments["name"].as_str();
     id.or(name)
         .map(|name| name_of(name).unwrap_or(name).to_owned())

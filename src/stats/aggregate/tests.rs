@@ -7,9 +7,7 @@ use crate::id::TaskId;
 use crate::testing::fixtures::{self, Tally};
 use crate::testing::replay::difference;
 use crate::wire;
-use crate::wire::storm::{
-    BoltStats, ErrorInfo, ExecutorSpecificStats, SpoutStats, TopologyStats,
-};
+use crate::wire::storm::{BoltStats, ErrorInfo, ExecutorSpecificStats, SpoutStats, TopologyStats};
 
 /// An executor of a vector that sent a heartbeat.
 struct Reported {

@@ -1,0 +1,84 @@
+//! The pages of a UI: one topology, one component or one supervisor with its figures.
+//!
+//! Joins state, heartbeats and errors; the sums are `stats::aggregate`'s, shorter answers are in
+//! `info`.
+
+mod component;
+mod supervisor;
+mod topology;
+mod workers;
+
+use std::collections::BTreeMap;
+
+pub(crate) use self::supervisor::Which;
+use super::info::Placed;
+use super::plan::Resources;
+use crate::stats::aggregate::{Beat, SystemParts, View};
+use crate::wire::storm::CommonAggregateStats;
+
+/// A page as it was asked for: Storm takes any text for a window's name.
+pub(crate) struct Wanted {
+    pub window: Option<String>,
+    pub system: SystemParts,
+}
+
+// === impl Wanted ===
+
+impl Wanted {
+    pub fn new(window: Option<String>, is_include_sys: Option<bool>) -> Self {
+        Wanted {
+            window,
+            system: system_parts(is_include_sys),
+        }
+    }
+
+    fn view(&self) -> View<'_> {
+        View {
+            window: self.window.as_deref(),
+            system: self.system,
+        }
+    }
+}
+
+/// An argument that is absent is false, as in Storm.
+pub(crate) fn system_parts(is_include_sys: Option<bool>) -> SystemParts {
+    match is_include_sys {
+        Some(true) => SystemParts::Shown,
+        _ => SystemParts::Hidden,
+    }
+}
+
+/// Heartbeats of the executors that sent some.
+fn beats<'a>(placed: &'a [Placed<'a>]) -> impl Iterator<Item = Beat<'a>> {
+    placed.iter().filter_map(|placed| {
+        let worker = placed.worker.as_ref()?;
+        Some(Beat {
+            executor: placed.executor,
+            component: placed.component,
+            host: placed.host,
+            port: i32::from(placed.slot.port),
+            uptime_secs: worker.uptime_secs,
+            stats: &worker.stats,
+        })
+    })
+}
+
+/// What an executor asks for, by the names of Storm's resources.
+fn resources_map(resources: &Resources) -> BTreeMap<String, f64> {
+    let own = [
+        ("onheap.memory.mb", resources.onheap_mb),
+        ("offheap.memory.mb", resources.offheap_mb),
+        ("cpu.pcore.percent", resources.cpu),
+    ];
+    let own = own.map(|(name, amount)| (name.to_owned(), amount));
+    resources.generic.clone().into_iter().chain(own).collect()
+}
+
+fn with_resources(
+    common: Option<CommonAggregateStats>,
+    resources: Option<&Resources>,
+) -> Option<CommonAggregateStats> {
+    let mut common = common.unwrap_or_default();
+    common.resources_map = resources.map(resources_map);
+    Some(common)
+}
