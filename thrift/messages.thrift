@@ -226,7 +226,7 @@ service Coordination {
 
 /** How a spout asks for requests of its function. */
 struct DrpcFetch {
-  1: required string function
+  1: required string function_name
   /** Names one task of one run of a worker. What it took fails when it is silent for too long. */
   2: required string session
   /** Most requests to take. 0 takes none: it only says that the session lives. */

@@ -111,7 +111,7 @@ impl drpc_spouts::Service for DrpcService {
         let fetch = fetch.ok_or_else(|| Failure::Internal("there is no fetch".to_owned()))?;
         let wait_ms = u64::try_from(fetch.wait_ms).unwrap_or(0);
         let ask = Ask {
-            function: &fetch.function,
+            function: &fetch.function_name,
             session: &fetch.session,
             peer: caller.peer,
             max: usize::try_from(fetch.max)

@@ -203,7 +203,7 @@ async fn a_spout_that_dies_fails_what_it_took_and_no_sooner() {
     let server = server(600).await;
     let mut dying = drpc_spouts::Client::new(connect(server.invocations_address()).await);
     let fetch = DrpcFetch {
-        function: "f".to_owned(),
+        function_name: "f".to_owned(),
         session: "dies".to_owned(),
         max: 1,
         wait_ms: 5000,
@@ -235,7 +235,7 @@ async fn a_parked_fetch_on_a_dead_connection_takes_nothing() {
     let server = server(600).await;
     let address = server.invocations_address();
     let fetch = |session: &str| DrpcFetch {
-        function: "f".to_owned(),
+        function_name: "f".to_owned(),
         session: session.to_owned(),
         max: 1,
         wait_ms: 5000,
