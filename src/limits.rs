@@ -303,3 +303,22 @@ pub const HTTP_HEADERS_MAX: usize = 100;
 
 /// How long an HTTP connection may idle between requests, or take for the head of one.
 pub const HTTP_HEAD_WAIT_MAX: Duration = Duration::from_secs(30);
+
+// ---- What operators ask of topologies -----------------------------------------------------------
+
+/// Loggers of one topology whose level somebody set: each event of a worker is held against them.
+pub const LOGGERS_MAX: usize = 100;
+
+/// Names and values of one topology's credentials, in bytes: some hundred tokens. All workers get
+/// them with each change of their work.
+pub const CREDENTIALS_BYTES_MAX: usize = 256 << 10;
+
+/// Requests for profiles of one topology that wait: each action on each slot of some hundred.
+pub const PROFILE_REQUESTS_MAX: usize = 1024;
+
+/// Longest name of a request for a profile, in bytes: a host, a port and an action.
+pub const PROFILE_KEY_BYTES_MAX: usize = 320;
+
+/// How long a request for a profile waits beyond its time, in milliseconds, for a worker that does
+/// not come.
+pub const PROFILE_REQUEST_MS_MAX: i64 = 600_000;

@@ -127,7 +127,12 @@ impl<'m> Place<'m> {
     fn structure(self, out: &mut String, shape: &Shape<'_>, fields: &[Field]) {
         let name = shape.name;
         emit_doc(out, "", shape.doc);
-        line!(out, "#[derive({})]\npub struct {name} {{", shape.derives);
+        let hides = fields.iter().any(is_secret);
+        let derives = match hides {
+            true => shape.derives.replace(" Debug,", ""),
+            false => shape.derives.to_owned(),
+        };
+        line!(out, "#[derive({derives})]\npub struct {name} {{");
         for field in fields {
             emit_doc(out, "    ", &field.doc);
             let ident = name::snake(&field.name);
@@ -158,12 +163,15 @@ impl<'m> Place<'m> {
         }
         put(out, "    fn describe(&self, text: &mut wire::Text) {");
         line!(out, "        text.structure(\"{name}\")");
-        for Field {
-            id, name, presence, ..
-        } in fields
-        {
+        for field in fields {
+            let Field {
+                id, name, presence, ..
+            } = field;
             let ident = name::snake(name);
             let call = match presence {
+                Presence::Required if is_secret(field) => {
+                    format!("secret({id}, \"{name}\", &self.{ident})")
+                }
                 Presence::Required => format!("required({id}, \"{name}\", &self.{ident})"),
                 Presence::Plain => format!("plain(\"{name}\", &self.{ident})"),
                 Presence::Optional => format!("optional(\"{name}\", &self.{ident})"),
@@ -171,6 +179,17 @@ impl<'m> Place<'m> {
             line!(out, "            .{call}");
         }
         put(out, "            .end();\n    }\n}\n");
+        if hides {
+            line!(out, "impl std::fmt::Debug for {name} {{");
+            put(
+                out,
+                "    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {",
+            );
+            put(
+                out,
+                "        f.write_str(&wire::Text::of(self))\n    }\n}\n",
+            );
+        }
     }
 
     fn read_fields(self, out: &mut String, fields: &[Field]) {
@@ -183,18 +202,10 @@ impl<'m> Place<'m> {
             "        while let Some((id, kind)) = input.field_begin()? {",
         );
         put(out, "            match id {");
-        for Field {
-            id, annotations, ..
-        } in fields
-        {
-            let how = if annotations.contains_key("widen") {
-                "widened"
-            } else {
-                "field"
-            };
+        for Field { id, .. } in fields {
             line!(
                 out,
-                "                {id} => input.{how}(kind, &mut f{id})?,"
+                "                {id} => input.field(kind, &mut f{id})?,"
             );
         }
         put(
@@ -493,5 +504,10 @@ fn put(out: &mut String, line: &str) {
 
 const WRITE_SIGNATURE: &str = "(&self, out: &mut wire::Output) -> Result<(), wire::WireError>";
 const READ_SIGNATURE: &str = "(input: &mut wire::Input<'_>) -> Result<Self, wire::WireError>";
+/// What texts and logs never show.
+fn is_secret(field: &Field) -> bool {
+    field.annotations.contains_key("secret")
+}
+
 const DERIVES: &str = "Clone, Debug, Default, PartialEq";
 const DERIVES_ORDERED: &str = "Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash";

@@ -175,6 +175,12 @@ struct TopologyWork {
   2: required i64 epoch
   3: required storm.TopologyStatus status
   4: required map<string, storm.DebugOptions> component_debug
+  /** Levels of loggers that somebody asked for; absent when nobody ever did. */
+  8: optional storm.LogConfig log_config
+  /** What the topology's components may show to others. Never written where others may read. */
+  9: optional storm.Credentials credentials
+  /** What its workers are asked to tell of themselves, by slots' hosts and ports. */
+  10: optional list<storm.ProfileRequest> profile_requests
 }
 
 /** Everything a node has to run: a topology that is absent has no work here. */
@@ -195,6 +201,8 @@ struct WorkerReport {
   8: required list<ComponentError> errors
   9: required i64 known_version
   10: required i32 wait_ms
+  /** Requests of its directive's work that it has carried out. */
+  14: optional list<storm.ProfileRequest> profiled
 }
 
 enum WorkerOrder {
@@ -254,6 +262,11 @@ struct DeadlineRecord {
   1: required i64 due_ms
   /** The whole delay, so that a clock that was set back cannot make it longer. */
   2: required i64 delay_ms
+}
+
+/** What the workers of one topology are asked to tell of themselves. */
+struct ProfileRecord {
+  1: required list<storm.ProfileRequest> requests
 }
 
 /** The newest errors of one component, newest first. */

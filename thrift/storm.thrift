@@ -555,7 +555,7 @@ struct RebalanceOptions {
 
 /** Secrets of a topology, such as tickets and tokens. */
 struct Credentials {
-  1: required map<string, string> creds
+  1: required map<string, string> creds (secret = "true")
   /** Set by Nimbus. */
   2: optional string topoOwner
 }
@@ -696,7 +696,7 @@ struct ClusterWorkerHeartbeat {
   1: required string storm_id
   2: required map<ExecutorInfo, ExecutorStats> executor_stats
   /** An i32 before Storm 3.0. */
-  3: required i64 time_secs (widen = "true")
+  3: required i64 time_secs
   4: required i32 uptime_secs
 }
 
@@ -738,7 +738,7 @@ struct LSSupervisorAssignments {
 /** Local state: heartbeat of a worker to its supervisor. */
 struct LSWorkerHeartbeat {
   /** An i32 before Storm 3.0. */
-  1: required i64 time_secs (widen = "true")
+  1: required i64 time_secs
   2: required string topology_id
   3: required list<ExecutorInfo> executors
   4: required i32 port
@@ -800,7 +800,7 @@ struct SupervisorWorkerHeartbeat {
   1: required string storm_id
   2: required list<ExecutorInfo> executors
   /** An i32 before Storm 3.0. */
-  3: required i64 time_secs (widen = "true")
+  3: required i64 time_secs
 }
 
 /** Heartbeats of all workers of a supervisor. */
@@ -874,7 +874,7 @@ struct WorkerToken {
 
 /** Key that signs the tokens of a topology for one service. */
 struct PrivateWorkerKey {
-  1: required binary key
+  1: required binary key (secret = "true")
   2: required string userName
   3: required i64 expirationTimeMillis
 }

@@ -22,6 +22,21 @@ pub fn deadline(id: &str) -> String {
     format!("/deadlines/{}", escape(id))
 }
 
+/// Levels of a topology's loggers.
+pub fn log_config(id: &str) -> String {
+    format!("/logconfigs/{}", escape(id))
+}
+
+/// What a topology's components may show to others. A secret.
+pub fn credentials(id: &str) -> String {
+    format!("/credentials/{}", escape(id))
+}
+
+/// What a topology's workers are asked to tell of themselves; Storm has a record for each request.
+pub fn profiles(id: &str) -> String {
+    format!("/profilerconfigs/{}", escape(id))
+}
+
 /// Everything about a topology's errors.
 pub fn errors(id: &str) -> String {
     format!("{ERRORS}/{}", escape(id))

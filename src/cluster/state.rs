@@ -11,8 +11,8 @@ use bytes::Bytes;
 use super::path;
 use super::store::{Change, Entry, Epoch, Expected, Store, StoreError, Version, Write};
 use crate::id::{ComponentId, TopologyId};
-use crate::wire::messages::{AssignmentRecord, DeadlineRecord, ErrorRecord};
-use crate::wire::storm::{ErrorInfo, StormBase};
+use crate::wire::messages::{AssignmentRecord, DeadlineRecord, ErrorRecord, ProfileRecord};
+use crate::wire::storm::{Credentials, ErrorInfo, LogConfig, ProfileRequest, StormBase};
 use crate::wire::{self, Wire, WireError};
 
 /// The cluster's records, as the leader of one term.
@@ -39,6 +39,9 @@ pub struct StoredTopology {
     pub assignment: Option<AssignmentRecord>,
     pub deadline: Option<DeadlineRecord>,
     pub errors: BTreeMap<ComponentId, Vec<ErrorInfo>>,
+    pub log_config: Option<LogConfig>,
+    pub credentials: Option<Credentials>,
+    pub profiles: Vec<ProfileRequest>,
 }
 
 /// Everything in the store.
@@ -128,6 +131,9 @@ impl ClusterState {
     ) -> Result<StoredTopology, StoreError> {
         let assignment = self.read(&path::assignment(id.as_str())).await?;
         let deadline = self.read(&path::deadline(id.as_str())).await?;
+        let log_config = self.read(&path::log_config(id.as_str())).await?;
+        let credentials = self.read(&path::credentials(id.as_str())).await?;
+        let profiles: Option<ProfileRecord> = self.read(&path::profiles(id.as_str())).await?;
         let mut errors = BTreeMap::new();
         for part in self.store.children(&path::errors(id.as_str())).await? {
             let Some(component) = path::unescape(&part) else {
@@ -144,6 +150,9 @@ impl ClusterState {
             assignment,
             deadline,
             errors,
+            log_config,
+            credentials,
+            profiles: profiles.unwrap_or_default().requests,
         })
     }
 
@@ -202,10 +211,38 @@ impl Batch {
         self.put(path, &ErrorRecord { errors })
     }
 
+    pub fn log_config(&mut self, id: &TopologyId, config: &LogConfig) -> Result<(), WireError> {
+        self.put(path::log_config(id.as_str()), config)
+    }
+
+    pub fn credentials(
+        &mut self,
+        id: &TopologyId,
+        credentials: &Credentials,
+    ) -> Result<(), WireError> {
+        self.put(path::credentials(id.as_str()), credentials)
+    }
+
+    /// All requests that are kept of a topology.
+    pub fn profiles(
+        &mut self,
+        id: &TopologyId,
+        requests: Vec<ProfileRequest>,
+    ) -> Result<(), WireError> {
+        self.put(path::profiles(id.as_str()), &ProfileRecord { requests })
+    }
+
     /// Forgets a topology and all that belongs to it.
     pub fn remove_topology(&mut self, id: &TopologyId) {
         let id = id.as_str();
-        for path in [path::storm(id), path::assignment(id), path::deadline(id)] {
+        for path in [
+            path::storm(id),
+            path::assignment(id),
+            path::deadline(id),
+            path::log_config(id),
+            path::credentials(id),
+            path::profiles(id),
+        ] {
             self.changes.insert(path, None);
         }
         self.removed_below.push(format!("{}/", path::errors(id)));

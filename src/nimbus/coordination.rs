@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::beats::{self, Heard};
 use super::fault::Fault;
-use super::leader::Leader;
+use super::leader::{Leader, detached};
+use super::profiler;
 use super::state::Topology;
 use crate::blob::{BlobChunk, BlobKey};
 use crate::clock;
@@ -82,6 +83,13 @@ impl Coordination {
             let now_ms = clock::monotonic_millis();
             self.leader.beats().worker(&report, slot, now_ms);
             self.errors(&report.errors);
+            if report.profiled.is_some() {
+                let (leader, report) = (Arc::clone(&self.leader), report.clone());
+                let done = detached(async move { profiler::done(&leader, &report).await });
+                if let Ok(Err(error)) = done.await {
+                    tracing::warn!(%error, "requests for profiles stay on record");
+                }
+            }
             self.park(report.known_version, report.wait_ms).await;
         }
         let version = self.leader.state().version;

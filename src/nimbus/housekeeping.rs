@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::leader::{ChangeError, Edit, Leader};
+use super::{log_config, profiler};
 use crate::clock;
 use crate::id::{ComponentId, TopologyId};
 use crate::limits;
@@ -23,6 +24,7 @@ pub(crate) async fn run(leader: Arc<Leader>) {
             () = tokio::time::sleep(PERIOD) => {}
         }
         save_errors(&leader).await;
+        expire_controls(&leader).await;
         let now_ms = clock::monotonic_millis();
         leader.uploads.expire_sessions(now_ms);
         leader.downloads.expire(now_ms);
@@ -33,6 +35,18 @@ pub(crate) async fn run(leader: Arc<Leader>) {
         }
     }
     save_errors(&leader).await;
+}
+
+/// Levels of loggers whose time is over, requests that nobody carried out.
+async fn expire_controls(leader: &Leader) {
+    for expired in [
+        log_config::expire(leader).await,
+        profiler::expire(leader).await,
+    ] {
+        if let Err(error) = expired {
+            tracing::warn!(%error, "what is over stays on record until the next attempt");
+        }
+    }
 }
 
 async fn save_errors(leader: &Leader) {

@@ -16,8 +16,9 @@ use super::beats::Beats;
 use super::downloads::Downloads;
 use super::errors::Errors;
 use super::plan::{BlobKeys, Plan};
+use super::profiler;
 use super::settings::Settings;
-use super::state::{Assigned, State, Topology};
+use super::state::{Assigned, Controls, State, Topology};
 use super::transition::{Lifecycle, Pending};
 use super::uploads::Uploads;
 use crate::auth::Gate;
@@ -266,7 +267,10 @@ fn restored(stored: StoredTopology, parts: &Parts, now_ms: u64) -> Topology {
         base,
         assignment,
         deadline,
-        ..
+        log_config,
+        credentials,
+        profiles,
+        errors: _,
     } = stored;
     let plan = match Plan::load(&parts.blobs, &id, &parts.conf) {
         Ok(plan) => Some(Arc::new(plan)),
@@ -294,6 +298,11 @@ fn restored(stored: StoredTopology, parts: &Parts, now_ms: u64) -> Topology {
         executors: Arc::new(executors),
         assigned: assignment.map(|record| Arc::new(Assigned::new(record))),
         sched_status: None,
+        controls: Arc::new(Controls {
+            log_config,
+            credentials,
+            profiles: profiler::by_key(profiles),
+        }),
     }
 }
 

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::beats;
+use super::credentials::{self, Upload};
+use super::debug::{self, Sampling};
 use super::downloads::DownloadError;
 use super::fault::Fault;
 use super::info::Info;
@@ -14,19 +16,22 @@ use super::leader::{Leader, detached};
 use super::pages;
 use super::steer::{self, Order};
 use super::submit::{self, Submission};
+use super::{log_config, profiler};
 use crate::auth::Operation;
 use crate::clock;
 use crate::id::{NodeId, TopologyId};
 use crate::limits;
 use crate::rpc::{Caller, Failure};
 use crate::topology;
+use crate::wire::Open;
 use crate::wire::storm::nimbus::*;
 use crate::wire::storm::{
-    AlreadyAliveException, AuthorizationException, ClusterSummary, ComponentPageInfo, ExecutorInfo,
-    GetInfoOptions, InvalidTopologyException, KillOptions, NimbusSummary, NotAliveException,
-    NumErrorsChoice, StormTopology, SubmitOptions, SupervisorAssignments, SupervisorPageInfo,
-    SupervisorWorkerHeartbeat, SupervisorWorkerHeartbeats, TopologyInfo, TopologyInitialStatus,
-    TopologyPageInfo, TopologySummary,
+    AlreadyAliveException, AuthorizationException, ClusterSummary, ComponentPageInfo, Credentials,
+    ExecutorInfo, GetInfoOptions, InvalidTopologyException, KillOptions, LogConfig, NimbusSummary,
+    NotAliveException, NumErrorsChoice, ProfileAction, ProfileRequest, StormTopology,
+    SubmitOptions, SupervisorAssignments, SupervisorPageInfo, SupervisorWorkerHeartbeat,
+    SupervisorWorkerHeartbeats, TopologyInfo, TopologyInitialStatus, TopologyPageInfo,
+    TopologySummary, WorkerMetrics,
 };
 
 /// Answers Storm's clients, supervisors and workers.
@@ -172,6 +177,104 @@ impl Service for NimbusService {
         self.permit_by_name(caller, Operation::Deactivate, name.as_deref())
             .await?;
         Ok(self.order(name, Order::Deactivate).await?)
+    }
+
+    async fn set_log_config(
+        &self,
+        caller: &Caller,
+        name: Option<String>,
+        config: Option<LogConfig>,
+    ) -> Result<(), SetLogConfigError> {
+        let topology = self
+            .permit_by_id(caller, Operation::SetLogConfig, name.as_deref())
+            .await?;
+        let config = config.ok_or_else(|| absent("config"))?;
+        let set = log_config::set(Arc::clone(&self.leader), topology.id.clone(), config);
+        Ok(detached(set).await.map_err(Fault::from)??)
+    }
+
+    async fn get_log_config(
+        &self,
+        caller: &Caller,
+        name: Option<String>,
+    ) -> Result<LogConfig, GetLogConfigError> {
+        let topology = self
+            .permit_by_id(caller, Operation::GetLogConfig, name.as_deref())
+            .await?;
+        Ok(log_config::effective(&topology, clock::wall_millis()))
+    }
+
+    async fn debug(
+        &self,
+        caller: &Caller,
+        name: Option<String>,
+        component: Option<String>,
+        enable: Option<bool>,
+        sampling_percentage: Option<f64>,
+    ) -> Result<(), DebugError> {
+        let topology = self
+            .permit_by_name(caller, Operation::Debug, name.as_deref())
+            .await?;
+        let sampling = Sampling {
+            component,
+            enable: enable.unwrap_or(false),
+            percent: sampling_percentage.unwrap_or(0.0),
+        };
+        let set = debug::set(Arc::clone(&self.leader), topology.id.clone(), sampling);
+        Ok(detached(set).await.map_err(Fault::from)??)
+    }
+
+    async fn set_worker_profiler(
+        &self,
+        caller: &Caller,
+        id: Option<String>,
+        profile_request: Option<ProfileRequest>,
+    ) -> Result<(), SetWorkerProfilerError> {
+        let topology = self
+            .permit_by_id(caller, Operation::SetWorkerProfiler, id.as_deref())
+            .await?;
+        let request = profile_request.ok_or_else(|| absent("profileRequest"))?;
+        let set = profiler::set(Arc::clone(&self.leader), topology.id.clone(), request);
+        Ok(detached(set).await.map_err(Fault::from)??)
+    }
+
+    async fn get_component_pending_profile_actions(
+        &self,
+        caller: &Caller,
+        id: Option<String>,
+        component_id: Option<String>,
+        action: Option<Open<ProfileAction>>,
+    ) -> Result<Vec<ProfileRequest>, GetComponentPendingProfileActionsError> {
+        let operation = Operation::GetComponentPendingProfileActions;
+        let topology = self.permit_by_id(caller, operation, id.as_deref()).await?;
+        let now_ms = clock::wall_millis();
+        Ok(
+            match (component_id, action.and_then(|action| action.known())) {
+                (Some(component), Some(action)) => {
+                    profiler::pending(&topology, &component, action, now_ms)
+                }
+                // Nothing runs such a component, and nobody can ask for such an action.
+                _ => Vec::new(),
+            },
+        )
+    }
+
+    async fn upload_new_credentials(
+        &self,
+        caller: &Caller,
+        name: Option<String>,
+        creds: Option<Credentials>,
+    ) -> Result<(), UploadNewCredentialsError> {
+        let operation = Operation::UploadNewCredentials;
+        let topology = self
+            .permit_by_name(caller, operation, name.as_deref())
+            .await?;
+        let upload = Upload {
+            credentials: creds.unwrap_or_default(),
+            principal: caller.principal.clone(),
+        };
+        let upload = credentials::upload(Arc::clone(&self.leader), topology.id.clone(), upload);
+        Ok(detached(upload).await.map_err(Fault::from)??)
     }
 
     async fn begin_file_upload(&self, caller: &Caller) -> Result<String, BeginFileUploadError> {
@@ -461,6 +564,17 @@ impl Service for NimbusService {
         }
         Ok(())
     }
+
+    /// Storm puts them into a store of metrics from which no call reads. Ours take another way
+    /// (`syncWorker`), so what genuine workers send is read and dropped.
+    async fn process_worker_metrics(
+        &self,
+        caller: &Caller,
+        metrics: Option<WorkerMetrics>,
+    ) -> Result<(), ProcessWorkerMetricsError> {
+        self.permit(caller, Operation::ProcessWorkerMetrics).await?;
+        metrics.map(drop).ok_or_else(|| absent("metrics").into())
+    }
 }
 
 fn errors_wanted(options: Option<GetInfoOptions>) -> Result<NumErrorsChoice, Fault> {
@@ -508,6 +622,11 @@ macro_rules! of_cluster {
 }
 
 faults! {
+    SetLogConfigError: ;
+    GetLogConfigError: ;
+    SetWorkerProfilerError: ;
+    GetComponentPendingProfileActionsError: ;
+    ProcessWorkerMetricsError: ;
     SubmitTopologyError: AlreadyAlive => AlreadyAliveException,
         InvalidTopology => InvalidTopologyException, Denied => AuthorizationException;
     SubmitTopologyWithOptsError: AlreadyAlive => AlreadyAliveException,
@@ -520,6 +639,7 @@ of_topology! {
     GetTopologyInfoByNameError GetTopologyInfoWithOptsError GetTopologyInfoByNameWithOptsError
     GetTopologyConfError GetTopologyError GetUserTopologyError SendSupervisorWorkerHeartbeatError
     GetTopologyPageInfoError GetComponentPageInfoError GetSupervisorPageInfoError
+    DebugError UploadNewCredentialsError
 }
 
 of_cluster! {

@@ -11,7 +11,9 @@ use super::transition::Lifecycle;
 use crate::id::{ComponentId, ExecutorId, NodeId, Slot, TaskId, TopologyId};
 use crate::scheduler::Placement;
 use crate::wire::messages::{AssignmentRecord, TopologyWork};
-use crate::wire::storm::{Assignment, NodeInfo, StormBase, TopologyStatus};
+use crate::wire::storm::{
+    Assignment, Credentials, LogConfig, NodeInfo, ProfileRequest, StormBase, TopologyStatus,
+};
 
 /// All topologies at one moment.
 #[derive(Clone, Debug)]
@@ -34,6 +36,17 @@ pub(crate) struct Topology {
     pub executors: Arc<BTreeMap<ExecutorId, ComponentId>>,
     pub assigned: Option<Arc<Assigned>>,
     pub sched_status: Option<String>,
+    pub controls: Arc<Controls>,
+}
+
+/// What operators asked of a topology's workers, beside what its `StormBase` holds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Controls {
+    /// None: nobody ever set a level.
+    pub log_config: Option<LogConfig>,
+    pub credentials: Option<Credentials>,
+    /// One for each host, port and action, as Storm keeps them.
+    pub profiles: BTreeMap<String, ProfileRequest>,
 }
 
 /// Where a topology runs.
@@ -108,6 +121,17 @@ impl Topology {
             epoch: assigned.record.epoch,
             status: self.status().into(),
             component_debug: self.base.component_debug.clone().unwrap_or_default(),
+            log_config: self.controls.log_config.clone(),
+            credentials: self.controls.credentials.clone(),
+            profile_requests: self.controls.requests(),
+        })
+    }
+
+    /// The same topology with other controls.
+    pub fn with_controls(&self, controls: Controls) -> Arc<Self> {
+        Arc::new(Topology {
+            controls: Arc::new(controls),
+            ..self.clone()
         })
     }
 
@@ -115,6 +139,15 @@ impl Topology {
     pub fn uptime_secs(&self, now_secs: i64) -> i32 {
         let launched = i64::from(self.base.launch_time_secs.unwrap_or(0));
         i32::try_from(now_secs.saturating_sub(launched).max(0)).unwrap_or(i32::MAX)
+    }
+}
+
+// === impl Controls ===
+
+impl Controls {
+    fn requests(&self) -> Option<Vec<ProfileRequest>> {
+        let requests = self.profiles.values().cloned();
+        (!self.profiles.is_empty()).then(|| requests.collect())
     }
 }
 

@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
+use super::credentials;
 use super::fault::Fault;
 use super::jar;
 use super::leader::{ChangeError, Edit, Leader, lock};
 use super::plan::{BlobKeys, Plan};
-use super::state::Topology;
+use super::state::{Controls, Topology};
 use super::transition::Lifecycle;
 use super::uploads::LocationError;
 use crate::blob::{BlobKey, BlobKeyError};
@@ -23,7 +24,7 @@ use crate::conf::{Conf, keys, validate};
 use crate::id::TopologyId;
 use crate::topology;
 use crate::wire::storm::{
-    StormBase, StormTopology, SubmitOptions, TopologyInitialStatus, TopologyStatus,
+    Credentials, StormBase, StormTopology, SubmitOptions, TopologyInitialStatus, TopologyStatus,
 };
 
 /// A submission as it came.
@@ -43,6 +44,7 @@ struct Accepted {
     plan: Plan,
     jar: Option<File>,
     status: TopologyStatus,
+    credentials: Option<Credentials>,
 }
 
 /// Whose topology it will be, whatever its conf says.
@@ -122,6 +124,9 @@ fn check(leader: &Leader, submission: Submission) -> Result<Accepted, Fault> {
     let user = topology::normalise::topology(&topology, &conf)?;
     let plan = Plan::new(user, conf, &leader.conf)?;
     topology::validate::sizes(&plan.user, &plan.conf, &leader.conf)?;
+    if let Some(creds) = &options.creds {
+        credentials::check_size(creds)?;
+    }
     topology::validate::runnable(&plan.user, &leader.known_class)?;
     let runs = factory::check(&plan.user, &plan.conf);
     runs.map_err(|error| Fault::InvalidTopology(error.to_string()))?;
@@ -140,6 +145,7 @@ fn check(leader: &Leader, submission: Submission) -> Result<Accepted, Fault> {
             Some(TopologyInitialStatus::Inactive) => TopologyStatus::Inactive,
             _ => TopologyStatus::Active,
         },
+        credentials: options.creds,
     })
 }
 
@@ -218,6 +224,7 @@ fn write_blobs(leader: &Leader, id: &TopologyId, accepted: Accepted) -> Result<T
         mut plan,
         jar,
         status,
+        credentials,
     } = accepted;
     plan.conf.set(keys::STORM_ID, id.as_str());
     plan.conf.set(keys::TOPOLOGY_NAME, name.as_str());
@@ -258,6 +265,10 @@ fn write_blobs(leader: &Leader, id: &TopologyId, accepted: Accepted) -> Result<T
         plan: Some(Arc::new(plan)),
         assigned: None,
         sched_status: None,
+        controls: Arc::new(Controls {
+            credentials,
+            ..Controls::default()
+        }),
     })
 }
 
@@ -279,6 +290,11 @@ fn add(topology: Topology) -> Result<(Edit, ()), Fault> {
     edit.batch
         .base(&topology.id, &topology.base)
         .map_err(ChangeError::Record)?;
+    if let Some(credentials) = &topology.controls.credentials {
+        edit.batch
+            .credentials(&topology.id, credentials)
+            .map_err(ChangeError::Record)?;
+    }
     edit.topologies
         .push((topology.id.clone(), Some(Arc::new(topology))));
     Ok((edit, ()))

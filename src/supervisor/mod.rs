@@ -90,7 +90,8 @@ pub async fn start(conf: &Conf, program: PathBuf) -> Result<Handle, StartError> 
     let shared = Arc::new(service::Shared::default());
     let service = service::SupervisorService {
         shared: shared.clone(),
-        node: node.clone(),
+        layout: settings.layout.clone(),
+        host: settings.host.clone(),
     };
     let server = Server::bind(&endpoint(conf)?, Limits::default()).await?;
     let address = server.address();

@@ -1,4 +1,4 @@
-//! Storm's Supervisor service, as far as our daemons need it.
+//! Storm's Supervisor service.
 //!
 //! A push of assignments is only a nudge: the supervisor asks Nimbus at once. So there is one
 //! source of truth, and a push that comes late or from an old leader cannot undo what a pull said.
@@ -8,13 +8,18 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
-use crate::id::NodeId;
-use crate::rpc::Caller;
+use super::layout::Layout;
+use crate::id::TopologyId;
+use crate::limits;
+use crate::rpc::{Caller, Failure};
 use crate::wire::messages::SupervisorDirective;
 use crate::wire::storm::supervisor::{
-    GetLocalAssignmentForStormError, SendSupervisorAssignmentsError, Service,
+    GetLocalAssignmentForStormError, SendSupervisorAssignmentsError,
+    SendSupervisorWorkerHeartbeatError, Service,
 };
-use crate::wire::storm::{Assignment, NotAliveException, SupervisorAssignments};
+use crate::wire::storm::{
+    Assignment, NotAliveException, SupervisorAssignments, SupervisorWorkerHeartbeat,
+};
 
 /// What the service and the supervisor's core share.
 #[derive(Default)]
@@ -28,7 +33,9 @@ pub struct Shared {
 /// The service.
 pub struct SupervisorService {
     pub shared: Arc<Shared>,
-    pub node: NodeId,
+    pub layout: Layout,
+    /// What texts call this supervisor, as Storm's do.
+    pub host: String,
 }
 
 impl Service for SupervisorService {
@@ -46,7 +53,7 @@ impl Service for SupervisorService {
         _: &Caller,
         id: Option<String>,
     ) -> Result<Assignment, GetLocalAssignmentForStormError> {
-        let id = id.unwrap_or_default();
+        let id = id.ok_or_else(|| Failure::Internal("`id` is null".to_owned()))?;
         let directive = self.shared.directive.load();
         let work = directive
             .as_ref()
@@ -54,10 +61,40 @@ impl Service for SupervisorService {
         match work {
             Some(work) => Ok(work.assignment.clone()),
             None => {
-                let node = &self.node;
-                let msg = format!("No local assignment assigned for storm: {id} for node: {node}");
+                let (id, host) = (short(id), &self.host);
+                let msg = format!("No local assignment assigned for storm: {id} for node: {host}");
                 Err(NotAliveException { msg }.into())
             }
         }
     }
+
+    /// A worker asks here whether its topology still has business on this machine. That it lives
+    /// its supervisor sees elsewhere: by its process, its file and its reports to Nimbus.
+    async fn send_supervisor_worker_heartbeat(
+        &self,
+        _: &Caller,
+        heartbeat: Option<SupervisorWorkerHeartbeat>,
+    ) -> Result<(), SendSupervisorWorkerHeartbeatError> {
+        let heartbeat =
+            heartbeat.ok_or_else(|| Failure::Internal("`heartbeat` is null".to_owned()))?;
+        let code = self
+            .layout
+            .code(&TopologyId::from(heartbeat.storm_id.as_str()));
+        let is_here = tokio::fs::try_exists(code.join("stormconf.ser")).await;
+        if is_here.unwrap_or(false) {
+            return Ok(());
+        }
+        let id = short(heartbeat.storm_id);
+        let text = format!("{id} does not appear to be alive, you should probably exit");
+        Err(Failure::Internal(text).into())
+    }
 }
+
+/// Keeps a reply from growing with the id that it quotes.
+fn short(mut id: String) -> String {
+    id.truncate(id.floor_char_boundary(limits::TOPOLOGY_ID_BYTES_MAX));
+    id
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use super::{Input, Output, TType, Text, Wire, WireError, code};
 // === impl Wire ===
 
 macro_rules! number {
-    ($type:ty, $kind:expr, $absent:literal, $write:ident, $read:ident) => {
+    ($type:ty, $kind:expr, $absent:literal, $write:ident, $read:ident $(, $other:ident)?) => {
         impl Wire for $type {
             const TYPE: TType = $kind;
             const ABSENT: &'static str = $absent;
@@ -26,6 +26,10 @@ macro_rules! number {
             fn describe(&self, text: &mut Text) {
                 text.push(&format!("{self:?}"));
             }
+
+            $(fn of_other_width(kind: TType, rest: &[u8]) -> Option<Self> {
+                $other(kind, rest)
+            })?
         }
     };
 }
@@ -33,9 +37,19 @@ macro_rules! number {
 number!(bool, TType::Bool, "false", write_bool, read_bool);
 number!(i8, TType::I08, "0", write_i8, read_i8);
 number!(i16, TType::I16, "0", write_i16, read_i16);
-number!(i32, TType::I32, "0", write_i32, read_i32);
-number!(i64, TType::I64, "0", write_i64, read_i64);
+number!(i32, TType::I32, "0", write_i32, read_i32, narrowed);
+number!(i64, TType::I64, "0", write_i64, read_i64, widened);
 number!(f64, TType::Double, "0.0", write_double, read_double);
+
+fn narrowed(kind: TType, rest: &[u8]) -> Option<i32> {
+    let wide = (kind == TType::I64).then(|| rest.first_chunk()).flatten()?;
+    i32::try_from(i64::from_be_bytes(*wide)).ok()
+}
+
+fn widened(kind: TType, rest: &[u8]) -> Option<i64> {
+    let narrow = (kind == TType::I32).then(|| rest.first_chunk()).flatten()?;
+    Some(i32::from_be_bytes(*narrow).into())
+}
 
 /// Invalid UTF-8 is read as Java reads it: with replacement characters.
 impl Wire for String {

@@ -65,21 +65,24 @@ impl<'a> Input<'a> {
         Ok(Some((field.id.unwrap_or_default(), field.field_type)))
     }
 
-    /// Reads a field, or skips it when its type is not the expected one.
+    /// Reads a field, or skips it when its type is not the expected one. Peers differ in how wide
+    /// they write some integers (control-plane 6.7 and 13.4): an i32 is read where an i64 is
+    /// expected, and an i64 where an i32 is, if it fits.
     pub fn field<T: Wire>(&mut self, kind: TType, slot: &mut Option<T>) -> Result<(), WireError> {
-        if kind != T::TYPE || !T::fits(self.rest()) {
+        if kind != T::TYPE {
+            return match T::of_other_width(kind, self.rest()) {
+                Some(value) => {
+                    self.skip(kind)?;
+                    *slot = Some(value);
+                    Ok(())
+                }
+                None => self.skip(kind),
+            };
+        }
+        if !T::fits(self.rest()) {
             return self.skip(kind);
         }
         *slot = Some(T::read(self)?);
-        Ok(())
-    }
-
-    /// As `field`, for an i64 that older peers write as an i32.
-    pub fn widened(&mut self, kind: TType, slot: &mut Option<i64>) -> Result<(), WireError> {
-        if kind != TType::I32 {
-            return self.field(kind, slot);
-        }
-        *slot = Some(i32::read(self)?.into());
         Ok(())
     }
 

@@ -48,6 +48,12 @@ pub trait Wire: Default {
     fn fits(_rest: &[u8]) -> bool {
         true
     }
+
+    /// The value that stands at the start of `rest` as a number of another width, if it is one of
+    /// these all the same.
+    fn of_other_width(_kind: TType, _rest: &[u8]) -> Option<Self> {
+        None
+    }
 }
 
 /// Why bytes are not what they should be. The texts go to the peer.

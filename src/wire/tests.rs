@@ -12,6 +12,7 @@ mod recorded;
 mod schema;
 mod services;
 mod values;
+mod widths;
 
 use bytes::Bytes;
 

@@ -48,6 +48,13 @@ impl Text {
         }
     }
 
+    /// The text of one value.
+    pub fn of<T: Wire>(value: &T) -> String {
+        let mut text = Text::default();
+        value.describe(&mut text);
+        text.text
+    }
+
     /// Adds a part, unless the text is full.
     pub fn push(&mut self, part: &str) {
         if self.full {
@@ -136,6 +143,16 @@ impl Fields<'_> {
         self
     }
 
+    /// As `required`, for what nobody may read: only whether it is there.
+    pub fn secret<T: Wire>(mut self, id: i16, name: &'static str, value: &T) -> Self {
+        if self.missing.iter().any(|missing| missing.id == id) {
+            return self.required(id, name, value);
+        }
+        self.name(name);
+        self.text.push(HIDDEN);
+        self
+    }
+
     /// A field of default requiredness is shown even when it is not set.
     pub fn plain<T: Wire>(mut self, name: &'static str, value: &Option<T>) -> Self {
         self.name(name);
@@ -167,5 +184,7 @@ impl Fields<'_> {
     }
 }
 
+/// Stands for a secret.
+const HIDDEN: &str = "*****";
 /// As many as Java shows.
 const BINARY_BYTES_SHOWN: usize = 128;

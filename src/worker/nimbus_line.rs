@@ -170,6 +170,7 @@ impl NimbusLine {
             known_version,
             // The first question is answered at once: what was launched may be old by now.
             wait_ms: if known_version == 0 { 0 } else { PARK_MS },
+            profiled: None,
         }
     }
 

@@ -52,6 +52,7 @@ impl Simulation {
             plan: Some(Arc::new(plan)),
             assigned: None,
             sched_status: None,
+            controls: Default::default(),
         };
         self.state.topologies.insert(id.clone(), Arc::new(topology));
         id

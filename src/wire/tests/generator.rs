@@ -132,7 +132,7 @@ fn presence_defaults_and_annotations_decide_how_a_field_is_read() {
          struct S {
            1: required i32 a
            2: required i32 b (lenient = \"true\")
-           3: required i64 c (widen = \"true\")
+           3: required i64 c (secret = \"true\")
            4: optional string d = \"x\"
            5: optional double e = 2
            6: E f = 1
@@ -143,7 +143,9 @@ fn presence_defaults_and_annotations_decide_how_a_field_is_read() {
     for expected in [
         "let required = [(1, f1.is_none()), (3, f3.is_none()), (7, f7.is_none())];",
         "let lenient = [(2, f2.is_none())];",
-        "3 => input.widened(kind, &mut f3)?,",
+        "3 => input.field(kind, &mut f3)?,",
+        ".secret(3, \"c\", &self.c)",
+        "impl std::fmt::Debug for S {",
         "b: f2.unwrap_or_default(),",
         "d: f4.or_else(|| Some(\"x\".into())),",
         "e: f5.or_else(|| Some(f64::from(2))),",
@@ -229,8 +231,8 @@ const REFUSED: &[(&str, &str)] = &[
         "t.thrift:1: there is no type T in other; ",
     ),
     (
-        "struct S { 1: i32 a (widen = \"true\") }",
-        "t.thrift:1: 'widen' has no meaning for",
+        "struct S { 1: i32 a (secret = \"true\") }",
+        "t.thrift:1: 'secret' has no meaning for",
     ),
     (
         "struct S { 1: i64 a (lenient = \"true\") }",
