@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::credentials::{Credentials, Held};
 use crate::conf::Conf;
 use crate::id::{ComponentId, StreamId, TaskId, TopologyId};
 use crate::wire::storm;
@@ -31,7 +32,8 @@ pub struct TopologyView {
     pub task_components: BTreeMap<TaskId, ComponentId>,
 }
 
-/// Where a worker lives.
+/// Where a worker lives, and what it holds for its components.
+#[derive(Default)]
 pub struct WorkerPlace {
     pub port: u16,
     /// Where the topology's jar was unpacked: holds `resources/`.
@@ -40,6 +42,9 @@ pub struct WorkerPlace {
     pub pid_dir: PathBuf,
     /// One record for each process group of a shell child.
     pub groups_dir: PathBuf,
+    /// Of the slot: where what is worth keeping is written.
+    pub artifacts_dir: PathBuf,
+    pub credentials: Arc<Held>,
     /// For sockets, pipes and timers of components that need them; absent in an engine without I/O.
     pub runtime: Option<tokio::runtime::Handle>,
 }
@@ -141,6 +146,11 @@ impl TaskContext {
             }
         }
         targets
+    }
+
+    /// The topology's credentials as they are now.
+    pub fn credentials(&self) -> Credentials {
+        self.place.credentials.newest()
     }
 
     /// Where this worker lives.

@@ -5,6 +5,7 @@
 
 pub mod collector;
 pub mod context;
+pub mod credentials;
 pub mod factory;
 pub mod failure;
 pub mod multilang;
@@ -18,6 +19,7 @@ use crate::wire::storm;
 
 pub use collector::{Collector, Emit, EmitError, SpoutCollector, SpoutEmit};
 pub use context::{TaskContext, TopologyView, Waker, WorkerPlace};
+pub use credentials::Credentials;
 pub use failure::ComponentFailure;
 
 /// What component code returns: any `std::error::Error` becomes a [`ComponentFailure`] by `?`.
@@ -52,6 +54,11 @@ pub trait Spout: Send {
     /// The topology is not active: no `next_tuple` until `activate`; acks and fails still come.
     fn deactivate(&mut self) -> Result<()> {
         Ok(())
+    }
+
+    /// The topology has credentials (before `open`), or other ones than before.
+    fn set_credentials(&mut self, credentials: &Credentials) {
+        let _ = credentials;
     }
 
     /// The task ends. Best effort: not called when the worker is killed.
@@ -98,6 +105,11 @@ pub trait Bolt: Send {
     /// before each tuple, so it must be cheap; after it rose the bolt's [`Waker`] has to fire.
     fn room(&self) -> usize {
         usize::MAX
+    }
+
+    /// The topology has credentials (before `prepare`), or other ones than before.
+    fn set_credentials(&mut self, credentials: &Credentials) {
+        let _ = credentials;
     }
 
     /// The task ends. Best effort: not called when the worker is killed.

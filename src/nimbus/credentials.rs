@@ -1,7 +1,7 @@
 //! Credentials of topologies: who may replace them, and how the new meet the old.
 //!
-//! They leave Nimbus for the nodes and workers of their topology and for nobody else; no text, reply
-//! or log ever holds one.
+//! They leave Nimbus for the nodes and workers of their topology and for nobody else; no text,
+//! reply or log ever holds one.
 
 use std::sync::Arc;
 

@@ -90,6 +90,7 @@ pub fn assemble(
         doors,
         routes: options.routes,
         streams: program.streams.clone(),
+        credentials: options.place.credentials.clone(),
     }));
     let mut assembler = Assembler {
         timeouts: timeouts(&program.conf)?,
@@ -329,6 +330,7 @@ impl Assembler {
             reporter,
             random: self.random.fork(),
             components: program.components.clone(),
+            sampled: handle.sampled.clone(),
         }))
     }
 }

@@ -6,7 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use crate::component::{Bolt, Collector, Instance, Result, TaskContext};
+use crate::component::{Bolt, Collector, Credentials, Instance, Result, TaskContext};
 use crate::id::TaskId;
 use crate::tuple::{StreamNumber, TupleBatch, TupleHead, ValueRef};
 use crate::worker::emit::Emitter;
@@ -41,6 +41,10 @@ struct Budget {
 }
 
 impl Role for Box<dyn Bolt> {
+    fn set_credentials(&mut self, credentials: &Credentials) {
+        self.as_mut().set_credentials(credentials);
+    }
+
     fn start(&mut self, context: &TaskContext) -> Result<()> {
         self.prepare(context)
     }
@@ -159,6 +163,16 @@ impl BoltRole {
             self.poll(emitter);
         }
         progress
+    }
+
+    /// Tells the tasks that run of other credentials than before.
+    pub fn set_credentials(&mut self, credentials: &Credentials, emitter: &mut Emitter) {
+        for (index, task) in self.tasks.iter_mut().enumerate() {
+            emitter.set_task(index);
+            if let Err(failure) = task.set_credentials(credentials) {
+                emitter.report_error(&failure);
+            }
+        }
     }
 
     pub fn end(&mut self, emitter: &mut Emitter) {

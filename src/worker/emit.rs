@@ -12,10 +12,12 @@ use crate::component::{ComponentFailure, EmitError, Result};
 use crate::grouping::Subscribers;
 use crate::id::{ComponentId, StreamId, TaskId};
 use crate::messaging::acks::{AckKind, AckRecord};
+use crate::topology;
 use crate::tuple::{Anchor, StreamNumber, Tuple, TupleHead, Value, ValueRef};
 use crate::worker::lane::Lanes;
 use crate::worker::meter::Meter;
 use crate::worker::report::Reporter;
+use crate::worker::sampling::{SampledShare, Sampling};
 use crate::worker::tracker::Tracker;
 
 /// What one executor emits through.
@@ -44,6 +46,7 @@ pub struct Emitter {
     targets: Vec<TaskId>,
     /// Component of each task, by its id; for direct emits.
     components: std::sync::Arc<[ComponentId]>,
+    sampling: Sampling,
 }
 
 /// Whether the topology has ackers.
@@ -83,6 +86,8 @@ pub struct EmitterParts {
     pub random: fastrand::Rng,
     /// Component of each task, by its id.
     pub components: std::sync::Arc<[ComponentId]>,
+    /// Share of its tuples that event loggers get.
+    pub sampled: std::sync::Arc<SampledShare>,
 }
 
 /// One task's next sequence number.
@@ -100,7 +105,10 @@ impl Emitter {
             task: *task,
             next: 0,
         };
+        let is_events = |stream: &OutStream| stream.id.as_str() == topology::EVENT_LOG_STREAM;
+        let events = parts.streams.iter().position(is_events);
         Emitter {
+            sampling: Sampling::new(parts.sampled, events),
             default_stream: parts.streams.iter().position(is_default),
             sequences: parts.tasks.iter().map(sequence).collect(),
             lanes: parts.lanes,
@@ -126,6 +134,7 @@ impl Emitter {
     /// Reads the clock: the time of all that is emitted until the next call.
     pub(super) fn start_turn(&mut self) {
         self.now_us = clock::wall_micros();
+        self.sampling.refresh();
     }
 
     /// Wall microseconds at the start of the turn.
@@ -142,7 +151,9 @@ impl Emitter {
     #[inline]
     pub(crate) fn emit_unanchored(&mut self, values: &[ValueRef<'_>]) -> Result<()> {
         let stream = self.plain_default(values)?;
-        self.send(stream, self.now_us, values, |_| [])
+        self.send(stream, self.now_us, values, |_| [])?;
+        self.sample(None, values);
+        Ok(())
     }
 
     #[inline]
@@ -162,13 +173,18 @@ impl Emitter {
             }
             [] => self.send(stream, self.now_us, values, |_| []),
             _ => self.send_in_many_trees(stream, self.now_us, &[*anchor], values),
-        }
+        }?;
+        self.sample(None, values);
+        Ok(())
     }
 
     #[inline]
     pub(crate) fn emit_tracked(&mut self, values: &[ValueRef<'_>], id: Value) -> Result<()> {
         let stream = self.plain_default(values)?;
-        self.send_tracked(stream, self.now_us, id, values)
+        let sampled = self.sampled_id(&id);
+        self.send_tracked(stream, self.now_us, id, values)?;
+        self.sample(sampled.as_ref(), values);
+        Ok(())
     }
 
     pub(crate) fn emit_ordered(
@@ -184,6 +200,7 @@ impl Emitter {
             false => self.send_in_many_trees(stream, at_us, anchors, values)?,
         }
         self.tell_targets(order.task_ids);
+        self.sample(None, values);
         Ok(())
     }
 
@@ -195,11 +212,13 @@ impl Emitter {
     ) -> Result<()> {
         let stream = self.choose(&order, values)?;
         let at_us = order.event_time_us.unwrap_or(self.now_us);
+        let sampled = id.as_ref().and_then(|id| self.sampled_id(id));
         match id {
             Some(id) => self.send_tracked(stream, at_us, id, values)?,
             None => self.send(stream, at_us, values, |_| [])?,
         }
         self.tell_targets(order.task_ids);
+        self.sample(sampled.as_ref(), values);
         Ok(())
     }
 
@@ -433,6 +452,46 @@ impl Emitter {
         self.meter.emitted(number, all.len());
         self.targets = all;
         Ok(sent?)
+    }
+
+    /// The id of a tuple that is about to go into the pending table, while tuples are sampled.
+    #[inline]
+    fn sampled_id(&self, id: &Value) -> Option<Value> {
+        self.sampling.is_on().then(|| id.clone())
+    }
+
+    /// Shows the event loggers an emit, if it is one of the share that they get.
+    #[inline]
+    fn sample(&mut self, id: Option<&Value>, values: &[ValueRef<'_>]) {
+        if self.sampling.is_on() {
+            self.show_sample(id, values);
+        }
+    }
+
+    #[cold]
+    fn show_sample(&mut self, id: Option<&Value>, values: &[ValueRef<'_>]) {
+        let Some(stream) = self.sampling.draw(&mut self.random) else {
+            return;
+        };
+        let copies: Vec<Value> = values.iter().map(|value| value.to_value()).collect();
+        let (copies, component) = (Value::List(copies), self.component.clone());
+        let event = [
+            ValueRef::from(component.as_str()),
+            id.map_or(ValueRef::Null, ValueRef::from),
+            ValueRef::Long(self.now_us / 1000),
+            ValueRef::Nested(&copies),
+        ];
+        self.targets.clear();
+        let subscribers = &mut self.streams[stream].subscribers;
+        if let Err(error) = subscribers.choose(&event, &mut self.targets) {
+            tracing::debug!(%component, %error, "a sampled tuple has no logger");
+            return;
+        }
+        // Who watches must not hold up what is watched: a logger that is behind misses this one.
+        self.targets.retain(|task| self.lanes.has_room(*task));
+        if let Err(error) = self.send(stream, self.now_us, &event, |_| []) {
+            tracing::debug!(%component, %error, "a sampled tuple could not be shown");
+        }
     }
 
     fn tell_targets(&self, task_ids: Option<&mut Vec<TaskId>>) {

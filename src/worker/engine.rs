@@ -4,7 +4,6 @@
 //! routes to other workers.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -202,13 +201,7 @@ impl EngineOptions {
             n_threads: 1,
             spinning: Spinning::Forbidden,
             time: Time::Real,
-            place: WorkerPlace {
-                port: 0,
-                code_dir: PathBuf::new(),
-                pid_dir: PathBuf::new(),
-                groups_dir: PathBuf::new(),
-                runtime: None,
-            },
+            place: WorkerPlace::default(),
             routes: Routes::default(),
             stats_every: Duration::from_secs(1),
         }

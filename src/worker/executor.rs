@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::acker::AckLedger;
+use crate::component::Credentials;
 use crate::id::{ComponentId, ExecutorId};
 use crate::worker::bolt::{BoltRole, Credit};
 use crate::worker::emit::Emitter;
@@ -97,6 +98,15 @@ impl Executor {
         match &mut self.role {
             ExecutorRole::Spout(spout) => spout.start(&mut self.emitter),
             ExecutorRole::Bolt(bolt) => bolt.start(&mut self.emitter),
+            ExecutorRole::Acker(_) | ExecutorRole::Sink => {}
+        }
+    }
+
+    /// Tells the components of other credentials than before.
+    pub fn set_credentials(&mut self, credentials: &Credentials) {
+        match &mut self.role {
+            ExecutorRole::Spout(spout) => spout.set_credentials(credentials, &mut self.emitter),
+            ExecutorRole::Bolt(bolt) => bolt.set_credentials(credentials, &mut self.emitter),
             ExecutorRole::Acker(_) | ExecutorRole::Sink => {}
         }
     }

@@ -211,6 +211,7 @@ pub(crate) fn context(directory: &Path, conf: Conf, waker: Waker) -> TaskContext
         pid_dir: directory.join("pids"),
         groups_dir: directory.join("groups"),
         runtime: tokio::runtime::Handle::try_current().ok(),
+        ..WorkerPlace::default()
     };
     for path in [
         &place.pid_dir,
@@ -270,6 +271,7 @@ fn emitter(streams: &Arc<StreamTable>, errors: &Arc<ErrorLog>) -> Emitter {
         ),
         random: fastrand::Rng::with_seed(3),
         components: names.map(ComponentId::from).into(),
+        sampled: Arc::default(),
     })
 }
 

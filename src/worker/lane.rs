@@ -183,6 +183,15 @@ impl Lanes {
         self.n_sealed > 0
     }
 
+    /// Whether a tuple for a task would be taken at once.
+    pub fn has_room(&self, task: TaskId) -> bool {
+        let lane = self.lanes.get(self.lane_of(task) as usize);
+        lane.is_some_and(|lane| {
+            let gauge = lane.destination.gauge();
+            lane.sealed.is_empty() && gauge.is_some_and(|gauge| !gauge.is_full())
+        })
+    }
+
     /// Whether any receiver is full, or something could not be delivered yet.
     #[inline]
     pub fn is_blocked(&self) -> bool {

@@ -4,6 +4,7 @@
 //! the threads (`reactor`) together. What components see of it is `component`.
 
 pub mod acking;
+pub mod activity;
 mod assemble;
 pub mod bolt;
 pub mod emit;
@@ -23,6 +24,7 @@ pub mod reactor;
 pub mod report;
 pub mod rest;
 pub mod route;
+pub mod sampling;
 pub mod shared;
 pub mod spout;
 pub mod task;

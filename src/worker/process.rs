@@ -318,6 +318,7 @@ fn place(dir: &Path, code_dir: PathBuf, port: u16) -> Result<WorkerPlace, Worker
         pid_dir: dir.join("pids"),
         groups_dir: dir.join(GROUPS_DIR),
         runtime: Some(tokio::runtime::Handle::current()),
+        ..WorkerPlace::default()
     };
     for path in [&place.pid_dir, &place.groups_dir] {
         let made = std::fs::create_dir_all(path);

@@ -39,6 +39,7 @@ pub struct Reactor {
     recycling: Recycling,
     injected: Vec<Injected>,
     routes_version: u64,
+    credentials_version: u64,
     /// Threads that something was published to since their doors were last rung.
     unrung: Vec<bool>,
     has_started: bool,
@@ -84,6 +85,7 @@ impl Reactor {
             recycling: Recycling::default(),
             injected: Vec::new(),
             routes_version: 0,
+            credentials_version: 0,
             unrung: vec![false; n_threads],
             has_started: false,
             is_stopped: false,
@@ -98,11 +100,13 @@ impl Reactor {
     /// Runs until stopped.
     pub fn run(mut self) {
         self.door.occupy();
+        self.shared.activities[self.index].begin();
         while !self.is_stopped {
             let now_us = self.time.now_us();
             let mut progress = self.collect(now_us);
             self.fire(now_us);
             self.refresh_routes(now_us);
+            self.refresh_credentials();
             for place in 0..self.executors.len() {
                 progress |= self.turn(place, now_us);
             }
@@ -289,7 +293,10 @@ impl Reactor {
         if !self.has_started || !executor.is_ready(now_us) {
             return false;
         }
+        let activity = &self.shared.activities[self.index];
+        activity.enter(place, now_us);
         let progress = executor.turn(&mut self.recycling, now_us);
+        activity.leave();
         self.publish(place, now_us);
         self.settle_acks(place, now_us);
         self.recycle();
@@ -502,6 +509,19 @@ impl Reactor {
             }
         }
         self.route_acks();
+    }
+
+    /// Tells components of other credentials. One that starts later asks by itself.
+    fn refresh_credentials(&mut self) {
+        let version = self.shared.credentials.version();
+        if version == self.credentials_version {
+            return;
+        }
+        self.credentials_version = version;
+        let credentials = self.shared.credentials.newest();
+        for executor in &mut self.executors {
+            executor.set_credentials(&credentials);
+        }
     }
 
     fn route_acks(&mut self) {

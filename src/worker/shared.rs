@@ -9,15 +9,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
-use crate::component::Waker;
+use crate::component::credentials::Held;
+use crate::component::{Credentials, Waker};
 use crate::id::{ComponentId, ExecutorId, TaskId};
 use crate::messaging::gauge::Gauge;
 use crate::tuple::{StreamTable, TupleBatch};
 use crate::wire::storm;
+use crate::worker::activity::Activity;
 use crate::worker::pool::BatchPool;
 use crate::worker::queue::Door;
 use crate::worker::report::ErrorLog;
 use crate::worker::route::Routes;
+use crate::worker::sampling::SampledShare;
 
 /// Shared by everything in a worker.
 pub struct Shared {
@@ -34,6 +37,11 @@ pub struct Shared {
     /// Empty batches of the links.
     pool: Mutex<BatchPool>,
     pub counters: WorkerCounters,
+    pub credentials: Arc<Held>,
+    /// What each thread does, by its number.
+    pub activities: Vec<Activity>,
+    /// Requests for profiles that were carried out, for Nimbus to hear.
+    pub profiled: Mutex<Vec<storm::ProfileRequest>>,
 }
 
 /// What outsiders need of an executor.
@@ -45,6 +53,8 @@ pub struct ExecutorHandle {
     pub place: usize,
     pub gauge: Arc<Gauge>,
     pub woken: Arc<AtomicBool>,
+    /// Share of its tuples that event loggers get.
+    pub sampled: Arc<SampledShare>,
     shown: Mutex<Shown>,
 }
 
@@ -76,6 +86,7 @@ pub struct SharedParts {
     pub executors: Vec<ExecutorHandle>,
     pub routes: Routes,
     pub streams: Arc<StreamTable>,
+    pub credentials: Arc<Held>,
 }
 
 // === impl Shared ===
@@ -95,6 +106,9 @@ impl Shared {
             }
         }
         Shared {
+            activities: parts.doors.iter().map(|_| Activity::default()).collect(),
+            profiled: Mutex::default(),
+            credentials: parts.credentials,
             doors: parts.doors,
             executors: parts.executors,
             by_task,
@@ -137,6 +151,13 @@ impl Shared {
             door.knock();
         }
         self.room.notify_waiters();
+    }
+
+    /// Other credentials than before: threads tell their components at their next turn.
+    pub fn set_credentials(&self, credentials: Credentials) {
+        if self.credentials.replace(credentials) {
+            self.ring_all();
+        }
     }
 
     /// Whether all threads sleep: with simulated time nothing happens any more by itself. Of use
@@ -187,6 +208,7 @@ impl ExecutorHandle {
             place,
             gauge: Arc::new(Gauge::new(capacity)),
             woken: Arc::default(),
+            sampled: Arc::default(),
             shown: Mutex::default(),
         }
     }

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use crate::acker::{Outcome, Pending};
-use crate::component::{Instance, Result, Spout, SpoutCollector, TaskContext};
+use crate::component::{Credentials, Instance, Result, Spout, SpoutCollector, TaskContext};
 use crate::id::TaskId;
 use crate::worker::bolt::Credit;
 use crate::worker::emit::Emitter;
@@ -50,6 +50,10 @@ struct Pace {
 }
 
 impl Role for Box<dyn Spout> {
+    fn set_credentials(&mut self, credentials: &Credentials) {
+        self.as_mut().set_credentials(credentials);
+    }
+
     fn start(&mut self, context: &TaskContext) -> Result<()> {
         self.open(context)
     }
@@ -171,6 +175,16 @@ impl SpoutRole {
             self.pace.told_us = next_us;
             next_us
         })
+    }
+
+    /// Tells the tasks that run of other credentials than before.
+    pub fn set_credentials(&mut self, credentials: &Credentials, emitter: &mut Emitter) {
+        for (index, task) in self.tasks.iter_mut().enumerate() {
+            emitter.set_task(index);
+            if let Err(failure) = task.set_credentials(credentials) {
+                emitter.report_error(&failure);
+            }
+        }
     }
 
     pub fn end(&mut self, emitter: &mut Emitter) {

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
-use crate::component::{Blueprint, ComponentFailure, Factory, Instance, Result, TaskContext};
+use crate::component::{
+    Blueprint, ComponentFailure, Credentials, Factory, Instance, Result, TaskContext,
+};
 use crate::id::{ComponentId, TaskId};
 use crate::limits;
 use crate::worker::program::Program;
@@ -34,6 +36,8 @@ pub struct Maker {
 
 /// What kind of component a task holds.
 pub trait Role: Sized {
+    fn set_credentials(&mut self, credentials: &Credentials);
+
     /// `open` or `prepare`.
     fn start(&mut self, context: &TaskContext) -> Result<()>;
 
@@ -96,6 +100,17 @@ impl<C: Role> Task<C> {
         }
     }
 
+    /// Tells the component of other credentials than before, once it runs.
+    pub fn set_credentials(&mut self, credentials: &Credentials) -> Result<()> {
+        match self.component() {
+            Some(component) => guard(|| {
+                component.set_credentials(credentials);
+                Ok(())
+            }),
+            None => Ok(()),
+        }
+    }
+
     /// Drops a component that panicked; gives the pause until it may be made anew.
     pub fn discard(&mut self) -> Duration {
         let component = self.component.take();
@@ -128,8 +143,14 @@ impl<C: Role> Task<C> {
             let kind = || ComponentFailure::new("the component is of the other kind");
             self.component = Some(made.ok_or_else(kind)?);
         }
+        let credentials = self.context.credentials();
         match &mut self.component {
-            Some(component) => guard(|| component.start(&self.context)),
+            Some(component) => guard(|| {
+                if !credentials.is_empty() {
+                    component.set_credentials(&credentials);
+                }
+                component.start(&self.context)
+            }),
             None => Ok(()),
         }
     }

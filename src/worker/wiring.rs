@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::id::{ComponentId, TaskId};
+use crate::topology;
 use crate::worker::acking::{AckPlace, places_by_task};
 use crate::worker::lane::{Destination, Lane, NO_LANE};
 use crate::worker::program::Program;
@@ -87,7 +88,8 @@ pub fn lanes(
                 lanes.len() as u32 - 1
             });
             let lane = &mut lanes[number as usize];
-            lane.blocks &= !leads_back;
+            // What is only watched must not wait for those who watch (`sampling`).
+            lane.blocks &= !leads_back && receiver.as_str() != topology::EVENT_LOGGER;
             if let Some(place) = of_task.get_mut(task.0 as usize) {
                 *place = number;
             }

@@ -15,7 +15,7 @@ use crate::testing::fixtures::{self, Tally};
 use crate::testing::replay::{any, difference, forget};
 use crate::testing::thrift_json::Contract;
 use crate::wire::messages::ComponentError;
-use crate::wire::storm::ExecutorStats;
+use crate::wire::storm::{ExecutorStats, LogConfig, LogLevel, LogLevelAction};
 
 /// One run of the recorded server, replayed on one Nimbus.
 struct Replay {
@@ -179,8 +179,14 @@ impl Replay {
         let expected = fixtures::base64(line["reply_b64"].as_str().expect("a frame"));
         let expected = self.contract.reply(method, &expected[4..]);
         let name = subject(&arguments);
-        self.prepare(name.as_deref(), &expected).await;
+        self.prepare(method, name.as_deref(), &expected).await;
         self.translate(&mut arguments).await;
+        // Owned by whom the recorded server ran as.
+        if let Some(owner) = arguments.pointer_mut("/creds/topoOwner")
+            && owner == "storm"
+        {
+            *owner = json!(self.own_user);
+        }
         nativise(&mut arguments);
         let mut call = self.contract.call(&message, &arguments);
         let mut frame = u32::try_from(call.len())
@@ -209,9 +215,11 @@ impl Replay {
     }
 
     /// Brings about what nobody recorded: topologies that are there, others that were ended.
-    async fn prepare(&mut self, name: Option<&str>, expected: &Value) {
+    async fn prepare(&mut self, method: &str, name: Option<&str>, expected: &Value) {
         let alive = self.ids().await;
-        let listed = topology_names(expected);
+        // A list of anything else names no topologies either.
+        let lists = ["getClusterInfo", "getTopologySummaries"].contains(&method);
+        let listed = topology_names(expected).filter(|_| lists);
         let mut client = self.fixture.client().await;
         if let Some(listed) = &listed {
             let now = crate::wire::storm::KillOptions { wait_secs: Some(0) };
@@ -243,6 +251,37 @@ impl Replay {
         }
         if let Some(name) = name.filter(|_| expected["success"]["executors"].is_array()) {
             self.feed(name, &expected["success"]).await;
+        }
+        let levels = expected["success"]["named_logger_level"].as_object();
+        if let (Some(name), Some(levels)) = (name, levels) {
+            self.set_levels(name, levels).await;
+        }
+    }
+
+    /// Sets levels that the recorded topology has and ours lacks.
+    async fn set_levels(&mut self, name: &str, levels: &serde_json::Map<String, Value>) {
+        let mut client = self.fixture.client().await;
+        let id = self.ids().await[name].clone();
+        let ours = client.get_log_config(Some(&id)).await.expect("alive");
+        let ours = ours.named_logger_level.unwrap_or_default();
+        for (logger, level) in levels
+            .iter()
+            .filter(|(logger, _)| !ours.contains_key(*logger))
+        {
+            let mut level: LogLevel = self.contract.typed("LogLevel", level);
+            let was_there = level.action.known() == Some(LogLevelAction::Unchanged);
+            level.action = LogLevelAction::Update.into();
+            let config = LogConfig {
+                named_logger_level: Some([(logger.clone(), level)].into()),
+            };
+            let set = client.set_log_config(Some(&id), Some(&config)).await;
+            set.expect("alive");
+            if was_there {
+                // What a further call finds is unchanged.
+                let nothing = LogConfig::default();
+                let set = client.set_log_config(Some(&id), Some(&nothing)).await;
+                set.expect("alive");
+            }
         }
     }
 

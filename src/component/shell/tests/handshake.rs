@@ -56,7 +56,7 @@ fn written(case: &Json) -> String {
         code_dir: "/code".into(),
         pid_dir: case["pid_dir"].as_str().unwrap().into(),
         groups_dir: "/groups".into(),
-        runtime: None,
+        ..WorkerPlace::default()
     };
     let component = ComponentId::from(case["component"].as_str().unwrap());
     let context = TaskContext::new(
