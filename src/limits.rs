@@ -235,6 +235,13 @@ pub const ERRORS_KEPT: usize = 10;
 /// Supervisors that Nimbus keeps; reports of more are refused.
 pub const SUPERVISORS_MAX: usize = 10_000;
 
+/// Largest amount of a resource that is reckoned with, of memory in megabytes or of processor in
+/// percent: a thousand times the largest machines, and sums of many stay exact in a double.
+pub const RESOURCE_AMOUNT_MAX: f64 = 1.0e12;
+
+/// Kinds of resources that one component or supervisor may name: every round reckons with each.
+pub const RESOURCE_NAMES_MAX: usize = 64;
+
 /// Pushes of assignments to supervisors that run at once; the others wait for their turn.
 pub const PUSHES_MAX: usize = 10;
 

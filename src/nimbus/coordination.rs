@@ -157,7 +157,7 @@ impl Coordination {
                 .get(&id)
                 .and_then(|topology| topology.plan.as_ref());
             let is_known = component_id == topology::SYSTEM
-                || plan.is_some_and(|plan| plan.requests.contains_key(&component));
+                || plan.is_some_and(|plan| plan.request(&component).is_some());
             if is_known {
                 self.leader.errors().report(&id, &component, error.clone());
             }

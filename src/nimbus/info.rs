@@ -8,12 +8,14 @@ use std::sync::Arc;
 use super::beats::SupervisorBeat;
 use super::fault::Fault;
 use super::leader::{Leader, n_tasks};
-use super::plan::{Plan, Resources};
+use super::plan::Plan;
 use super::redact;
+use super::resources::{self, NodeUse};
 use super::settings;
 use super::state::{State, Topology};
 use crate::clock;
 use crate::id::{ComponentId, ExecutorId, NodeId, Slot, TopologyId};
+use crate::scheduler::resources::Capacity;
 use crate::topology;
 use crate::wire::storm::{
     ClusterSummary, DebugOptions, ErrorInfo, ExecutorInfo, ExecutorStats, ExecutorSummary,
@@ -42,18 +44,6 @@ pub(super) struct Placed<'a> {
 pub(super) struct Reported {
     pub uptime_secs: i32,
     pub stats: Arc<ExecutorStats>,
-}
-
-/// Resources of a whole topology: what its executors ask for and what its workers were given, with
-/// what they share and what each has for itself.
-#[derive(Default)]
-pub(super) struct Figures {
-    pub requested: Resources,
-    pub requested_regular: Resources,
-    pub requested_shared: Resources,
-    pub assigned: Resources,
-    pub assigned_regular: Resources,
-    pub assigned_shared: Resources,
 }
 
 // === impl Info ===
@@ -89,7 +79,12 @@ impl<'a> Info<'a> {
         let now_ms = clock::monotonic_millis();
         let timeout_ms = leader.settings.supervisor_timeout_ms;
         let supervisors = leader.beats().supervisors(timeout_ms, now_ms);
-        let summary = |(node, beat)| self.supervisor(node, beat, now_ms);
+        let used = resources::of_nodes(&self.state);
+        let nothing = NodeUse::default();
+        let summary = |(node, beat)| {
+            let used = used.get(node).unwrap_or(&nothing);
+            self.supervisor(node, beat, used, now_ms)
+        };
         ClusterSummary {
             supervisors: supervisors.iter().map(summary).collect(),
             nimbus_uptime_secs: uptime_secs(leader),
@@ -121,11 +116,8 @@ impl<'a> Info<'a> {
     }
 
     pub fn summary(&self, topology: &Topology) -> TopologySummary {
-        let Figures {
-            requested,
-            assigned,
-            ..
-        } = self.resources(topology);
+        let requested = resources::requested(topology).total;
+        let assigned = resources::assigned(topology).total;
         TopologySummary {
             id: topology.id.as_str().to_owned(),
             name: topology.name().to_owned(),
@@ -151,6 +143,10 @@ impl<'a> Info<'a> {
     }
 
     pub fn topology(&self, topology: &Topology, errors: NumErrorsChoice) -> TopologyInfo {
+        // Storm shows them only where they are reckoned with.
+        let is_shown = self.leader.settings.is_resource_aware;
+        let requested = is_shown.then(|| resources::requested(topology).total);
+        let assigned = is_shown.then(|| resources::assigned(topology).total);
         TopologyInfo {
             id: topology.id.as_str().to_owned(),
             name: topology.name().to_owned(),
@@ -163,8 +159,12 @@ impl<'a> Info<'a> {
             sched_status: topology.sched_status.clone(),
             owner: topology.base.owner.clone(),
             replication_count: Some(1),
-            // Only the resource-aware scheduler fills the rest.
-            ..TopologyInfo::default()
+            requested_memonheap: requested.as_ref().map(|sum| sum.onheap_mb),
+            requested_memoffheap: requested.as_ref().map(|sum| sum.offheap_mb),
+            requested_cpu: requested.as_ref().map(|sum| sum.cpu),
+            assigned_memonheap: assigned.as_ref().map(|sum| sum.onheap_mb),
+            assigned_memoffheap: assigned.as_ref().map(|sum| sum.offheap_mb),
+            assigned_cpu: assigned.as_ref().map(|sum| sum.cpu),
         }
     }
 
@@ -191,13 +191,22 @@ impl<'a> Info<'a> {
         redact::conf(&self.leader.conf).to_json()
     }
 
+    /// What is known of a supervisor; its resources only where they are reckoned with, as in Storm.
     pub(super) fn supervisor(
         &self,
         node: &NodeId,
         beat: &SupervisorBeat,
+        used: &NodeUse,
         now_ms: u64,
     ) -> SupervisorSummary {
         let info = &beat.info;
+        let settings = &self.leader.settings;
+        let used = Some(used).filter(|_| settings.is_resource_aware);
+        let capacity = info.resources_map.as_ref().map(Capacity::reported);
+        let fragment = used.and_then(|used| {
+            let capacity = capacity.unwrap_or_default();
+            settings.useful.fragment(&capacity, used)
+        });
         let since_secs = i64::try_from(now_ms.saturating_sub(beat.seen_ms) / 1000).unwrap_or(0);
         let uptime_secs = info.uptime_secs.unwrap_or(0).saturating_add(since_secs);
         SupervisorSummary {
@@ -208,8 +217,12 @@ impl<'a> Info<'a> {
             supervisor_id: node.as_str().to_owned(),
             version: info.version.clone(),
             total_resources: info.resources_map.clone(),
-            blacklisted: Some(false),
-            ..SupervisorSummary::default()
+            blacklisted: Some(self.leader.blacklisted.load().contains(node)),
+            used_mem: used.map(|used| used.memory_mb),
+            used_cpu: used.map(|used| used.cpu),
+            used_generic_resources: used.map(|used| used.generic.clone()),
+            fragmented_mem: fragment.map(|fragment| fragment.memory_mb),
+            fragmented_cpu: fragment.map(|fragment| fragment.cpu),
         }
     }
 
@@ -237,36 +250,6 @@ impl<'a> Info<'a> {
             }
         };
         assigned.placement.iter().map(placed).collect()
-    }
-
-    pub(super) fn resources(&self, topology: &Topology) -> Figures {
-        let mut figures = Figures::default();
-        if let Some(plan) = &topology.plan {
-            let components = || topology.executors.values();
-            figures.requested_regular = plan.requested(components());
-            figures.requested_shared = plan.shared(components());
-        }
-        let assigned = topology.assigned.iter();
-        let workers = assigned.flat_map(|assigned| assigned.assignment().worker_resources.iter());
-        for given in workers.flat_map(BTreeMap::values) {
-            let regular = Resources {
-                onheap_mb: given.mem_on_heap.unwrap_or(0.0),
-                offheap_mb: given.mem_off_heap.unwrap_or(0.0),
-                cpu: given.cpu.unwrap_or(0.0),
-                generic: given.resources.clone().unwrap_or_default(),
-            };
-            let shared = Resources {
-                onheap_mb: given.shared_mem_on_heap.unwrap_or(0.0),
-                offheap_mb: given.shared_mem_off_heap.unwrap_or(0.0),
-                ..Resources::default()
-            };
-            figures.assigned_regular = figures.assigned_regular.plus(&regular);
-            figures.assigned_shared = figures.assigned_shared.plus(&shared);
-        }
-        let sum = |regular: &Resources, shared: &Resources| regular.clone().plus(shared);
-        figures.requested = sum(&figures.requested_regular, &figures.requested_shared);
-        figures.assigned = sum(&figures.assigned_regular, &figures.assigned_shared);
-        figures
     }
 
     /// What was ever asked of a component, or of the whole topology by its id.

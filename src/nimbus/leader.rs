@@ -26,7 +26,7 @@ use crate::blob::{BlobError, LocalBlobs};
 use crate::clock;
 use crate::cluster::{Batch, ClusterState, StoreError, Stored, StoredTopology};
 use crate::conf::Conf;
-use crate::id::{ExecutorId, TopologyId};
+use crate::id::{ExecutorId, NodeId, TopologyId};
 use crate::wire::WireError;
 use crate::wire::storm::TopologyStatus;
 
@@ -42,6 +42,8 @@ pub(crate) struct Leader {
     pub known_class: fn(&str) -> bool,
     /// Guards every call.
     pub gate: Gate,
+    /// Supervisors that get no new work.
+    pub blacklisted: ArcSwap<BTreeSet<NodeId>>,
     /// When this Nimbus came up, in monotonic milliseconds.
     pub boot_ms: u64,
     /// Names that are being submitted.
@@ -129,6 +131,7 @@ impl Leader {
             uploads: parts.uploads,
             known_class: parts.known_class,
             gate: parts.gate,
+            blacklisted: ArcSwap::default(),
             boot_ms,
             submitting: Mutex::default(),
             schedule_soon: Notify::new(),

@@ -20,6 +20,7 @@ mod plan;
 mod profiler;
 mod push;
 mod redact;
+mod resources;
 mod schedule;
 mod service;
 mod settings;

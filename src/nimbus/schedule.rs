@@ -9,15 +9,17 @@ use std::sync::Arc;
 use super::beats::{SupervisorBeat, Timeouts};
 use super::leader::{ChangeError, Edit, Leader};
 use super::push::Pushes;
+use super::resources;
 use super::settings::{self, Settings};
 use super::state::{Assigned, State, Topology, executor_key, node_info};
 use crate::clock;
 use crate::conf::keys;
-use crate::id::{ComponentId, ExecutorId, NodeId, Slot, TopologyId};
+use crate::id::{ExecutorId, NodeId, Slot, TopologyId};
 use crate::scheduler::even::DefaultScheduler;
-use crate::scheduler::{self, Cluster, Placement, Scheduler};
+use crate::scheduler::resources::Capacity;
+use crate::scheduler::{self, Cluster, Placement, Scheduler, Standing};
 use crate::wire::messages::AssignmentRecord;
-use crate::wire::storm::{Assignment, NodeInfo, TopologyStatus, WorkerResources};
+use crate::wire::storm::{Assignment, TopologyStatus};
 
 /// What a round knows.
 pub(crate) struct Snapshot {
@@ -29,6 +31,8 @@ pub(crate) struct Snapshot {
     pub phase: Phase,
     /// For Storm's `master_code_dir`.
     pub local_dir: String,
+    /// What a worker takes at least, in percent of a core.
+    pub worker_cpu_min: f64,
     /// Wall clock.
     pub now_secs: i64,
 }
@@ -72,6 +76,7 @@ impl Snapshot {
             supervisors,
             dead,
             local_dir: settings.local_dir.to_string_lossy().into_owned(),
+            worker_cpu_min: settings.worker_cpu_min,
             now_secs: clock::wall_secs(),
         }
     }
@@ -84,21 +89,32 @@ impl Snapshot {
             .values()
             .filter(|topology| self.considers(topology))
             .collect();
-        let asked = considered.iter().map(|topology| scheduler::Topology {
-            id: topology.id.clone(),
-            n_workers: usize::try_from(topology.base.num_workers).unwrap_or(0),
-            executors: topology.executors.as_ref().clone(),
-        });
+        let asked = considered.iter().map(|topology| self.asked(topology));
         let mut cluster = Cluster::new(self.offered(), asked.collect(), self.existing());
         scheduler.schedule(&mut cluster);
         let mut statuses = cluster.statuses().clone();
-        let mut placements = cluster.into_placements();
+        let mut standings = cluster.into_standings();
         let decide = |topology: &&Arc<Topology>| {
-            let placement = placements.remove(&topology.id).unwrap_or_default();
+            let standing = standings.remove(&topology.id).unwrap_or_default();
             let status = statuses.remove(&topology.id);
-            self.decide(topology, placement, status)
+            self.decide(topology, standing, status)
         };
         considered.iter().filter_map(decide).collect()
+    }
+
+    fn asked(&self, topology: &Topology) -> scheduler::Topology {
+        let plan = topology.plan.as_ref();
+        scheduler::Topology {
+            id: topology.id.clone(),
+            name: topology.name().to_owned(),
+            owner: topology.base.owner.clone(),
+            uptime_secs: topology.uptime_secs(self.now_secs).into(),
+            n_workers: usize::try_from(topology.base.num_workers).unwrap_or(0),
+            executors: Arc::clone(&topology.executors),
+            demand: plan
+                .map(|plan| Arc::clone(&plan.demand))
+                .unwrap_or_default(),
+        }
     }
 
     /// Topologies that are ending, or that cannot be read, stay as they are.
@@ -113,9 +129,15 @@ impl Snapshot {
     fn offered(&self) -> BTreeMap<NodeId, scheduler::Supervisor> {
         let mut offered: BTreeMap<NodeId, scheduler::Supervisor> = BTreeMap::new();
         for (node, beat) in &self.supervisors {
-            let host = beat.info.hostname.clone();
-            let ports = settings::ports(&beat.info).collect();
-            offered.insert(node.clone(), scheduler::Supervisor { host, ports });
+            let resources = beat.info.resources_map.as_ref();
+            let supervisor = scheduler::Supervisor {
+                host: beat.info.hostname.clone(),
+                rack: DEFAULT_RACK.to_owned(),
+                ports: settings::ports(&beat.info).collect(),
+                capacity: resources.map(Capacity::reported).unwrap_or_default(),
+                uptime_secs: beat.info.uptime_secs.unwrap_or(0),
+            };
+            offered.insert(node.clone(), supervisor);
         }
         for (id, dead) in &self.dead {
             let placement = self
@@ -125,7 +147,7 @@ impl Snapshot {
                 .and_then(|t| t.assigned.as_ref());
             let slots = placement
                 .into_iter()
-                .flat_map(|assigned| &assigned.placement);
+                .flat_map(|assigned| assigned.placement.iter());
             for (_, slot) in slots.filter(|(executor, _)| dead.contains(executor)) {
                 if let Some(supervisor) = offered.get_mut(&slot.node) {
                     supervisor.ports.remove(&slot.port);
@@ -136,16 +158,24 @@ impl Snapshot {
     }
 
     /// What runs and stays; of topologies that this round leaves alone, everything.
-    fn existing(&self) -> BTreeMap<TopologyId, Placement> {
+    fn existing(&self) -> BTreeMap<TopologyId, Standing> {
         let mut existing = BTreeMap::new();
         for (id, topology) in &self.state.topologies {
             let Some(assigned) = &topology.assigned else {
                 continue;
             };
-            let dead = self.dead.get(id).filter(|_| self.considers(topology));
-            let mut placement = assigned.placement.clone();
-            placement.retain(|executor, _| dead.is_none_or(|dead| !dead.contains(executor)));
-            existing.insert(id.clone(), placement);
+            let standing = match self.dead.get(id).filter(|_| self.considers(topology)) {
+                Some(dead) => {
+                    let mut placement = assigned.placement.as_ref().clone();
+                    placement.retain(|executor, _| !dead.contains(executor));
+                    placement.into()
+                }
+                None => Standing {
+                    placement: Arc::clone(&assigned.placement),
+                    slots: Arc::clone(&assigned.slots),
+                },
+            };
+            existing.insert(id.clone(), standing);
         }
         existing
     }
@@ -153,20 +183,20 @@ impl Snapshot {
     fn decide(
         &self,
         topology: &Arc<Topology>,
-        placement: Placement,
+        standing: Standing,
         sched_status: Option<String>,
     ) -> Option<Decision> {
         let old = topology.assigned.as_deref();
-        if old.is_some_and(|old| old.placement == placement) {
+        if old.is_some_and(|old| old.placement == standing.placement) {
             return None;
         }
         let record = AssignmentRecord {
-            assignment: self.assignment(topology, &placement),
+            assignment: self.assignment(topology, &standing.placement),
             epoch: old.map_or(0, |old| old.record.epoch) + 1,
         };
         Some(Decision {
             seen: Arc::clone(topology),
-            assigned: Arc::new(Assigned { record, placement }),
+            assigned: Arc::new(Assigned::standing(record, standing)),
             sched_status,
         })
     }
@@ -203,41 +233,15 @@ impl Snapshot {
             node_host: Some(nodes.into_iter().filter_map(host).collect()),
             executor_node_port: Some(placement.iter().map(at).collect()),
             executor_start_time_secs: Some(started),
-            worker_resources: Some(worker_resources(topology, placement)),
+            worker_resources: Some(resources::of_workers(
+                topology,
+                placement,
+                self.worker_cpu_min,
+            )),
             total_shared_off_heap: Some(BTreeMap::new()),
             owner: topology.base.owner.clone(),
         }
     }
-}
-
-/// What the executors of each worker ask for together.
-fn worker_resources(
-    topology: &Topology,
-    placement: &Placement,
-) -> BTreeMap<NodeInfo, WorkerResources> {
-    let Some(plan) = &topology.plan else {
-        return BTreeMap::new();
-    };
-    let mut by_slot: BTreeMap<&Slot, Vec<&ComponentId>> = BTreeMap::new();
-    for (executor, slot) in placement {
-        let components = by_slot.entry(slot).or_default();
-        components.extend(topology.executors.get(executor));
-    }
-    let resources = |(slot, components): (&Slot, Vec<&ComponentId>)| {
-        let own = plan.requested(components.iter().copied());
-        let shared = plan.shared(components.into_iter());
-        let resources = WorkerResources {
-            mem_on_heap: Some(own.onheap_mb),
-            mem_off_heap: Some(own.offheap_mb),
-            cpu: Some(own.cpu),
-            shared_mem_on_heap: Some(shared.onheap_mb),
-            shared_mem_off_heap: Some(shared.offheap_mb),
-            resources: Some(own.generic).filter(|generic| !generic.is_empty()),
-            shared_resources: None,
-        };
-        (node_info(slot), resources)
-    };
-    by_slot.into_iter().map(resources).collect()
 }
 
 fn phase(state: &State, supervisors: &BTreeMap<NodeId, SupervisorBeat>, is_young: bool) -> Phase {
@@ -340,7 +344,7 @@ fn changed_nodes(decision: &Decision) -> BTreeSet<NodeId> {
         .seen
         .assigned
         .as_ref()
-        .map_or(&none, |old| &old.placement);
+        .map_or(&none, |old| old.placement.as_ref());
     let new = &decision.assigned.placement;
     let moved = |(executor, slot): &(&ExecutorId, &Slot), other: &Placement| {
         other.get(*executor) != Some(*slot)
@@ -363,6 +367,9 @@ fn log(decision: &Decision, dead: Option<&BTreeSet<ExecutorId>>) {
         "assigned"
     );
 }
+
+/// Storm's rack of hosts of which nothing is known.
+const DEFAULT_RACK: &str = "/default-rack";
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::resources::Useful;
 use super::uploads::Ages;
 use crate::conf::{Conf, ConfError, keys};
 use crate::wire::storm::SupervisorInfo;
@@ -28,6 +29,10 @@ pub(crate) struct Settings {
     pub task_launch_ms: u64,
     /// Silence after which a supervisor counts as lost.
     pub supervisor_timeout_ms: u64,
+    /// What is left of a supervisor below this is a fragment.
+    pub useful: Useful,
+    /// What a worker takes at least, in percent of a core.
+    pub worker_cpu_min: f64,
     pub ages: Ages,
     pub clean_inbox_period: Duration,
     pub upload_path_allow: Vec<String>,
@@ -56,6 +61,8 @@ impl Settings {
             task_timeout_ms: millis(conf.secs(keys::NIMBUS_TASK_TIMEOUT_SECS)?),
             task_launch_ms: millis(conf.secs(keys::NIMBUS_TASK_LAUNCH_SECS)?),
             supervisor_timeout_ms: u64::try_from(session_ms).unwrap_or(20_000),
+            useful: Useful::read(conf)?,
+            worker_cpu_min: conf.float_or(keys::STORM_WORKER_MIN_CPU_PCORE_PERCENT, 0.0)?,
             ages: Ages {
                 session: conf.secs(keys::NIMBUS_FILE_COPY_EXPIRATION_SECS)?,
                 jar: conf.secs(keys::NIMBUS_INBOX_JAR_EXPIRATION_SECS)?,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::plan::Plan;
 use super::transition::Lifecycle;
 use crate::id::{ComponentId, ExecutorId, NodeId, Slot, TaskId, TopologyId};
-use crate::scheduler::Placement;
+use crate::scheduler::{Placement, Standing};
 use crate::wire::messages::{AssignmentRecord, TopologyWork};
 use crate::wire::storm::{
     Assignment, Credentials, LogConfig, NodeInfo, ProfileRequest, StormBase, TopologyStatus,
@@ -54,7 +54,9 @@ pub(crate) struct Controls {
 pub(crate) struct Assigned {
     pub record: AssignmentRecord,
     /// The same as the record says.
-    pub placement: Placement,
+    pub placement: Arc<Placement>,
+    /// The slots of the placement.
+    pub slots: Arc<BTreeSet<Slot>>,
 }
 
 // === impl State ===
@@ -70,7 +72,7 @@ impl State {
     pub fn slots_on(&self, node: &NodeId) -> BTreeSet<&Slot> {
         let placements = self.topologies.values().filter_map(|t| t.assigned.as_ref());
         placements
-            .flat_map(|assigned| assigned.placement.values())
+            .flat_map(|assigned| assigned.slots.iter())
             .filter(|slot| slot.node == *node)
             .collect()
     }
@@ -79,7 +81,7 @@ impl State {
     pub fn nodes(&self) -> BTreeSet<&NodeId> {
         let placements = self.topologies.values().filter_map(|t| t.assigned.as_ref());
         placements
-            .flat_map(|assigned| assigned.placement.values())
+            .flat_map(|assigned| assigned.slots.iter())
             .map(|slot| &slot.node)
             .collect()
     }
@@ -100,11 +102,14 @@ impl Topology {
     pub fn placement(&self) -> impl Iterator<Item = (&ExecutorId, &Slot)> {
         self.assigned
             .iter()
-            .flat_map(|assigned| &assigned.placement)
+            .flat_map(|assigned| assigned.placement.iter())
     }
 
     pub fn slots(&self) -> BTreeSet<&Slot> {
-        self.placement().map(|(_, slot)| slot).collect()
+        let assigned = self.assigned.iter();
+        assigned
+            .flat_map(|assigned| assigned.slots.iter())
+            .collect()
     }
 
     /// The executors of one slot.
@@ -157,10 +162,20 @@ impl Assigned {
     /// Reads the placement out of a record. Entries that make no sense are left out.
     pub fn new(record: AssignmentRecord) -> Self {
         let entries = record.assignment.executor_node_port.iter().flatten();
-        let placement = entries
+        let placement: Placement = entries
             .filter_map(|(executor, slot)| Some((executor_id(executor)?, slot_of(slot)?)))
             .collect();
-        Assigned { record, placement }
+        Assigned::standing(record, placement.into())
+    }
+
+    /// A record with the standing that it says.
+    pub fn standing(record: AssignmentRecord, standing: Standing) -> Self {
+        let Standing { placement, slots } = standing;
+        Assigned {
+            record,
+            placement,
+            slots,
+        }
     }
 
     pub fn assignment(&self) -> &Assignment {

@@ -1,14 +1,20 @@
 //! Scheduling as a pure function: a snapshot of the cluster in, assignments out.
 //!
-//! Who is alive, when a round runs and what becomes of its result is Nimbus's business. The
-//! schedulers that judge resources, isolate machines or avoid bad supervisors are not here yet;
-//! they will implement `Scheduler` and wrap one another.
+//! Who is alive, when a round runs and what becomes of its result is Nimbus's business.
 
+pub mod demand;
 pub mod even;
+pub mod java_order;
+pub mod resource_aware;
+pub mod resources;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::id::{ComponentId, ExecutorId, NodeId, Slot, TopologyId};
+
+use demand::Demand;
+use resources::Capacity;
 
 /// Where each executor of a topology runs.
 pub type Placement = BTreeMap<ExecutorId, Slot>;
@@ -20,20 +26,37 @@ pub trait Scheduler: Send {
 }
 
 /// A supervisor that is alive in this round.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Supervisor {
     pub host: String,
+    /// Where its host stands, as the network topography says.
+    pub rack: String,
     /// Ports that may carry workers, without those judged dead in this round.
     pub ports: BTreeSet<u16>,
+    pub capacity: Capacity,
+    pub uptime_secs: i64,
 }
 
 /// A topology that may be scheduled in this round.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Topology {
     pub id: TopologyId,
+    pub name: String,
+    /// Who is served with it, where users are told apart.
+    pub owner: Option<String>,
+    /// Since it was submitted.
+    pub uptime_secs: i64,
     /// Workers asked for. Fewer are used when slots or executors are scarce.
     pub n_workers: usize,
-    pub executors: BTreeMap<ExecutorId, ComponentId>,
+    pub executors: Arc<BTreeMap<ExecutorId, ComponentId>>,
+    pub demand: Arc<Demand>,
+}
+
+/// Where a topology runs, as it is kept between rounds: executors, and the slots that they use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    pub placement: Arc<Placement>,
+    pub slots: Arc<BTreeSet<Slot>>,
 }
 
 /// The snapshot that a round works on, and its result.
@@ -44,12 +67,14 @@ pub struct Topology {
 pub struct Cluster {
     supervisors: BTreeMap<NodeId, Supervisor>,
     topologies: Vec<Topology>,
-    placements: BTreeMap<TopologyId, Placement>,
+    bystanders: Vec<Topology>,
+    standings: BTreeMap<TopologyId, Standing>,
     occupied: BTreeMap<Slot, TopologyId>,
     /// Ports that carry nothing, of supervisors that may be given work.
     free: BTreeMap<NodeId, BTreeSet<u16>>,
     n_free: usize,
     blacklisted_hosts: BTreeSet<String>,
+    grey: BTreeSet<NodeId>,
     statuses: BTreeMap<TopologyId, String>,
 }
 
@@ -66,6 +91,33 @@ pub enum AssignError {
     },
 }
 
+// === impl Standing ===
+
+impl Standing {
+    /// What of it may stand: on slots that nobody else has, of executors that there are.
+    fn kept(self, topology: Option<&Topology>, occupied: &BTreeMap<Slot, TopologyId>) -> Self {
+        let is_known = |executor: &ExecutorId| {
+            topology.is_none_or(|topology| topology.executors.contains_key(executor))
+        };
+        let is_taken = |slot: &Slot| occupied.contains_key(slot);
+        if !self.slots.iter().any(is_taken) && self.placement.keys().all(is_known) {
+            return self;
+        }
+        let mut placement = Arc::unwrap_or_clone(self.placement);
+        placement.retain(|executor, slot| is_known(executor) && !is_taken(slot));
+        Standing::from(placement)
+    }
+}
+
+impl From<Placement> for Standing {
+    fn from(placement: Placement) -> Self {
+        Standing {
+            slots: Arc::new(placement.values().cloned().collect()),
+            placement: Arc::new(placement),
+        }
+    }
+}
+
 // === impl Cluster ===
 
 impl Cluster {
@@ -76,27 +128,88 @@ impl Cluster {
     pub fn new(
         supervisors: BTreeMap<NodeId, Supervisor>,
         topologies: Vec<Topology>,
-        existing: BTreeMap<TopologyId, Placement>,
+        existing: BTreeMap<TopologyId, impl Into<Standing>>,
     ) -> Self {
+        let known: BTreeMap<&TopologyId, &Topology> = topologies
+            .iter()
+            .map(|topology| (&topology.id, topology))
+            .collect();
+        let mut standings = BTreeMap::new();
+        let mut occupied = BTreeMap::new();
+        for (id, standing) in existing {
+            let standing = standing.into().kept(known.get(&id).copied(), &occupied);
+            if standing.placement.is_empty() {
+                continue;
+            }
+            occupied.extend(standing.slots.iter().map(|slot| (slot.clone(), id.clone())));
+            standings.insert(id, standing);
+        }
         let mut cluster = Cluster {
             supervisors,
             topologies,
-            placements: BTreeMap::new(),
-            occupied: BTreeMap::new(),
+            bystanders: Vec::new(),
+            standings,
+            occupied,
             free: BTreeMap::new(),
             n_free: 0,
             blacklisted_hosts: BTreeSet::new(),
+            grey: BTreeSet::new(),
             statuses: BTreeMap::new(),
         };
-        cluster.keep(existing);
         cluster.count_free();
         cluster
+    }
+
+    /// Topologies that this round leaves alone, and what they ask for: what they use is taken.
+    pub fn with_bystanders(mut self, bystanders: Vec<Topology>) -> Self {
+        self.bystanders = bystanders;
+        self
+    }
+
+    /// What was told of topologies before this round.
+    pub fn with_statuses(mut self, statuses: BTreeMap<TopologyId, String>) -> Self {
+        self.statuses = statuses;
+        self
     }
 
     /// Keeps new work away from supervisors on these hosts. What runs there stays.
     pub fn blacklist_hosts(&mut self, hosts: BTreeSet<String>) {
         self.blacklisted_hosts = hosts;
         self.count_free();
+    }
+
+    /// Supervisors that would be kept away from if others sufficed: used last, by schedulers that
+    /// tell nodes apart.
+    pub fn grey_list(&mut self, nodes: BTreeSet<NodeId>) {
+        self.grey = nodes;
+    }
+
+    pub fn grey(&self) -> &BTreeSet<NodeId> {
+        &self.grey
+    }
+
+    pub fn is_blacklisted_host(&self, host: &str) -> bool {
+        self.blacklisted_hosts.contains(host)
+    }
+
+    /// Whether a supervisor is alive and may be given work.
+    pub fn is_open(&self, node: &NodeId) -> bool {
+        let supervisor = self.supervisors.get(node);
+        supervisor.is_some_and(|supervisor| !self.is_blacklisted_host(&supervisor.host))
+    }
+
+    /// Ports of an open supervisor that carry nothing.
+    pub fn free_ports(&self, node: &NodeId) -> Option<&BTreeSet<u16>> {
+        self.free.get(node)
+    }
+
+    pub fn bystanders(&self) -> &[Topology] {
+        &self.bystanders
+    }
+
+    /// Who uses which slot.
+    pub fn occupied(&self) -> &BTreeMap<Slot, TopologyId> {
+        &self.occupied
     }
 
     pub fn topologies(&self) -> &[Topology] {
@@ -117,17 +230,27 @@ impl Cluster {
             .collect()
     }
 
-    fn is_needy(&self, topology: &Topology) -> bool {
-        let Some(placement) = self.placements.get(&topology.id) else {
-            return topology.n_workers > 0 || !topology.executors.is_empty();
-        };
-        let slots: BTreeSet<&Slot> = placement.values().collect();
-        topology.n_workers > slots.len() || topology.executors.len() > placement.len()
+    /// Whether a topology has too few workers or executors that run nowhere.
+    pub fn is_needy(&self, topology: &Topology) -> bool {
+        topology.n_workers > self.n_slots(&topology.id) || self.lacks_executors(topology)
+    }
+
+    /// Whether executors of a topology run nowhere.
+    pub fn lacks_executors(&self, topology: &Topology) -> bool {
+        let standing = self.standings.get(&topology.id);
+        topology.executors.len() > standing.map_or(0, |standing| standing.placement.len())
+    }
+
+    /// How many slots a topology uses.
+    pub fn n_slots(&self, topology: &TopologyId) -> usize {
+        let standing = self.standings.get(topology);
+        standing.map_or(0, |standing| standing.slots.len())
     }
 
     /// Where the executors of a topology run; empty when nowhere.
     pub fn placement(&self, topology: &TopologyId) -> impl Iterator<Item = (&ExecutorId, &Slot)> {
-        self.placements.get(topology).into_iter().flatten()
+        let standing = self.standings.get(topology).into_iter();
+        standing.flat_map(|standing| standing.placement.iter())
     }
 
     /// The slots that a topology uses, with their executors in order.
@@ -141,7 +264,8 @@ impl Cluster {
 
     /// Executors of `topology` that run nowhere, in order.
     pub fn unplaced(&self, topology: &Topology) -> Vec<ExecutorId> {
-        let placement = self.placements.get(&topology.id);
+        let standing = self.standings.get(&topology.id);
+        let placement = standing.map(|standing| &standing.placement);
         let is_unplaced = |executor: &&ExecutorId| {
             placement.is_none_or(|placement| !placement.contains_key(executor))
         };
@@ -211,8 +335,10 @@ impl Cluster {
         if ports.is_some_and(|ports| ports.remove(&slot.port)) {
             self.n_free -= 1;
         }
-        let placement = self.placements.entry(topology.clone()).or_default();
+        let standing = self.standings.entry(topology.clone()).or_default();
+        let placement = Arc::make_mut(&mut standing.placement);
         placement.extend(executors.iter().map(|&executor| (executor, slot.clone())));
+        Arc::make_mut(&mut standing.slots).insert(slot.clone());
         Ok(())
     }
 
@@ -226,12 +352,12 @@ impl Cluster {
             let (slot, holder) = (slot.clone(), holder.clone());
             return Err(AssignError::SlotTaken { slot, holder });
         }
-        let Some(placement) = self.placements.get(topology) else {
+        let Some(standing) = self.standings.get(topology) else {
             return Ok(());
         };
         match executors
             .iter()
-            .find_map(|e| placement.get(e).map(|slot| (*e, slot.clone())))
+            .find_map(|e| standing.placement.get(e).map(|slot| (*e, slot.clone())))
         {
             Some((executor, slot)) => Err(AssignError::ExecutorPlaced {
                 topology: topology.clone(),
@@ -244,8 +370,10 @@ impl Cluster {
 
     /// Takes whatever a topology runs off these slots.
     pub fn vacate(&mut self, topology: &TopologyId, slots: &BTreeSet<Slot>) {
-        if let Some(placement) = self.placements.get_mut(topology) {
+        if let Some(standing) = self.standings.get_mut(topology) {
+            let placement = Arc::make_mut(&mut standing.placement);
             placement.retain(|_, slot| !slots.contains(slot));
+            Arc::make_mut(&mut standing.slots).retain(|slot| !slots.contains(slot));
         }
         for slot in slots {
             if self.occupied.get(slot) != Some(topology) {
@@ -259,9 +387,34 @@ impl Cluster {
         }
     }
 
+    /// Takes a topology off its slots and puts it where `placement` says, on slots that are free
+    /// then or have been its own.
+    pub fn replace(&mut self, topology: &TopologyId, placement: Placement) {
+        let standing = self.standings.remove(topology).unwrap_or_default();
+        self.vacate(topology, &standing.slots);
+        let standing = Standing::from(placement);
+        for slot in standing.slots.iter() {
+            let holder = self.occupied.insert(slot.clone(), topology.clone());
+            assert_eq!(holder, None, "slot [{slot}] is taken");
+            let ports = self.free.get_mut(&slot.node);
+            if ports.is_some_and(|ports| ports.remove(&slot.port)) {
+                self.n_free -= 1;
+            }
+        }
+        if !standing.placement.is_empty() {
+            self.standings.insert(topology.clone(), standing);
+        }
+    }
+
     /// A line for people about how the scheduling of a topology went.
     pub fn set_status(&mut self, topology: &TopologyId, status: String) {
         self.statuses.insert(topology.clone(), status);
+    }
+
+    /// The same, where nothing was told before.
+    pub fn set_status_if_absent(&mut self, topology: &TopologyId, status: &str) {
+        let status = || status.to_owned();
+        self.statuses.entry(topology.clone()).or_insert_with(status);
     }
 
     pub fn statuses(&self) -> &BTreeMap<TopologyId, String> {
@@ -269,31 +422,8 @@ impl Cluster {
     }
 
     /// The result: every topology that runs anywhere, also those that the round left alone.
-    pub fn into_placements(self) -> BTreeMap<TopologyId, Placement> {
-        self.placements
-    }
-
-    fn keep(&mut self, existing: BTreeMap<TopologyId, Placement>) {
-        let known: BTreeMap<&TopologyId, &Topology> = self
-            .topologies
-            .iter()
-            .map(|topology| (&topology.id, topology))
-            .collect();
-        for (id, mut placement) in existing {
-            let topology = known.get(&id);
-            placement.retain(|executor, slot| {
-                let is_ours = topology.is_none_or(|t| t.executors.contains_key(executor));
-                is_ours
-                    && *self
-                        .occupied
-                        .entry(slot.clone())
-                        .or_insert_with(|| id.clone())
-                        == id
-            });
-            if !placement.is_empty() {
-                self.placements.insert(id, placement);
-            }
-        }
+    pub fn into_standings(self) -> BTreeMap<TopologyId, Standing> {
+        self.standings
     }
 
     fn count_free(&mut self) {

@@ -3,12 +3,13 @@
 
 use std::borrow::Cow;
 
-use super::{Wanted, beats, resources_map};
+use super::{Wanted, beats};
 use crate::grouping;
 use crate::id::{ComponentId, TaskId};
 use crate::nimbus::fault::Fault;
 use crate::nimbus::info::{Info, Placed};
 use crate::nimbus::plan::Plan;
+use crate::scheduler::resources::Resources;
 use crate::stats::aggregate;
 use crate::topology::{self, Component, ComponentKind};
 use crate::tuple::ValueRef;
@@ -52,7 +53,7 @@ impl Info<'_> {
             eventlog_host: event_log.map(|(host, _)| host),
             debug_options: self.debug_of(topology, component.id),
             topology_status: Some(topology.status().name().to_owned()),
-            resources_map: plan.requests.get(&component_id).map(resources_map),
+            resources_map: plan.request(&component_id).map(Resources::by_name),
         })
     }
 }

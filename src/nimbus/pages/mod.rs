@@ -8,11 +8,9 @@ mod supervisor;
 mod topology;
 mod workers;
 
-use std::collections::BTreeMap;
-
 pub(crate) use self::supervisor::Which;
 use super::info::Placed;
-use super::plan::Resources;
+use crate::scheduler::resources::Resources;
 use crate::stats::aggregate::{Beat, SystemParts, View};
 use crate::wire::storm::CommonAggregateStats;
 
@@ -63,22 +61,11 @@ fn beats<'a>(placed: &'a [Placed<'a>]) -> impl Iterator<Item = Beat<'a>> {
     })
 }
 
-/// What an executor asks for, by the names of Storm's resources.
-fn resources_map(resources: &Resources) -> BTreeMap<String, f64> {
-    let own = [
-        ("onheap.memory.mb", resources.onheap_mb),
-        ("offheap.memory.mb", resources.offheap_mb),
-        ("cpu.pcore.percent", resources.cpu),
-    ];
-    let own = own.map(|(name, amount)| (name.to_owned(), amount));
-    resources.generic.clone().into_iter().chain(own).collect()
-}
-
 fn with_resources(
     common: Option<CommonAggregateStats>,
     resources: Option<&Resources>,
 ) -> Option<CommonAggregateStats> {
     let mut common = common.unwrap_or_default();
-    common.resources_map = resources.map(resources_map);
+    common.resources_map = resources.map(Resources::by_name);
     Some(common)
 }

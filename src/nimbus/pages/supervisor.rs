@@ -7,6 +7,7 @@ use crate::clock;
 use crate::id::{NodeId, TopologyId};
 use crate::nimbus::fault::Fault;
 use crate::nimbus::info::Info;
+use crate::nimbus::resources::{self, NodeUse};
 use crate::nimbus::state::Topology;
 use crate::stats::aggregate::SystemParts;
 use crate::wire::storm::{SupervisorPageInfo, WorkerSummary};
@@ -49,7 +50,12 @@ impl Info<'_> {
                 }
             }
         }
-        let summary = |(node, beat)| self.supervisor(node, beat, now_ms);
+        let used = resources::of_nodes(&self.state);
+        let nothing = NodeUse::default();
+        let summary = |(node, beat)| {
+            let used = used.get(node).unwrap_or(&nothing);
+            self.supervisor(node, beat, used, now_ms)
+        };
         let summaries: Vec<_> = supervisors.iter().map(summary).collect();
         Ok(SupervisorPageInfo {
             supervisor_summaries: Some(summaries).filter(|summaries| !summaries.is_empty()),

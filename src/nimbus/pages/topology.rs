@@ -9,6 +9,7 @@ use crate::nimbus::fault::Fault;
 use crate::nimbus::info::{Info, count};
 use crate::nimbus::plan::Plan;
 use crate::nimbus::redact;
+use crate::nimbus::resources;
 use crate::nimbus::state::Topology;
 use crate::stats::aggregate::{self, SystemParts};
 use crate::topology::{self, ComponentKind};
@@ -67,7 +68,7 @@ impl Info<'_> {
             let component = ComponentId::from(id.as_str());
             stats.last_error = errors.of(&topology.id, &component).first().cloned();
             let common = stats.common_stats.take();
-            stats.common_stats = with_resources(common, plan.requests.get(&component));
+            stats.common_stats = with_resources(common, plan.request(&component));
         }
     }
 
@@ -83,24 +84,25 @@ impl Info<'_> {
         if !self.leader.settings.is_resource_aware {
             return page;
         }
-        let figures = self.resources(topology);
+        let requested = resources::requested(topology);
+        let assigned = resources::assigned(topology);
         TopologyPageInfo {
-            requested_memonheap: Some(figures.requested.onheap_mb),
-            requested_memoffheap: Some(figures.requested.offheap_mb),
-            requested_cpu: Some(figures.requested.cpu),
-            assigned_memonheap: Some(figures.assigned.onheap_mb),
-            assigned_memoffheap: Some(figures.assigned.offheap_mb),
-            assigned_cpu: Some(figures.assigned.cpu),
-            requested_regular_on_heap_memory: Some(figures.requested_regular.onheap_mb),
-            requested_shared_on_heap_memory: Some(figures.requested_shared.onheap_mb),
-            requested_regular_off_heap_memory: Some(figures.requested_regular.offheap_mb),
-            requested_shared_off_heap_memory: Some(figures.requested_shared.offheap_mb),
-            assigned_regular_on_heap_memory: Some(figures.assigned_regular.onheap_mb),
-            assigned_shared_on_heap_memory: Some(figures.assigned_shared.onheap_mb),
-            assigned_regular_off_heap_memory: Some(figures.assigned_regular.offheap_mb),
-            assigned_shared_off_heap_memory: Some(figures.assigned_shared.offheap_mb),
-            requested_generic_resources: Some(figures.requested.generic),
-            assigned_generic_resources: Some(figures.assigned.generic),
+            requested_memonheap: Some(requested.total.onheap_mb),
+            requested_memoffheap: Some(requested.total.offheap_mb),
+            requested_cpu: Some(requested.total.cpu),
+            assigned_memonheap: Some(assigned.total.onheap_mb),
+            assigned_memoffheap: Some(assigned.total.offheap_mb),
+            assigned_cpu: Some(assigned.total.cpu),
+            requested_regular_on_heap_memory: Some(requested.regular_onheap_mb()),
+            requested_shared_on_heap_memory: Some(requested.shared_onheap_mb),
+            requested_regular_off_heap_memory: Some(requested.regular_offheap_mb()),
+            requested_shared_off_heap_memory: Some(requested.shared_offheap_mb),
+            assigned_regular_on_heap_memory: Some(assigned.regular_onheap_mb()),
+            assigned_shared_on_heap_memory: Some(assigned.shared_onheap_mb),
+            assigned_regular_off_heap_memory: Some(assigned.regular_offheap_mb()),
+            assigned_shared_off_heap_memory: Some(assigned.shared_offheap_mb),
+            requested_generic_resources: Some(requested.total.generic),
+            assigned_generic_resources: Some(assigned.total.generic),
             ..page
         }
     }

@@ -103,6 +103,7 @@ impl Simulation {
             supervisors: self.beats.supervisors(SUPERVISOR_MS, self.now_ms),
             phase: self.phase,
             local_dir: "/local".to_owned(),
+            worker_cpu_min: 0.0,
             now_secs: i64::try_from(self.now_ms / 1000).expect("small"),
             state,
         };
@@ -329,6 +330,7 @@ fn a_decision_that_was_overtaken_is_dropped() {
         dead: BTreeMap::new(),
         phase: Phase::Settled,
         local_dir: String::new(),
+        worker_cpu_min: 0.0,
         now_secs: 0,
     };
     let decisions = snapshot.round(&mut cluster.scheduler);
