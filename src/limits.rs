@@ -96,11 +96,30 @@ pub const STORE_WRITES_MAX: usize = TOPOLOGY_COMPONENTS_MAX + 16;
 /// Bytes of one commit: an assignment of a topology as large as a frame admits, with room.
 pub const STORE_COMMIT_BYTES_MAX: usize = 64 << 20;
 
-/// Longest blob key in bytes: file systems end names at 255, and we put `data_` in front.
+/// Longest blob key in bytes: file systems end names at 255, we put `meta_` in front, and
+/// supervisors put a version behind.
 pub const BLOB_KEY_BYTES_MAX: usize = 240;
 
 /// Most bytes that one read of a blob returns: a reply must stay below `REPLY_BYTES_MAX`.
 pub const BLOB_READ_BYTES_MAX: usize = 512 << 10;
+
+/// Bytes of a growing blob that are held in memory before its file is opened for them: chunks of
+/// one byte cost one write in four thousand, and `BLOB_SESSIONS_MAX` uploads some 64 MB.
+pub const BLOB_DRAFT_BUFFER_BYTES: usize = 4096;
+
+/// Largest blob in bytes.
+pub const BLOB_BYTES_MAX: u64 = 64 << 30;
+
+/// Sessions of blobs that are open at once, uploads, downloads and listings each: ten thousand
+/// clients that were killed leave room for others until theirs expire. None holds a descriptor.
+pub const BLOB_SESSIONS_MAX: usize = 16_384;
+
+/// Of these, sessions of one authenticated principal.
+pub const BLOB_SESSIONS_OF_ONE_MAX: usize = BLOB_SESSIONS_MAX / 4;
+
+/// Keys in one page of a listing: Storm's.
+pub const BLOB_KEYS_LISTED_MAX: usize = 100;
+
 /// Longest error text that quotes what a peer sent, in bytes: a reply must not grow with the
 /// request.
 pub const ERROR_TEXT_BYTES_MAX: usize = 16_384;

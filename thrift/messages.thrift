@@ -274,6 +274,16 @@ struct ErrorRecord {
   1: required list<storm.ErrorInfo> errors
 }
 
+/** What the blob store knows of a blob. It names the file with the content: replacing one record shows both at once. */
+struct BlobRecord {
+  1: required string content_file
+  /** Bytes. */
+  2: required i64 size
+  /** CRC-32C of the content. */
+  3: required i64 version
+  4: required storm.SettableBlobMeta meta
+}
+
 /** Why and with what a worker process was started: its own instructions, and how the next supervisor adopts it. */
 struct WorkerLaunch {
   1: required string worker_id

@@ -1,53 +1,53 @@
-//! Blobs as files of one directory: `<local>/blobs/data_<key>`, each the plain content.
+//! Blobs of one local directory: `<local>/blobs/meta_<key>` is a blob's `BlobRecord`, and names the
+//! file in `content/` that holds its bytes.
 //!
-//! A blob comes to be whole or not at all: written to `<local>/blobs/.new/<number>`, fsynced,
-//! renamed, and the directory fsynced. What a crash leaves in `.new` is removed at the next start.
-//! Versions are checksums of the content, counted at the first question and then remembered.
+//! A blob comes to be, or changes, whole or not at all: content is written and fsynced first, then
+//! its record is, and one rename shows both. What no record names is removed at the next start.
+//! Everything that is known of the blobs is in memory too: a listing or a version costs no disk.
 
-use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::ops::Bound;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
 
-use super::crc32c::Crc32c;
-use super::{BlobKey, BlobKeyError};
+use super::draft::{Draft, Sealed};
+use super::{BlobKey, BlobKeyError, acl};
 use crate::limits;
+use crate::wire::messages::BlobRecord;
+use crate::wire::storm::SettableBlobMeta;
+use crate::wire::{self, WireError};
 
-/// All blobs of one local directory. Every method may block on the disk.
+/// All blobs of one local directory. Every method that takes or gives content may block on the
+/// disk.
 pub struct LocalBlobs {
     directory: PathBuf,
-    n_made: AtomicU64,
-    versions: Mutex<HashMap<BlobKey, (FileId, i64)>>,
+    n_records: AtomicU64,
+    index: RwLock<BTreeMap<BlobKey, Arc<Blob>>>,
+    /// Held while a record changes, so that disk and memory agree on the order.
+    writer: Mutex<()>,
 }
 
-/// A blob on its way: invisible until `finish`, gone when dropped before.
-pub struct BlobWriter<'a> {
-    blobs: &'a LocalBlobs,
-    key: BlobKey,
-    temporary: PathBuf,
-    file: File,
-    size: u64,
-    crc: Crc32c,
-    finished: Finished,
+/// A blob as it was at one moment. Its content can be read as long as this is held, whatever
+/// becomes of the blob.
+#[derive(Debug)]
+pub struct Blob {
+    pub info: BlobInfo,
+    pub meta: SettableBlobMeta,
+    content: Arc<Content>,
 }
 
-#[derive(PartialEq)]
-enum Finished {
-    No,
-    Yes,
-}
-
-/// What is known of a blob without reading it.
+/// What is known of a blob's content without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlobInfo {
     /// Bytes.
     pub size: u64,
-    /// Compare for inequality only.
+    /// CRC-32C of the content: compare for inequality only.
     pub version: i64,
 }
 
@@ -63,6 +63,8 @@ pub struct BlobChunk {
 pub enum BlobError {
     #[error("there is no blob `{key}`")]
     NotFound { key: BlobKey },
+    #[error("there is a blob `{key}` already")]
+    Exists { key: BlobKey },
     #[error(transparent)]
     Key(#[from] BlobKeyError),
     #[error("could not {what} blob `{key}`: {source}")]
@@ -71,6 +73,8 @@ pub enum BlobError {
         key: BlobKey,
         source: io::Error,
     },
+    #[error("could not write the record of blob `{key}`: {source}")]
+    Record { key: BlobKey, source: WireError },
     #[error("could not {what} {}: {source}", path.display())]
     Directory {
         what: &'static str,
@@ -79,12 +83,11 @@ pub enum BlobError {
     },
 }
 
-/// Tells a file from the one that had its name before.
-#[derive(Clone, Copy, PartialEq)]
-struct FileId {
-    inode: u64,
-    size: u64,
-    modified_ns: i128,
+/// A file of bytes, removed when nobody needs it any more.
+#[derive(Debug)]
+struct Content {
+    path: PathBuf,
+    obsolete: AtomicBool,
 }
 
 // === impl LocalBlobs ===
@@ -93,67 +96,103 @@ impl LocalBlobs {
     /// Opens or makes the directory, and removes what was half made when the last process ended.
     pub fn open(directory: impl Into<PathBuf>) -> Result<Self, BlobError> {
         let directory = directory.into();
-        let new = directory.join(NEW);
-        let failed = |what, path: &Path| {
-            let path = path.to_owned();
-            move |source| BlobError::Directory { what, path, source }
-        };
-        match std::fs::remove_dir_all(&new) {
+        let (new, contents) = (directory.join(NEW), directory.join(CONTENT));
+        match fs::remove_dir_all(&new) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(failed("clear", &new)(error));
+                return Err(at("clear", &new)(error));
             }
             _ => {}
         }
-        std::fs::create_dir_all(&new).map_err(failed("make", &new))?;
-        sync_directory(&directory).map_err(failed("fsync", &directory))?;
-        Ok(LocalBlobs {
-            directory,
-            n_made: AtomicU64::new(0),
-            versions: Mutex::default(),
-        })
-    }
-
-    /// Begins a blob that will replace the one of that key, if there is one.
-    pub fn create(&self, key: &BlobKey) -> Result<BlobWriter<'_>, BlobError> {
-        let number = self.n_made.fetch_add(1, Ordering::Relaxed);
-        let temporary = self.directory.join(NEW).join(number.to_string());
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create_new(true).open(&temporary);
-        Ok(BlobWriter {
-            file: file.map_err(|source| failed("make", key, source))?,
-            blobs: self,
-            key: key.clone(),
-            temporary,
-            size: 0,
-            crc: Crc32c::new(),
-            finished: Finished::No,
-        })
-    }
-
-    /// Writes a whole blob.
-    pub fn put(&self, key: &BlobKey, content: &[u8]) -> Result<BlobInfo, BlobError> {
-        let mut writer = self.create(key)?;
-        writer.write(content)?;
-        writer.finish()
-    }
-
-    /// Writes a blob from a file, which stays.
-    pub fn put_file(&self, key: &BlobKey, file: &mut File) -> Result<BlobInfo, BlobError> {
-        let mut writer = self.create(key)?;
-        let mut buffer = vec![0; COPY_BYTES];
-        loop {
-            let n = file.read(&mut buffer);
-            match n.map_err(|source| failed("copy", key, source))? {
-                0 => return writer.finish(),
-                n => writer.write(&buffer[..n])?,
-            }
+        for path in [&new, &contents] {
+            fs::create_dir_all(path).map_err(at("make", path))?;
         }
+        sync_directory(&directory).map_err(at("fsync", &directory))?;
+        let blobs = LocalBlobs {
+            directory,
+            n_records: AtomicU64::new(0),
+            index: RwLock::default(),
+            writer: Mutex::default(),
+        };
+        blobs.restore()?;
+        Ok(blobs)
+    }
+
+    /// Begins content that no blob has yet.
+    pub fn draft(&self) -> Draft {
+        let name = uuid::Uuid::new_v4().to_string();
+        Draft::new(self.directory.join(CONTENT).join(name))
+    }
+
+    /// Makes a blob of a draft; on disk when this returns.
+    pub fn create(
+        &self,
+        key: &BlobKey,
+        draft: Draft,
+        meta: SettableBlobMeta,
+    ) -> Result<BlobInfo, BlobError> {
+        let sealed = draft.seal().map_err(io_error("write", key))?;
+        let _writer = self.writing();
+        if self.index().contains_key(key) {
+            return Err(BlobError::Exists { key: key.clone() });
+        }
+        self.show(key, sealed, meta)
+    }
+
+    /// Gives a blob other content, under the access list that it has.
+    pub fn replace(&self, key: &BlobKey, draft: Draft) -> Result<BlobInfo, BlobError> {
+        let sealed = draft.seal().map_err(io_error("write", key))?;
+        let _writer = self.writing();
+        let meta = self.blob(key)?.meta.clone();
+        self.show(key, sealed, meta)
+    }
+
+    /// Writes a whole blob, open to everybody if it is new.
+    pub fn put(&self, key: &BlobKey, content: &[u8]) -> Result<BlobInfo, BlobError> {
+        self.put_from(key, &mut &content[..], None)
+    }
+
+    /// Writes a whole blob. With `meta` it has that access list; else the one that it has, or one
+    /// that is open to everybody.
+    pub fn put_from(
+        &self,
+        key: &BlobKey,
+        content: &mut impl io::Read,
+        meta: Option<SettableBlobMeta>,
+    ) -> Result<BlobInfo, BlobError> {
+        let mut draft = self.draft();
+        let copied = draft.copy(content).and_then(|()| draft.seal());
+        let sealed = copied.map_err(io_error("write", key))?;
+        let _writer = self.writing();
+        let known = || Some(self.blob(key).ok()?.meta.clone());
+        let meta = meta.or_else(known).unwrap_or_else(open_meta);
+        self.show(key, sealed, meta)
+    }
+
+    /// Changes what a blob's owner decides about it.
+    pub fn set_meta(&self, key: &BlobKey, meta: SettableBlobMeta) -> Result<(), BlobError> {
+        let _writer = self.writing();
+        let blob = self.blob(key)?;
+        let info = blob.info;
+        let content = Arc::clone(&blob.content);
+        self.write_record(key, &content.path, info, &meta)?;
+        let blob = Blob {
+            info,
+            meta,
+            content,
+        };
+        self.index_mut().insert(key.clone(), Arc::new(blob));
+        sync_directory(&self.directory).map_err(io_error("write", key))
+    }
+
+    /// What is known of a blob, and the way to its content.
+    pub fn blob(&self, key: &BlobKey) -> Result<Arc<Blob>, BlobError> {
+        let known = self.index().get(key).cloned();
+        known.ok_or_else(|| BlobError::NotFound { key: key.clone() })
     }
 
     /// Size and version.
     pub fn info(&self, key: &BlobKey) -> Result<BlobInfo, BlobError> {
-        let file = self.open_blob(key)?;
-        self.info_of(key, &file)
+        Ok(self.blob(key)?.info)
     }
 
     /// Up to `length` bytes from `offset`, fewer at the end and never more than
@@ -164,151 +203,238 @@ impl LocalBlobs {
         offset: u64,
         length: usize,
     ) -> Result<BlobChunk, BlobError> {
-        let file = self.open_blob(key)?;
-        let info = self.info_of(key, &file)?;
-        let left = usize::try_from(info.size.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let mut data = vec![0; length.min(left).min(limits::BLOB_READ_BYTES_MAX)];
-        file.read_exact_at(&mut data, offset)
-            .map_err(|source| failed("read", key, source))?;
-        let data = Bytes::from(data);
+        let blob = self.blob(key)?;
+        let data = blob.read(offset, length).map_err(io_error("read", key))?;
+        let info = blob.info;
         Ok(BlobChunk { data, info })
     }
 
     /// The whole content, for blobs that are small by nature: code and confs.
     pub fn read_all(&self, key: &BlobKey) -> Result<Bytes, BlobError> {
-        let mut file = self.open_blob(key)?;
+        let blob = self.blob(key)?;
         let mut content = Vec::new();
-        file.read_to_end(&mut content)
-            .map_err(|source| failed("read", key, source))?;
+        let read = File::open(&blob.content.path)
+            .and_then(|mut file| file.read_to_end(&mut content))
+            .map_err(io_error("read", key));
+        read?;
         Ok(Bytes::from(content))
     }
 
     /// Removes a blob.
     pub fn delete(&self, key: &BlobKey) -> Result<(), BlobError> {
-        std::fs::remove_file(self.path(key)).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => BlobError::NotFound { key: key.clone() },
-            _ => failed("delete", key, error),
-        })?;
-        self.versions().remove(key);
-        sync_directory(&self.directory).map_err(|source| failed("delete", key, source))
+        let _writer = self.writing();
+        let blob = self.blob(key)?;
+        fs::remove_file(self.record_path(key)).map_err(io_error("delete", key))?;
+        blob.content.obsolete.store(true, Ordering::Relaxed);
+        self.index_mut().remove(key);
+        sync_directory(&self.directory).map_err(io_error("delete", key))
     }
 
-    /// All keys, in order. Files that are no blobs are left out.
-    pub fn list(&self) -> Result<Vec<BlobKey>, BlobError> {
-        let failed = |source| BlobError::Directory {
-            what: "list",
-            path: self.directory.clone(),
-            source,
+    /// All keys, in order.
+    pub fn list(&self) -> Vec<BlobKey> {
+        self.index().keys().cloned().collect()
+    }
+
+    /// Up to `n` keys after one, in order.
+    pub fn list_after(&self, after: Option<&BlobKey>, n: usize) -> Vec<BlobKey> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let index = self.index();
+        let keys = index.range::<BlobKey, _>((from, Bound::Unbounded));
+        keys.map(|(key, _)| key.clone()).take(n).collect()
+    }
+
+    /// One rename, and the blob has this content and this meta.
+    fn show(
+        &self,
+        key: &BlobKey,
+        sealed: Sealed,
+        meta: SettableBlobMeta,
+    ) -> Result<BlobInfo, BlobError> {
+        let info = sealed.info();
+        // The content's name must be on disk before a record that has it.
+        let contents = self.directory.join(CONTENT);
+        sync_directory(&contents).map_err(io_error("write", key))?;
+        self.write_record(key, sealed.path(), info, &meta)?;
+        let content = Arc::new(Content {
+            path: sealed.keep(),
+            obsolete: AtomicBool::new(false),
+        });
+        let blob = Blob {
+            info,
+            meta,
+            content,
         };
-        let mut keys = Vec::new();
-        for found in std::fs::read_dir(&self.directory).map_err(failed)? {
-            let name = found.map_err(failed)?.file_name();
-            let key = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
-            keys.extend(key.and_then(|key| BlobKey::new(key).ok()));
+        let old = self.index_mut().insert(key.clone(), Arc::new(blob));
+        let synced = sync_directory(&self.directory).map_err(io_error("write", key));
+        if let (Some(old), Ok(())) = (old, &synced) {
+            old.content.obsolete.store(true, Ordering::Relaxed);
         }
-        keys.sort();
-        Ok(keys)
+        synced.map(|()| info)
     }
 
-    fn path(&self, key: &BlobKey) -> PathBuf {
-        self.directory.join(format!("{PREFIX}{key}"))
-    }
-
-    fn open_blob(&self, key: &BlobKey) -> Result<File, BlobError> {
-        File::open(self.path(key)).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => BlobError::NotFound { key: key.clone() },
-            _ => failed("open", key, error),
-        })
-    }
-
-    fn info_of(&self, key: &BlobKey, file: &File) -> Result<BlobInfo, BlobError> {
-        let io = |source| failed("read", key, source);
-        let id = FileId::of(file).map_err(io)?;
-        let known = self.versions().get(key).copied();
-        let version = match known {
-            Some((known, version)) if known == id => version,
-            _ => {
-                let version = checksum(file).map_err(io)?;
-                self.versions().insert(key.clone(), (id, version));
-                version
-            }
+    fn write_record(
+        &self,
+        key: &BlobKey,
+        content: &Path,
+        info: BlobInfo,
+        meta: &SettableBlobMeta,
+    ) -> Result<(), BlobError> {
+        let name = content.file_name().unwrap_or_default().to_string_lossy();
+        let record = BlobRecord {
+            content_file: name.into_owned(),
+            size: i64::try_from(info.size).unwrap_or(i64::MAX),
+            version: info.version,
+            meta: meta.clone(),
         };
-        let size = id.size;
-        Ok(BlobInfo { size, version })
+        let bytes = wire::to_bytes(&record).map_err(|source| BlobError::Record {
+            key: key.clone(),
+            source,
+        })?;
+        let number = self.n_records.fetch_add(1, Ordering::Relaxed);
+        let half = self.directory.join(NEW).join(number.to_string());
+        let written = (|| {
+            let mut file = File::create(&half)?;
+            file.write_all(&bytes)?;
+            file.sync_all()?;
+            fs::rename(&half, self.record_path(key))
+        })();
+        if written.is_err() {
+            // Should this fail too, the next start clears the directory.
+            let _ = fs::remove_file(&half);
+        }
+        written.map_err(io_error("write", key))
     }
 
-    fn versions(&self) -> std::sync::MutexGuard<'_, HashMap<BlobKey, (FileId, i64)>> {
-        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-// === impl BlobWriter ===
-
-impl BlobWriter<'_> {
-    /// Adds to the end.
-    pub fn write(&mut self, content: &[u8]) -> Result<(), BlobError> {
-        self.file
-            .write_all(content)
-            .map_err(|source| failed("write", &self.key, source))?;
-        self.crc.update(content);
-        self.size += content.len() as u64;
+    /// Reads all records, takes over blobs of the form before there were any, and removes content
+    /// that is nobody's.
+    fn restore(&self) -> Result<(), BlobError> {
+        let mut legacy = Vec::new();
+        let mut used = BTreeSet::new();
+        let mut n_damaged = 0;
+        let failed = |source| at("list", &self.directory)(source);
+        for found in fs::read_dir(&self.directory).map_err(failed)? {
+            let name = found.map_err(failed)?.file_name();
+            let Some(name) = name.to_str() else { continue };
+            let key = |prefix| BlobKey::new(name.strip_prefix(prefix)?).ok();
+            if let Some(key) = key(RECORD) {
+                match self.load(&key) {
+                    Ok(blob) => {
+                        used.insert(blob.content.path.clone());
+                        self.index_mut().insert(key, Arc::new(blob));
+                    }
+                    Err(reason) => {
+                        n_damaged += 1;
+                        tracing::error!(%key, reason, "a blob is damaged and left as it is");
+                    }
+                }
+            } else {
+                legacy.extend(key(LEGACY));
+            }
+        }
+        // Content without a record may be that of a damaged one, which a person may still want.
+        if n_damaged == 0 {
+            self.remove_unused(&used)?;
+        }
+        for key in legacy {
+            let path = self.directory.join(format!("{LEGACY}{key}"));
+            let mut file = File::open(&path).map_err(io_error("read", &key))?;
+            self.put_from(&key, &mut file, None)?;
+            fs::remove_file(&path).map_err(io_error("take over", &key))?;
+        }
         Ok(())
     }
 
-    /// Makes the blob visible, on disk when this returns.
-    pub fn finish(mut self) -> Result<BlobInfo, BlobError> {
-        let io = |source| failed("write", &self.key, source);
-        self.file.sync_all().map_err(io)?;
-        let id = FileId::of(&self.file).map_err(io)?;
-        std::fs::rename(&self.temporary, self.blobs.path(&self.key)).map_err(io)?;
-        self.finished = Finished::Yes;
-        sync_directory(&self.blobs.directory)
-            .map_err(|source| failed("write", &self.key, source))?;
-        let version = i64::from(self.crc.value());
-        let mut versions = self.blobs.versions();
-        versions.insert(self.key.clone(), (id, version));
-        let size = self.size;
-        Ok(BlobInfo { size, version })
-    }
-}
-
-impl Drop for BlobWriter<'_> {
-    fn drop(&mut self) {
-        if self.finished == Finished::No
-            && let Err(error) = std::fs::remove_file(&self.temporary)
-        {
-            let path = self.temporary.display();
-            tracing::warn!(%path, %error, "a half-made blob stays until the next start");
+    fn load(&self, key: &BlobKey) -> Result<Blob, String> {
+        let bytes = fs::read(self.record_path(key)).map_err(|error| error.to_string())?;
+        let record: BlobRecord = wire::from_bytes(&bytes).map_err(|error| error.to_string())?;
+        let is_ours = uuid::Uuid::try_parse(&record.content_file).is_ok();
+        if !is_ours {
+            return Err(format!("{:?} is no content file", record.content_file));
         }
-    }
-}
-
-// === impl FileId ===
-
-impl FileId {
-    fn of(file: &File) -> io::Result<Self> {
-        let metadata = file.metadata()?;
-        Ok(FileId {
-            inode: metadata.ino(),
-            size: metadata.len(),
-            modified_ns: i128::from(metadata.mtime()) * 1_000_000_000
-                + i128::from(metadata.mtime_nsec()),
+        let path = self.directory.join(CONTENT).join(&record.content_file);
+        let size = fs::metadata(&path)
+            .map_err(|error| error.to_string())?
+            .len();
+        if i64::try_from(size).ok() != Some(record.size) {
+            return Err(format!("{size} bytes are there, {} were", record.size));
+        }
+        let content = Content {
+            path,
+            obsolete: AtomicBool::new(false),
+        };
+        Ok(Blob {
+            info: BlobInfo {
+                size,
+                version: record.version,
+            },
+            meta: record.meta,
+            content: Arc::new(content),
         })
     }
-}
 
-fn checksum(file: &File) -> io::Result<i64> {
-    let mut crc = Crc32c::new();
-    let mut buffer = vec![0; COPY_BYTES];
-    let mut offset = 0;
-    loop {
-        match file.read_at(&mut buffer, offset)? {
-            0 => return Ok(i64::from(crc.value())),
-            n => {
-                crc.update(&buffer[..n]);
-                offset += n as u64;
+    fn remove_unused(&self, used: &BTreeSet<PathBuf>) -> Result<(), BlobError> {
+        let contents = self.directory.join(CONTENT);
+        let failed = |source| at("list", &contents)(source);
+        for found in fs::read_dir(&contents).map_err(failed)? {
+            let path = found.map_err(failed)?.path();
+            if !used.contains(&path) {
+                fs::remove_file(&path).map_err(at("remove", &path))?;
             }
         }
+        Ok(())
+    }
+
+    fn record_path(&self, key: &BlobKey) -> PathBuf {
+        self.directory.join(format!("{RECORD}{key}"))
+    }
+
+    fn writing(&self) -> MutexGuard<'_, ()> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn index(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<BlobKey, Arc<Blob>>> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn index_mut(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<BlobKey, Arc<Blob>>> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Blob ===
+
+impl Blob {
+    /// As `LocalBlobs::read_at`.
+    pub fn read(&self, offset: u64, length: usize) -> io::Result<Bytes> {
+        let left = usize::try_from(self.info.size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let n_bytes = length.min(left).min(limits::BLOB_READ_BYTES_MAX);
+        if n_bytes == 0 {
+            return Ok(Bytes::new());
+        }
+        let mut data = vec![0; n_bytes];
+        File::open(&self.content.path)?.read_exact_at(&mut data, offset)?;
+        Ok(Bytes::from(data))
+    }
+}
+
+// === impl Content ===
+
+impl Drop for Content {
+    fn drop(&mut self) {
+        if self.obsolete.load(Ordering::Relaxed)
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            let path = self.path.display();
+            tracing::warn!(%path, %error, "old content stays until the next start");
+        }
+    }
+}
+
+/// What is said of a blob when nobody says anything.
+fn open_meta() -> SettableBlobMeta {
+    SettableBlobMeta {
+        acl: vec![acl::world()],
+        replication_factor: None,
     }
 }
 
@@ -316,16 +442,32 @@ fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-fn failed(what: &'static str, key: &BlobKey, source: io::Error) -> BlobError {
+fn io_error(what: &'static str, key: &BlobKey) -> impl Fn(io::Error) -> BlobError + use<> {
     let key = key.clone();
-    BlobError::Io { what, key, source }
+    move |source| BlobError::Io {
+        what,
+        key: key.clone(),
+        source,
+    }
 }
 
-/// Where blobs grow; a name that no key can have.
+fn at(what: &'static str, path: &Path) -> impl Fn(io::Error) -> BlobError + use<> {
+    let path = path.to_owned();
+    move |source| BlobError::Directory {
+        what,
+        path: path.clone(),
+        source,
+    }
+}
+
+/// Where records grow; a name that no key can have.
 const NEW: &str = ".new";
+/// Where content lies.
+const CONTENT: &str = "content";
 /// In front of each key, as in Storm.
-const PREFIX: &str = "data_";
-const COPY_BYTES: usize = 128 << 10;
+const RECORD: &str = "meta_";
+/// In front of a key whose file is the content itself: the form of our first stores.
+const LEGACY: &str = "data_";
 
 #[cfg(test)]
 #[path = "local_tests.rs"]

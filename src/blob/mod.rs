@@ -1,13 +1,17 @@
 //! Blobs: jars, code and confs, too large for the store, named by key.
 //!
-//! Knows no sessions, access lists or replication; those come with the blob calls of Nimbus.
+//! Knows no sessions and no replication; those are Nimbus's.
 
+pub mod acl;
 mod crc32c;
+mod draft;
 mod jar;
 mod local;
 
+pub use crc32c::Crc32c;
+pub use draft::Draft;
 pub use jar::{JarOpenError, Metered, open_jar};
-pub use local::{BlobChunk, BlobError, BlobInfo, BlobWriter, LocalBlobs};
+pub use local::{Blob, BlobChunk, BlobError, BlobInfo, LocalBlobs};
 
 use crate::limits;
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::blobs::{self, BlobClient};
 use super::fault::Fault;
 use super::leader::Leader;
 use super::service::NimbusService;
@@ -70,6 +71,18 @@ impl NimbusService {
             }
         }
         visible
+    }
+
+    /// What a caller is to blobs.
+    pub(super) async fn blob_client(&self, caller: &Caller) -> BlobClient {
+        let rank = self.leader.gate.rank(caller).await;
+        let to_user = |principal: &str| self.leader.gate.identities().user(principal);
+        let user = caller.principal.as_deref().map(to_user);
+        BlobClient {
+            visitor: blobs::visitor(&self.leader, rank, user.clone()),
+            owner: caller.principal.clone(),
+            user,
+        }
     }
 
     /// Whose topology a submission makes.

@@ -2,12 +2,13 @@
 //!
 //! Serves blobs by key only: no path of a client is ever opened.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use dashmap::DashMap;
 
-use crate::blob::{BlobError, BlobKey, BlobKeyError, LocalBlobs};
+use crate::blob::{Blob, BlobError, BlobKey, BlobKeyError, LocalBlobs};
 use crate::limits;
 
 /// Open downloads.
@@ -18,7 +19,7 @@ pub(crate) struct Downloads {
 
 #[derive(Clone)]
 struct Download {
-    key: BlobKey,
+    blob: Arc<Blob>,
     offset: u64,
     touched_ms: u64,
 }
@@ -34,6 +35,8 @@ pub(crate) enum DownloadError {
     Key(#[from] BlobKeyError),
     #[error(transparent)]
     Blob(#[from] BlobError),
+    #[error("the blob cannot be read: {0}")]
+    Io(#[from] std::io::Error),
 }
 
 // === impl Downloads ===
@@ -53,15 +56,14 @@ impl Downloads {
         file: &str,
         now_ms: u64,
     ) -> Result<String, DownloadError> {
-        let key = BlobKey::new(file)?;
-        blobs.info(&key)?;
+        let blob = blobs.blob(&BlobKey::new(file)?)?;
         self.expire(now_ms);
         let id = uuid::Uuid::new_v4().to_string();
         if self.sessions.len() >= limits::DOWNLOADS_MAX {
             return Err(DownloadError::TooMany);
         }
         let download = Download {
-            key,
+            blob,
             offset: 0,
             touched_ms: now_ms,
         };
@@ -70,18 +72,12 @@ impl Downloads {
     }
 
     /// The next bytes, none at the end; then the download is over.
-    pub fn chunk(
-        &self,
-        blobs: &LocalBlobs,
-        id: &str,
-        length: usize,
-        now_ms: u64,
-    ) -> Result<Bytes, DownloadError> {
+    pub fn chunk(&self, id: &str, length: usize, now_ms: u64) -> Result<Bytes, DownloadError> {
         let unknown = || DownloadError::Unknown(id.to_owned());
         // A copy: no guard of the map may be held while the disk is read.
         let download = self.sessions.get(id).map(|download| download.clone());
-        let Download { key, offset, .. } = download.ok_or_else(unknown)?;
-        let data = blobs.read_at(&key, offset, length)?.data;
+        let Download { blob, offset, .. } = download.ok_or_else(unknown)?;
+        let data = blob.read(offset, length)?;
         if data.is_empty() {
             self.sessions.remove(id);
         } else if let Some(mut download) = self.sessions.get_mut(id) {
@@ -110,7 +106,7 @@ mod tests {
             .expect("room");
         let downloads = Downloads::new(Duration::from_secs(600));
         let id = downloads.begin(&blobs, "a", 0).expect("there");
-        let chunk = || downloads.chunk(&blobs, &id, 3, 0);
+        let chunk = || downloads.chunk(&id, 3, 0);
         assert_eq!(&chunk().expect("open")[..], b"abc");
         assert_eq!(&chunk().expect("open")[..], b"de");
         assert!(chunk().expect("open").is_empty());

@@ -24,6 +24,10 @@ pub(crate) enum Fault {
     Denied(String),
     #[error("{0}")]
     KeyNotFound(String),
+    #[error("{0}")]
+    KeyExists(String),
+    #[error("{0}")]
+    IllegalState(String),
     /// A change may be on disk or not: what belongs to it must stay. Goes out as `Internal` does.
     #[error("{0}")]
     Undecided(String),
@@ -51,6 +55,7 @@ impl From<BlobError> for Fault {
     fn from(error: BlobError) -> Self {
         match error {
             BlobError::NotFound { key } => Fault::KeyNotFound(key.to_string()),
+            BlobError::Exists { key } => Fault::KeyExists(key.to_string()),
             other => Fault::Internal(other.to_string()),
         }
     }

@@ -28,6 +28,7 @@ pub(crate) async fn run(leader: Arc<Leader>) {
         let now_ms = clock::monotonic_millis();
         leader.uploads.expire_sessions(now_ms);
         leader.downloads.expire(now_ms);
+        leader.blob_sessions.expire(now_ms);
         leader.beats().forget_supervisors(FORGET_MS, now_ms);
         if now_ms.saturating_sub(cleaned_ms) >= period_ms(&leader) {
             cleaned_ms = now_ms;

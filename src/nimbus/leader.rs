@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 
 use super::beats::Beats;
+use super::blob_sessions::BlobSessions;
 use super::downloads::Downloads;
 use super::errors::Errors;
 use super::plan::{BlobKeys, Plan};
@@ -39,6 +40,7 @@ pub(crate) struct Leader {
     pub blobs: LocalBlobs,
     pub uploads: Uploads,
     pub downloads: Downloads,
+    pub blob_sessions: BlobSessions,
     pub known_class: fn(&str) -> bool,
     /// Guards every call.
     pub gate: Gate,
@@ -124,6 +126,7 @@ impl Leader {
         let version = clock::wall_micros();
         Ok(Arc::new(Leader {
             downloads: Downloads::new(parts.settings.ages.session),
+            blob_sessions: BlobSessions::new(parts.settings.blob_session_age),
             settings: parts.settings,
             conf: parts.conf,
             cluster: parts.cluster,
@@ -206,6 +209,15 @@ impl Leader {
             () = stopped => {}
             () = tokio::time::sleep(wait_max) => {}
         }
+    }
+
+    /// Whether a topology of that id lives or is being submitted.
+    pub fn is_live(&self, id: &TopologyId) -> bool {
+        let is_of = |name: &String| {
+            let rest = id.as_str().strip_prefix(name.as_str());
+            rest.is_some_and(|rest| rest.starts_with('-'))
+        };
+        self.state().topologies.contains_key(id) || lock(&self.submitting).iter().any(is_of)
     }
 
     /// Storm's counter in topology ids, from 1 in each run.
@@ -313,7 +325,7 @@ fn restored(stored: StoredTopology, parts: &Parts, now_ms: u64) -> Topology {
 fn clear_half_made(blobs: &LocalBlobs, stored: &Stored) -> Result<(), BlobError> {
     let known = stored.topologies.iter().map(|topology| &topology.id);
     let known: BTreeSet<&TopologyId> = known.chain(&stored.damaged).collect();
-    for key in blobs.list()? {
+    for key in blobs.list() {
         if BlobKeys::owner(&key).is_some_and(|owner| !known.contains(&owner)) {
             tracing::info!(%key, "removing a blob that no topology has");
             blobs.delete(&key)?;

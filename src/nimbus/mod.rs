@@ -4,6 +4,8 @@
 
 mod access;
 mod beats;
+mod blob_sessions;
+mod blobs;
 mod coordination;
 mod credentials;
 mod debug;
@@ -20,6 +22,7 @@ mod plan;
 mod profiler;
 mod push;
 mod redact;
+mod refusals;
 mod resources;
 mod schedule;
 mod service;

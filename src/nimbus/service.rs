@@ -1,12 +1,13 @@
 //! Storm's Nimbus service: one short method for each call. What is not here answers as unknown.
 //!
-//! Decides nothing; here refusals become exceptions, once for all methods.
+//! Decides nothing. How refusals become exceptions is in `refusals`.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::beats;
+use super::blobs::{self, Blobs};
 use super::credentials::{self, Upload};
 use super::debug::{self, Sampling};
 use super::downloads::DownloadError;
@@ -20,15 +21,14 @@ use super::{log_config, profiler};
 use crate::auth::Operation;
 use crate::clock;
 use crate::id::{NodeId, TopologyId};
-use crate::limits;
-use crate::rpc::{Caller, Failure};
+use crate::rpc::Caller;
 use crate::topology;
 use crate::wire::Open;
 use crate::wire::storm::nimbus::*;
 use crate::wire::storm::{
-    AlreadyAliveException, AuthorizationException, ClusterSummary, ComponentPageInfo, Credentials,
-    ExecutorInfo, GetInfoOptions, InvalidTopologyException, KillOptions, LogConfig, NimbusSummary,
-    NotAliveException, NumErrorsChoice, ProfileAction, ProfileRequest, StormTopology,
+    BeginDownloadResult, ClusterSummary, ComponentPageInfo, Credentials, ExecutorInfo,
+    GetInfoOptions, KillOptions, ListBlobsResult, LogConfig, NimbusSummary, NumErrorsChoice,
+    ProfileAction, ProfileRequest, ReadableBlobMeta, SettableBlobMeta, StormTopology,
     SubmitOptions, SupervisorAssignments, SupervisorPageInfo, SupervisorWorkerHeartbeat,
     SupervisorWorkerHeartbeats, TopologyInfo, TopologyInitialStatus, TopologyPageInfo,
     TopologySummary, WorkerMetrics,
@@ -68,6 +68,22 @@ impl NimbusService {
     ) -> Result<T, Fault> {
         let leader = Arc::clone(&self.leader);
         Ok(tokio::task::spawn_blocking(move || work(&leader)).await??)
+    }
+
+    /// Does something with blobs for a caller that may, where no other call waits behind the disk.
+    async fn blobs<T: Send + 'static>(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        work: impl FnOnce(Blobs<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        self.permit(caller, operation).await?;
+        let (leader, client) = (Arc::clone(&self.leader), self.blob_client(caller).await);
+        let work = move || {
+            let (leader, client) = (&*leader, &client);
+            work(Blobs { leader, client })
+        };
+        tokio::task::spawn_blocking(work).await?
     }
 
     /// Executors of a topology were heard of; only those on `node` count, if it is known.
@@ -115,6 +131,7 @@ impl Service for NimbusService {
             topology,
             options: Some(options),
             submitter: self.submitter(caller),
+            client: self.blob_client(caller).await,
         };
         Ok(self.submit(submission).await?)
     }
@@ -137,6 +154,7 @@ impl Service for NimbusService {
             topology,
             options,
             submitter: self.submitter(caller),
+            client: self.blob_client(caller).await,
         };
         Ok(self.submit(submission).await?)
     }
@@ -277,6 +295,153 @@ impl Service for NimbusService {
         Ok(detached(upload).await.map_err(Fault::from)??)
     }
 
+    async fn begin_create_blob(
+        &self,
+        caller: &Caller,
+        key: Option<String>,
+        meta: Option<SettableBlobMeta>,
+    ) -> Result<String, BeginCreateBlobError> {
+        let begin =
+            move |blobs: Blobs<'_>| blobs.begin_create(&given(key, "key")?, given(meta, "meta")?);
+        Ok(self.blobs(caller, Operation::CreateBlob, begin).await?)
+    }
+
+    async fn begin_update_blob(
+        &self,
+        caller: &Caller,
+        key: Option<String>,
+    ) -> Result<String, BeginUpdateBlobError> {
+        let begin = move |blobs: Blobs<'_>| blobs.begin_update(&given(key, "key")?);
+        Ok(self.blobs(caller, Operation::WriteBlob, begin).await?)
+    }
+
+    async fn upload_blob_chunk(
+        &self,
+        caller: &Caller,
+        session: Option<String>,
+        chunk: Option<Bytes>,
+    ) -> Result<(), UploadBlobChunkError> {
+        let (session, chunk) = (session.unwrap_or_default(), given(chunk, "chunk")?);
+        self.permit(caller, Operation::WriteBlob).await?;
+        // Clients that write byte by byte send one byte a call: most of these only go to memory.
+        let Some(chunk) = blobs::upload_to_memory(&self.leader, caller, &session, chunk)? else {
+            return Ok(());
+        };
+        let upload = move |blobs: Blobs<'_>| blobs.upload(&session, &chunk);
+        Ok(self.blobs(caller, Operation::WriteBlob, upload).await?)
+    }
+
+    async fn finish_blob_upload(
+        &self,
+        caller: &Caller,
+        session: Option<String>,
+    ) -> Result<(), FinishBlobUploadError> {
+        let finish = move |blobs: Blobs<'_>| blobs.finish_upload(&session.unwrap_or_default());
+        Ok(self.blobs(caller, Operation::WriteBlob, finish).await?)
+    }
+
+    async fn cancel_blob_upload(
+        &self,
+        caller: &Caller,
+        session: Option<String>,
+    ) -> Result<(), CancelBlobUploadError> {
+        let cancel = move |blobs: Blobs<'_>| blobs.cancel_upload(&session.unwrap_or_default());
+        Ok(self.blobs(caller, Operation::WriteBlob, cancel).await?)
+    }
+
+    async fn get_blob_meta(
+        &self,
+        caller: &Caller,
+        key: Option<String>,
+    ) -> Result<ReadableBlobMeta, GetBlobMetaError> {
+        let read = move |blobs: Blobs<'_>| blobs.meta(&given(key, "key")?);
+        Ok(self.blobs(caller, Operation::ReadBlob, read).await?)
+    }
+
+    async fn set_blob_meta(
+        &self,
+        caller: &Caller,
+        key: Option<String>,
+        meta: Option<SettableBlobMeta>,
+    ) -> Result<(), SetBlobMetaError> {
+        let set = move |blobs: Blobs<'_>| blobs.set_meta(&given(key, "key")?, given(meta, "meta")?);
+        Ok(self.blobs(caller, Operation::SetBlobMeta, set).await?)
+    }
+
+    async fn begin_blob_download(
+        &self,
+        caller: &Caller,
+        key: Option<String>,
+    ) -> Result<BeginDownloadResult, BeginBlobDownloadError> {
+        let begin = move |blobs: Blobs<'_>| blobs.begin_download(&given(key, "key")?);
+        Ok(self.blobs(caller, Operation::ReadBlob, begin).await?)
+    }
+
+    async fn download_blob_chunk(
+        &self,
+        caller: &Caller,
+        session: Option<String>,
+    ) -> Result<Bytes, DownloadBlobChunkError> {
+        let read = move |blobs: Blobs<'_>| blobs.download(&session.unwrap_or_default());
+        Ok(self.blobs(caller, Operation::ReadBlob, read).await?)
+    }
+
+    async fn delete_blob(
+        &self,
+        caller: &Caller,
+        key: Option<String>,
+    ) -> Result<(), DeleteBlobError> {
+        let delete = move |blobs: Blobs<'_>| blobs.delete(&given(key, "key")?);
+        Ok(self.blobs(caller, Operation::DeleteBlob, delete).await?)
+    }
+
+    async fn list_blobs(
+        &self,
+        caller: &Caller,
+        session: Option<String>,
+    ) -> Result<ListBlobsResult, ListBlobsError> {
+        let list = move |blobs: Blobs<'_>| blobs.list(session.as_deref());
+        Ok(self.blobs(caller, Operation::ListBlobs, list).await?)
+    }
+
+    async fn get_blob_replication(
+        &self,
+        caller: &Caller,
+        key: Option<String>,
+    ) -> Result<i32, GetBlobReplicationError> {
+        let count = move |blobs: Blobs<'_>| blobs.replication(&given(key, "key")?);
+        Ok(self.blobs(caller, Operation::ReadBlob, count).await?)
+    }
+
+    async fn update_blob_replication(
+        &self,
+        caller: &Caller,
+        key: Option<String>,
+        replication: Option<i32>,
+    ) -> Result<i32, UpdateBlobReplicationError> {
+        let wanted = replication.unwrap_or_default();
+        let update = move |blobs: Blobs<'_>| blobs.update_replication(&given(key, "key")?, wanted);
+        Ok(self.blobs(caller, Operation::WriteBlob, update).await?)
+    }
+
+    async fn create_state_in_zookeeper(
+        &self,
+        caller: &Caller,
+        _key: Option<String>,
+    ) -> Result<(), CreateStateInZookeeperError> {
+        // Where Nimbus keeps its state itself there is nobody to tell of a new blob.
+        Ok(self.permit(caller, Operation::WriteBlob).await?)
+    }
+
+    async fn is_remote_blob_exists(
+        &self,
+        caller: &Caller,
+        blob_key: Option<String>,
+    ) -> Result<bool, IsRemoteBlobExistsError> {
+        let exists = move |blobs: Blobs<'_>| blobs.exists(&given(blob_key, "blobKey")?);
+        Ok(self.blobs(caller, Operation::ReadBlob, exists).await?)
+    }
+
     async fn begin_file_upload(&self, caller: &Caller) -> Result<String, BeginFileUploadError> {
         self.permit(caller, Operation::FileUpload).await?;
         let begun = self.leader.uploads.begin(clock::monotonic_millis());
@@ -327,7 +492,7 @@ impl Service for NimbusService {
         let (id, now_ms) = (id.unwrap_or_default(), clock::monotonic_millis());
         let read = move |leader: &Leader| {
             let length = leader.settings.download_chunk_bytes;
-            leader.downloads.chunk(&leader.blobs, &id, length, now_ms)
+            leader.downloads.chunk(&id, length, now_ms)
         };
         Ok(self.on_disk(read).await?)
     }
@@ -583,68 +748,10 @@ fn errors_wanted(options: Option<GetInfoOptions>) -> Result<NumErrorsChoice, Fau
     Ok(choice.unwrap_or(NumErrorsChoice::All))
 }
 
+fn given<T>(argument: Option<T>, name: &str) -> Result<T, Fault> {
+    argument.ok_or_else(|| absent(name))
+}
+
 fn absent(argument: &str) -> Fault {
     Fault::Internal(format!("`{argument}` is null"))
-}
-
-/// Keeps a reply from growing with the name or the text that it quotes.
-fn short(mut text: String) -> String {
-    text.truncate(text.floor_char_boundary(limits::ERROR_TEXT_BYTES_MAX));
-    text
-}
-
-/// Maps refusals to the exceptions that each method declares; all else is an internal error.
-macro_rules! faults {
-    ($($error:ident: $($fault:ident => $exception:ident),*;)*) => {$(
-        impl From<Fault> for $error {
-            fn from(fault: Fault) -> Self {
-                match fault {
-                    $(Fault::$fault(msg) => $exception { msg: short(msg) }.into(),)*
-                    other => Failure::Internal(short(other.to_string())).into(),
-                }
-            }
-        }
-    )*};
-}
-
-macro_rules! of_topology {
-    ($($error:ident)*) => {
-        faults! {$(
-            $error: NotAlive => NotAliveException, Denied => AuthorizationException;
-        )*}
-    };
-}
-
-macro_rules! of_cluster {
-    ($($error:ident)*) => {
-        faults! {$($error: Denied => AuthorizationException;)*}
-    };
-}
-
-faults! {
-    SetLogConfigError: ;
-    GetLogConfigError: ;
-    SetWorkerProfilerError: ;
-    GetComponentPendingProfileActionsError: ;
-    ProcessWorkerMetricsError: ;
-    SubmitTopologyError: AlreadyAlive => AlreadyAliveException,
-        InvalidTopology => InvalidTopologyException, Denied => AuthorizationException;
-    SubmitTopologyWithOptsError: AlreadyAlive => AlreadyAliveException,
-        InvalidTopology => InvalidTopologyException, Denied => AuthorizationException;
-}
-
-of_topology! {
-    KillTopologyError KillTopologyWithOptsError ActivateError DeactivateError
-    GetTopologySummaryByNameError GetTopologySummaryError GetTopologyInfoError
-    GetTopologyInfoByNameError GetTopologyInfoWithOptsError GetTopologyInfoByNameWithOptsError
-    GetTopologyConfError GetTopologyError GetUserTopologyError SendSupervisorWorkerHeartbeatError
-    GetTopologyPageInfoError GetComponentPageInfoError GetSupervisorPageInfoError
-    DebugError UploadNewCredentialsError
-}
-
-of_cluster! {
-    BeginFileUploadError UploadChunkError FinishFileUploadError BeginFileDownloadError
-    DownloadChunkError SendSupervisorWorkerHeartbeatsError GetNimbusConfError GetClusterInfoError
-    GetTopologySummariesError GetLeaderError IsTopologyNameAllowedError
-    GetSupervisorAssignmentsError
 }

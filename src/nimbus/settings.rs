@@ -39,6 +39,10 @@ pub(crate) struct Settings {
     pub download_chunk_bytes: usize,
     /// Whether the scheduler is Storm's resource-aware one, with which clients are told more.
     pub is_resource_aware: bool,
+    /// Silence after which a session of a blob is over.
+    pub blob_session_age: Duration,
+    /// Whether access lists of blobs are held where callers have no names.
+    pub is_blob_acl_held: bool,
 }
 
 // === impl Settings ===
@@ -73,6 +77,10 @@ impl Settings {
             is_resource_aware: conf
                 .text(keys::STORM_SCHEDULER)?
                 .is_some_and(|class| class.ends_with(".ResourceAwareScheduler")),
+            blob_session_age: conf.secs(keys::NIMBUS_BLOBSTORE_EXPIRATION_SECS)?,
+            is_blob_acl_held: conf
+                .flag(keys::STORM_BLOBSTORE_ACL_VALIDATION_ENABLED)?
+                .unwrap_or(false),
         })
     }
 

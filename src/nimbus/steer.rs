@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::blobs;
 use super::fault::Fault;
 use super::leader::{ChangeError, Edit, Leader};
 use super::state::{State, Topology};
@@ -116,17 +117,20 @@ async fn remove(leader: &Arc<Leader>, id: &TopologyId) -> Result<(), ChangeError
         let is_due = |topology: &&Arc<Topology>| topology.lifecycle.poll_step(now_ms).is_some();
         let mut edit = Edit::default();
         // A second kill may have put it off meanwhile.
-        let found = state.topologies.get(id).filter(is_due);
+        let found = state.topologies.get(id).filter(is_due).cloned();
         if found.is_some() {
             edit.batch.remove_topology(id);
             edit.topologies.push((id.clone(), None));
         }
-        Ok::<_, ChangeError>((edit, found.is_some()))
+        Ok::<_, ChangeError>((edit, found))
     };
-    if leader.change(decide).await? {
+    if let Some(gone) = leader.change(decide).await? {
         tracing::info!(topology = %id, "removed");
-        let (removing, id) = (Arc::clone(leader), id.clone());
-        let removed = tokio::task::spawn_blocking(move || remove_blobs(&removing, &id));
+        let removing = Arc::clone(leader);
+        let removed = tokio::task::spawn_blocking(move || {
+            blobs::remove_dependencies(&removing, &gone);
+            remove_blobs(&removing, &gone.id);
+        });
         if let Err(error) = removed.await {
             tracing::error!(%error, "blobs stay until the next start");
         }

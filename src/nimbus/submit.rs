@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
+use super::blobs::{BlobClient, Blobs};
 use super::credentials;
 use super::fault::Fault;
 use super::jar;
@@ -17,14 +18,16 @@ use super::plan::{BlobKeys, Plan};
 use super::state::{Controls, Topology};
 use super::transition::Lifecycle;
 use super::uploads::LocationError;
-use crate::blob::{BlobKey, BlobKeyError};
+use crate::blob::BlobKeyError;
+use crate::blob::acl;
 use crate::clock;
 use crate::component::factory;
 use crate::conf::{Conf, keys, validate};
 use crate::id::TopologyId;
 use crate::topology;
 use crate::wire::storm::{
-    Credentials, StormBase, StormTopology, SubmitOptions, TopologyInitialStatus, TopologyStatus,
+    Credentials, SettableBlobMeta, StormBase, StormTopology, SubmitOptions, TopologyInitialStatus,
+    TopologyStatus,
 };
 
 /// A submission as it came.
@@ -35,6 +38,8 @@ pub(crate) struct Submission {
     pub topology: Option<StormTopology>,
     pub options: Option<SubmitOptions>,
     pub submitter: Submitter,
+    /// What the submitter is to blobs.
+    pub client: BlobClient,
 }
 
 /// A submission that passed every check.
@@ -103,6 +108,7 @@ fn check(leader: &Leader, submission: Submission) -> Result<Accepted, Fault> {
         topology,
         options,
         submitter,
+        client,
     } = submission;
     let Some(options) = options else {
         let text = "the SubmitOptions parameter value is null";
@@ -115,7 +121,8 @@ fn check(leader: &Leader, submission: Submission) -> Result<Accepted, Fault> {
     }
     let topology = topology.ok_or_else(|| Fault::Internal("the topology is null".to_owned()))?;
     let submitted = read_conf(json_conf.as_deref().unwrap_or_default())?;
-    check_blob_map(leader, &submitted)?;
+    let client = &client;
+    Blobs { leader, client }.check_map(&submitted)?;
     topology::validate::heap(&topology, &submitted, &leader.conf)?;
     let normalised = topology::normalise::conf(&leader.conf, &submitted, &topology)?;
     let mut conf = leader.conf.overlay(&submitter.stamped(normalised));
@@ -165,32 +172,6 @@ fn read_conf(json: &str) -> Result<Conf, Fault> {
     }
 }
 
-fn check_blob_map(leader: &Leader, submitted: &Conf) -> Result<(), Fault> {
-    let Some(map) = submitted
-        .map(keys::TOPOLOGY_BLOBSTORE_MAP)
-        .filter(|map| !map.is_empty())
-    else {
-        return Ok(());
-    };
-    if matches!(leader.conf.flag(keys::DISABLE_SYMLINKS), Ok(Some(true))) {
-        return Err(Fault::InvalidTopology(format!(
-            "symlinks are disabled so blobs are not supported but {} = {}",
-            keys::TOPOLOGY_BLOBSTORE_MAP,
-            Value::Object(map.clone())
-        )));
-    }
-    let is_there = |key: &&String| {
-        let key = BlobKey::new(key.as_str());
-        key.is_ok_and(|key| leader.blobs.info(&key).is_ok())
-    };
-    match map.keys().find(|key| !is_there(key)) {
-        Some(missing) => Err(Fault::InvalidTopology(format!(
-            "The topology blob store map refers to some non-existing blobs: {missing}"
-        ))),
-        None => Ok(()),
-    }
-}
-
 fn open_jar(leader: &Leader, location: &str) -> Result<File, Fault> {
     let opened = leader
         .uploads
@@ -228,16 +209,23 @@ fn write_blobs(leader: &Leader, id: &TopologyId, accepted: Accepted) -> Result<T
     } = accepted;
     plan.conf.set(keys::STORM_ID, id.as_str());
     plan.conf.set(keys::TOPOLOGY_NAME, name.as_str());
+    let meta = || {
+        let principal = Some(submitter.principal.as_str()).filter(|name| !name.is_empty());
+        Some(SettableBlobMeta {
+            acl: acl::normalise(Vec::new(), principal, acl::ALL),
+            replication_factor: None,
+        })
+    };
     let written = (|| {
         let blobs = BlobKeys::new(id).map_err(|error: BlobKeyError| internal(&error))?;
         if let Some(mut jar) = jar {
             use std::io::Seek as _;
             jar.rewind().map_err(|error| internal(&error))?;
-            leader.blobs.put_file(&blobs.jar, &mut jar)?;
+            leader.blobs.put_from(&blobs.jar, &mut jar, meta())?;
         }
         let (code, conf) = plan.packed()?;
-        leader.blobs.put(&blobs.conf, &conf)?;
-        leader.blobs.put(&blobs.code, &code)?;
+        leader.blobs.put_from(&blobs.conf, &mut &conf[..], meta())?;
+        leader.blobs.put_from(&blobs.code, &mut &code[..], meta())?;
         Ok(())
     })();
     if let Err(fault) = written {

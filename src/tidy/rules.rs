@@ -83,7 +83,7 @@ fn head_and_name(source: &Source, tell: &mut Tell<'_>) {
 fn sizes(source: &Source, tell: &mut Tell<'_>) {
     let n_tests = source.is_test.iter().filter(|is_test| **is_test).count();
     let n_live = source.raw.len() - n_tests;
-    if n_live > FILE_LINES_MAX {
+    if n_live > FILE_LINES_MAX && source.path != LONG_FILE {
         let fix =
             format!("{n_live} lines without tests, {FILE_LINES_MAX} at most: split by purpose");
         tell(0, "file size", fix);
@@ -325,6 +325,8 @@ const EMPTY_NAMES: [&str; 7] = [
 ];
 
 const FILE_LINES_MAX: usize = 600;
+/// As long as Storm's contract: one short method for each call, and a trait cannot be split.
+const LONG_FILE: &str = "src/nimbus/service.rs";
 const TEST_LINES_MAX: usize = 1500;
 const FUNCTION_LINES_MAX: usize = 70;
 const LINE_COLUMNS_MAX: usize = 100;

@@ -6,6 +6,7 @@
 //! `validate::runnable`; then `tasks` numbers it. Nothing here runs, stores or schedules a
 //! topology, and nothing recurses over what a caller sent.
 
+pub mod blob_map;
 pub mod conf;
 pub mod normalise;
 pub mod system;

@@ -198,7 +198,7 @@ async fn blobs_of_a_submit_that_was_cut_short_are_cleared() {
     }
     fixture.restart().await;
     let mut expected = of_words;
-    expected.push("data_dep-of-somebody.jar".to_owned());
+    expected.push("meta_dep-of-somebody.jar".to_owned());
     expected.sort();
     assert_eq!(blobs(&fixture), expected);
 }
@@ -211,7 +211,7 @@ fn blobs(fixture: &Fixture) -> Vec<String> {
             .to_string_lossy()
             .into_owned()
     });
-    let mut names: Vec<String> = names.filter(|name| name.starts_with("data_")).collect();
+    let mut names: Vec<String> = names.filter(|name| name.starts_with("meta_")).collect();
     names.sort();
     names
 }
@@ -230,7 +230,7 @@ async fn a_damaged_topology_can_be_seen_and_killed_and_the_others_go_on() {
     let code = fixture
         .path()
         .join("blobs")
-        .join(format!("data_{bad}-stormcode.ser"));
+        .join(format!("meta_{bad}-stormcode.ser"));
     std::fs::write(code, b"garbage").expect("writable");
     fixture.restart().await;
     let mut client = fixture.client().await;

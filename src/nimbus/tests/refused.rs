@@ -87,9 +87,7 @@ async fn each_bad_submission_has_its_reason_and_leaves_nothing() {
             .await
             .expect("answers")
     );
-    let blobs = std::fs::read_dir(fixture.path().join("blobs")).expect("a directory");
-    let names = blobs.map(|entry| entry.expect("an entry").file_name());
-    assert!(names.into_iter().all(|name| name == ".new"));
+    assert_eq!(n_blobs(fixture.path()), (0, 0));
     assert_eq!(refusal(&mut client, &plain()).await, None);
 }
 
@@ -144,7 +142,7 @@ fn bad_confs() -> Vec<Row> {
                 ..plain()
             },
             InvalidTopology,
-            "non-existing blobs: none",
+            "Key not found: none",
         ),
     ]
 }
@@ -298,12 +296,7 @@ async fn a_store_that_fails_refuses_and_nothing_half_made_remains() {
         .expect_err("no space");
     let all = client.get_topology_summaries().await.expect("answers");
     assert_eq!((all.len(), all[0].status.as_str()), (1, "ACTIVE"));
-    let blobs = std::fs::read_dir(directory.path().join("blobs")).expect("a directory");
-    assert_eq!(
-        blobs.count(),
-        4,
-        "three blobs and the directory of new ones"
-    );
+    assert_eq!(n_blobs(directory.path()), (3, 3));
     store.fail_commits(None);
     submit(&mut client, "words", &words(1)).await;
     client.deactivate(Some("before")).await.expect("room again");
@@ -314,11 +307,24 @@ async fn a_store_that_fails_refuses_and_nothing_half_made_remains() {
         .await;
     let text = doubtful.expect_err("lost writes").to_string();
     assert!(text.contains("lost writes"), "{text}");
-    let blobs = std::fs::read_dir(directory.path().join("blobs")).expect("a directory");
+    let n_all = 3 + 3 + 2;
     assert_eq!(
-        blobs.count(),
-        4 + 3 + 2,
+        n_blobs(directory.path()),
+        (n_all, n_all),
         "code and conf, but no jar was given"
     );
     handle.shutdown().await;
+}
+
+/// Records of blobs and their contents in a Nimbus's directory.
+fn n_blobs(local: &std::path::Path) -> (usize, usize) {
+    let entries = |path: std::path::PathBuf| std::fs::read_dir(path).expect("a directory");
+    let records = entries(local.join("blobs")).filter(|entry| {
+        let name = entry.as_ref().expect("an entry").file_name();
+        name.to_string_lossy().starts_with("meta_")
+    });
+    (
+        records.count(),
+        entries(local.join("blobs/content")).count(),
+    )
 }
