@@ -310,6 +310,10 @@ pub const DRPC_SESSION_BYTES_MAX: usize = 512;
 /// Requests that a spout takes with one call.
 pub const DRPC_FETCH_MAX: usize = 256;
 
+/// Bytes of arguments that a spout takes with one call beyond those of the first: a reply must not
+/// take long on a slow line.
+pub const DRPC_FETCH_BYTES_MAX: usize = 1 << 20;
+
 /// Longest time that a fetch is parked.
 pub const DRPC_PARK_MAX: Duration = Duration::from_secs(10);
 

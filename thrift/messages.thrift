@@ -241,6 +241,10 @@ struct DrpcFetch {
   3: required i32 max
   /** How long the server may hold the call while there is no request, in milliseconds. */
   4: required i32 wait_ms
+  /** Counts the calls of the session, from 1, over all its connections. */
+  5: required i64 call
+  /** The last call whose reply arrived: what was given to a later one goes back to its queue. */
+  6: required i64 answered
 }
 
 /** Served beside Storm's DistributedRPCInvocations, on its port: no method may have a name of that one. */

@@ -233,18 +233,21 @@ rows! {
         "syncWorker" => SyncWorker,
         "readBlob" => FetchBlob,
     }
+    "DrpcSpouts" {
+        "awaitRequests" => FetchRequest,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::wire::Method;
-    use crate::wire::messages::coordination;
+    use crate::wire::messages::{coordination, drpc_spouts};
     use crate::wire::storm::{distributed_rpc, distributed_rpc_invocations, nimbus, supervisor};
 
     #[test]
     fn every_call_has_a_row_and_every_row_a_call() {
-        let services: [(&str, &[Method]); 5] = [
+        let services: [(&str, &[Method]); 6] = [
             ("Nimbus", nimbus::METHODS),
             ("Supervisor", supervisor::METHODS),
             ("DistributedRPC", distributed_rpc::METHODS),
@@ -253,6 +256,7 @@ mod tests {
                 distributed_rpc_invocations::METHODS,
             ),
             ("Coordination", coordination::METHODS),
+            ("DrpcSpouts", drpc_spouts::METHODS),
         ];
         let calls = services.iter().flat_map(|(service, methods)| {
             let named = methods.iter().map(|method| method.name);

@@ -6,6 +6,7 @@
 pub mod collector;
 pub mod context;
 pub mod credentials;
+pub mod drpc;
 pub mod factory;
 pub mod failure;
 pub mod multilang;

@@ -41,6 +41,9 @@ pub(crate) struct Ask<'a> {
     pub peer: Option<SocketAddr>,
     pub max: usize,
     pub wait: Duration,
+    /// The number of this call, and of the last one whose reply arrived.
+    pub call: i64,
+    pub answered: i64,
 }
 
 /// A request closes with its client's call, however that ends.
@@ -68,6 +71,7 @@ impl Exchange {
             bytes_max: limits::DRPC_BYTES_MAX,
             function_bytes_max: limits::DRPC_FUNCTION_BYTES_MAX,
             session_bytes_max: limits::DRPC_SESSION_BYTES_MAX,
+            fetch_bytes_max: limits::DRPC_FETCH_BYTES_MAX,
             queue_max: limits::DRPC_QUEUE_MAX,
             silence_us: micros(limits::DRPC_SILENCE_MAX),
             return_us: micros(limits::DRPC_RETURN_MAX),
@@ -132,12 +136,16 @@ impl Exchange {
             session: ask.session,
             peer: ask.peer,
             wait_us: micros(ask.wait),
+            call: ask.call,
+            answered: ask.answered,
         };
         let (fetch, mut request) = oneshot::channel();
         let parked = {
             let mut state = self.lock();
             let now_us = clock::monotonic_micros();
-            state.requests.heard(caller, now_us)?;
+            for given_again in state.requests.heard(caller, now_us)? {
+                state.deliver(Some(given_again));
+            }
             let fetcher = Fetcher::Session(caller);
             let taken = state.requests.fetch(ask.function, fetcher, ask.max, now_us);
             self.rearm(&state);
@@ -263,7 +271,7 @@ impl State {
         while let Some(HandOver { fetch, request }) = hand_over {
             hand_over = match fetch.send(request) {
                 Ok(()) => None,
-                Err(request) => self.requests.put_back(request),
+                Err(request) => self.requests.put_back(request.id),
             };
         }
     }
@@ -314,6 +322,8 @@ mod tests {
             peer: Some(SocketAddr::from(([127, 0, 0, 1], 9))),
             max: 10,
             wait: Duration::from_secs(5),
+            call: 1,
+            answered: 0,
         }
     }
 

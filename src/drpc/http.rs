@@ -18,14 +18,16 @@ use tokio::time::{Instant, timeout_at};
 
 use super::exchange::Exchange;
 use super::listener::rate_time;
+use crate::auth::{Gate, Operation, Target};
 use crate::limits;
+use crate::rpc::Caller;
 use crate::wire::storm::{DRPCExceptionType, DRPCExecutionException};
 use crate::wire::{Enumeration, Open};
 
 /// What the routes share.
-#[derive(Debug)]
 struct Shared {
     exchange: Arc<Exchange>,
+    gate: Arc<Gate>,
     /// Bytes that bodies may still take, over all connections.
     body_bytes: Semaphore,
 }
@@ -34,6 +36,7 @@ struct Shared {
 #[derive(Debug)]
 enum Refused {
     Failed(DRPCExecutionException),
+    Denied(String),
     TooLarge,
     Late,
     Full,
@@ -41,9 +44,10 @@ enum Refused {
 }
 
 /// `POST /drpc/{func}`, `GET /drpc/{func}/{args}` and `GET /drpc/{func}`.
-pub(crate) fn router(exchange: Arc<Exchange>) -> Router {
+pub(crate) fn router(exchange: Arc<Exchange>, gate: Arc<Gate>) -> Router {
     let shared = Shared {
         exchange,
+        gate,
         body_bytes: Semaphore::new(limits::HALF_SENT_BYTES_MAX),
     };
     let without_args = get(with_nothing).post(with_body);
@@ -83,6 +87,11 @@ async fn with_body(
 
 impl Shared {
     async fn execute(&self, function: &str, args: String) -> Result<Response, Refused> {
+        // Nobody is named: who would say so in a header could say anything (CVE-2018-1332).
+        let nobody = Caller::default();
+        let target = Target::Function(function);
+        let permitted = self.gate.permit(&nobody, Operation::Execute, target).await;
+        permitted.map_err(|refused| Refused::Denied(refused.to_string()))?;
         // The server drops this call when its client leaves; that withdraws the request.
         let outcome = self.exchange.execute(function, args, None).await;
         outcome
@@ -129,6 +138,7 @@ impl IntoResponse for Refused {
                 let name = kind.map_or("Internal Error", Enumeration::name);
                 (status_of(kind), name, error.msg)
             }
+            Refused::Denied(text) => (StatusCode::INTERNAL_SERVER_ERROR, "Not Authorized", text),
             Refused::TooLarge => {
                 let max = limits::FRAME_BYTES_MAX;
                 let text = format!("the body has more than {max} bytes");

@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use self::exchange::Exchange;
 use self::listener::Listener;
 use self::service::{Clients, DrpcService, Spouts};
+use crate::auth::{ClassError, Daemon, Gate};
 use crate::conf::{Conf, ConfError, keys};
 use crate::rpc::server::{BindError, Endpoint, Limits, Running, Server};
 
@@ -40,6 +41,8 @@ pub struct Handle {
 pub enum StartError {
     #[error(transparent)]
     Conf(#[from] ConfError),
+    #[error(transparent)]
+    Class(#[from] ClassError),
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error(
@@ -67,6 +70,7 @@ impl Drpc {
                 port_key,
             })
         };
+        let gate = Arc::new(Gate::new(conf, Daemon::Drpc)?);
         let clients = endpoint("drpc", keys::DRPC_PORT)?;
         let clients = Server::bind(&clients, Limits::default()).await?;
         let spouts = endpoint("drpc-invocations", keys::DRPC_INVOCATIONS_PORT)?;
@@ -74,9 +78,11 @@ impl Drpc {
         let exchange = Exchange::new(conf.secs(keys::DRPC_REQUEST_TIMEOUT_SECS)?);
         let http = match conf.int_or(keys::DRPC_HTTP_PORT, -1)? {
             ..0 => None,
-            _ => Some(start_http(conf, &exchange).await?),
+            _ => Some(
+                start_http(conf, http::router(Arc::clone(&exchange), Arc::clone(&gate))).await?,
+            ),
         };
-        let service = DrpcService::new(Arc::clone(&exchange));
+        let service = DrpcService::new(Arc::clone(&exchange), gate);
         Ok(Handle {
             clients: clients.serve(Arc::new(Clients::new(&service))),
             spouts: spouts.serve(Arc::new(Spouts::new(&service))),
@@ -87,10 +93,9 @@ impl Drpc {
     }
 }
 
-async fn start_http(conf: &Conf, exchange: &Arc<Exchange>) -> Result<Listener, StartError> {
+async fn start_http(conf: &Conf, router: axum::Router) -> Result<Listener, StartError> {
     let host = conf.text_or(keys::STORMWIRE_BIND_ADDRESS, "127.0.0.1")?;
     let port = conf.port(keys::DRPC_HTTP_PORT)?;
-    let router = http::router(Arc::clone(exchange));
     let started = Listener::start("drpc-http", (&host, port), router).await;
     started.map_err(|source| StartError::Http { host, port, source })
 }

@@ -37,6 +37,8 @@ pub struct Bounds {
     pub bytes_max: usize,
     pub function_bytes_max: usize,
     pub session_bytes_max: usize,
+    /// Arguments that one fetch takes beyond the first.
+    pub fetch_bytes_max: usize,
     /// Requests that wait in one function.
     pub queue_max: usize,
     /// How long a session may be silent beyond the time that its fetch may be parked.
@@ -79,6 +81,10 @@ pub struct Caller<'a> {
     pub peer: Option<SocketAddr>,
     /// How long its call may be parked.
     pub wait_us: u64,
+    /// Counts the calls of the session.
+    pub call: i64,
+    /// The last call whose reply reached it: what was given to a later one, it never saw.
+    pub answered: i64,
 }
 
 /// A request that is refused before it begins.
@@ -106,6 +112,7 @@ pub struct SessionNameError {
 #[derive(Debug)]
 struct Open<C> {
     function: Arc<str>,
+    /// Until it is certain that a spout has them.
     args: String,
     client: C,
     due_us: u64,
@@ -129,15 +136,25 @@ struct Function<F> {
 struct Parked<F> {
     number: u64,
     session: Arc<str>,
+    holder: Holder,
+    fetch: F,
+}
+
+/// How a session took a request.
+#[derive(Clone, Copy, Debug)]
+struct Holder {
     peer: Option<SocketAddr>,
     until_us: u64,
-    fetch: F,
+    call: i64,
 }
 
 /// A spout that holds requests.
 #[derive(Debug)]
 struct Session {
     held: BTreeSet<u64>,
+    /// Of these, what its last call was given: its next one says whether that arrived.
+    unconfirmed: Vec<u64>,
+    unconfirmed_call: i64,
     peer: Option<SocketAddr>,
     /// When it counts as lost unless it calls.
     until_us: u64,
@@ -175,35 +192,13 @@ impl<C, F> Requests<C, F> {
         };
         self.n_bytes += function.len() + args.len();
         let mut request = Open {
-            function: Arc::clone(&name),
+            function: name,
             args,
             client,
             due_us: now_us.saturating_add(self.bounds.timeout_us),
             state: State::Waiting,
         };
-        let parked = self.functions.get_mut(&name);
-        let parked = parked.and_then(|function| function.parked.pop_front());
-        let hand_over = match parked {
-            None => {
-                let function = self.functions.entry(name).or_default();
-                function.waiting.insert(id);
-                None
-            }
-            Some(parked) => {
-                self.forget_if_idle(&name);
-                let args = self.take_args(&mut request);
-                self.hold(
-                    id,
-                    &mut request,
-                    &parked.session,
-                    (parked.peer, parked.until_us),
-                );
-                Some(HandOver {
-                    fetch: parked.fetch,
-                    request: Taken { id, args },
-                })
-            }
-        };
+        let hand_over = self.place(id, &mut request);
         self.open.insert(id, request);
         Ok((id, hand_over))
     }
@@ -222,26 +217,31 @@ impl<C, F> Requests<C, F> {
         };
         let name = Arc::clone(name);
         let ids: Vec<u64> = of.waiting.iter().take(max).copied().collect();
+        let mut n_bytes = 0;
         for id in ids {
-            if let Some(function) = self.functions.get_mut(&name) {
-                function.waiting.remove(&id);
-            }
             let Some(mut request) = self.open.remove(&id) else {
                 continue;
             };
-            let args = self.take_args(&mut request);
-            match fetcher {
-                Fetcher::Poller => request.state = State::Fetched(None),
-                Fetcher::Session(caller) => {
-                    let until_us = self.silent_until(caller, now_us);
-                    self.hold(
-                        id,
-                        &mut request,
-                        &Arc::from(caller.session),
-                        (caller.peer, until_us),
-                    );
-                }
+            n_bytes += request.args.len();
+            if !taken.is_empty() && n_bytes > self.bounds.fetch_bytes_max {
+                self.open.insert(id, request);
+                break;
             }
+            if let Some(function) = self.functions.get_mut(&name) {
+                function.waiting.remove(&id);
+            }
+            let args = match fetcher {
+                Fetcher::Poller => {
+                    request.state = State::Fetched(None);
+                    self.n_bytes -= request.args.len();
+                    std::mem::take(&mut request.args)
+                }
+                Fetcher::Session(caller) => {
+                    let holder = self.holder(caller, now_us);
+                    self.hold(id, &mut request, &Arc::from(caller.session), holder);
+                    request.args.clone()
+                }
+            };
             self.open.insert(id, request);
             taken.push(Taken { id, args });
         }
@@ -249,29 +249,47 @@ impl<C, F> Requests<C, F> {
         taken
     }
 
-    /// A spout of ours calls: what it holds stays its own for as long again.
-    pub fn heard(&mut self, caller: Caller<'_>, now_us: u64) -> Result<(), SessionNameError> {
+    /// A spout of ours calls: what it holds stays its own for as long again. What a call of its
+    /// before was given and did not reach it waits again, or goes to the fetches that are returned.
+    pub fn heard(
+        &mut self,
+        caller: Caller<'_>,
+        now_us: u64,
+    ) -> Result<Vec<HandOver<F>>, SessionNameError> {
         let max = self.bounds.session_bytes_max;
         if caller.session.is_empty() || caller.session.len() > max {
             return Err(SessionNameError { max });
         }
-        let until_us = self.silent_until(caller, now_us);
-        if let Some(session) = self.sessions.get_mut(caller.session) {
-            session.until_us = until_us;
-            session.peer = caller.peer;
+        let holder = self.holder(caller, now_us);
+        let Some(session) = self.sessions.get_mut(caller.session) else {
+            return Ok(Vec::new());
+        };
+        session.until_us = holder.until_us;
+        session.peer = caller.peer;
+        let has_arrived = caller.answered >= session.unconfirmed_call;
+        let given = std::mem::take(&mut session.unconfirmed);
+        if !has_arrived {
+            return Ok(given
+                .into_iter()
+                .filter_map(|id| self.put_back(id))
+                .collect());
         }
-        Ok(())
+        for id in given {
+            if let Some(request) = self.open.get_mut(&id) {
+                self.n_bytes -= request.args.len();
+                request.args = String::new();
+            }
+        }
+        Ok(Vec::new())
     }
 
     /// Parks a fetch of a function in which nothing waits; gives the number to unpark it by.
     pub fn park(&mut self, function: &str, caller: Caller<'_>, fetch: F, now_us: u64) -> u64 {
-        let until_us = self.silent_until(caller, now_us);
         self.n_parked += 1;
         let parked = Parked {
             number: self.n_parked,
             session: Arc::from(caller.session),
-            peer: caller.peer,
-            until_us,
+            holder: self.holder(caller, now_us),
             fetch,
         };
         let function = match self.functions.get_mut(function) {
@@ -294,37 +312,14 @@ impl<C, F> Requests<C, F> {
         Some(parked.fetch)
     }
 
-    /// A request that was taken for a fetch did not reach it: it waits again, before all that came
-    /// after it.
-    pub fn put_back(&mut self, taken: Taken) -> Option<HandOver<F>> {
-        let mut request = self.open.remove(&taken.id)?;
-        self.let_go(taken.id, &request);
-        let name = Arc::clone(&request.function);
-        let parked = self.functions.get_mut(&name);
-        if let Some(parked) = parked.and_then(|function| function.parked.pop_front()) {
-            self.forget_if_idle(&name);
-            self.hold(
-                taken.id,
-                &mut request,
-                &parked.session,
-                (parked.peer, parked.until_us),
-            );
-            self.open.insert(taken.id, request);
-            return Some(HandOver {
-                fetch: parked.fetch,
-                request: taken,
-            });
-        }
-        self.n_bytes += taken.args.len();
-        request.args = taken.args;
-        request.state = State::Waiting;
-        self.open.insert(taken.id, request);
-        self.functions
-            .entry(name)
-            .or_default()
-            .waiting
-            .insert(taken.id);
-        None
+    /// A request that was given to a spout of ours did not reach it: it waits again, before all that
+    /// came after it.
+    pub fn put_back(&mut self, id: u64) -> Option<HandOver<F>> {
+        let mut request = self.open.remove(&id)?;
+        self.let_go(id, &request);
+        let hand_over = self.place(id, &mut request);
+        self.open.insert(id, request);
+        hand_over
     }
 
     /// The function of an open request.
@@ -357,7 +352,11 @@ impl<C, F> Requests<C, F> {
         }
         let mut given_back = Vec::new();
         self.functions.retain(|_, function| {
-            while let Some(place) = function.parked.iter().position(|p| p.peer == Some(peer)) {
+            while let Some(place) = function
+                .parked
+                .iter()
+                .position(|p| p.holder.peer == Some(peer))
+            {
                 given_back.extend(function.parked.remove(place).map(|parked| parked.fetch));
             }
             !function.is_idle()
@@ -439,26 +438,38 @@ impl<C, F> Requests<C, F> {
         Ok(())
     }
 
-    /// Arguments are held until they are fetched; afterwards only the name counts.
-    fn take_args(&mut self, request: &mut Open<C>) -> String {
-        self.n_bytes -= request.args.len();
-        std::mem::take(&mut request.args)
+    /// Gives a request to the fetch that has been parked longest; without one it waits.
+    fn place(&mut self, id: u64, request: &mut Open<C>) -> Option<HandOver<F>> {
+        let name = Arc::clone(&request.function);
+        let function = self.functions.entry(Arc::clone(&name)).or_default();
+        let Some(parked) = function.parked.pop_front() else {
+            function.waiting.insert(id);
+            request.state = State::Waiting;
+            return None;
+        };
+        self.forget_if_idle(&name);
+        self.hold(id, request, &parked.session, parked.holder);
+        Some(HandOver {
+            fetch: parked.fetch,
+            request: Taken {
+                id,
+                args: request.args.clone(),
+            },
+        })
     }
 
     /// The session has the request from now on.
-    fn hold(
-        &mut self,
-        id: u64,
-        request: &mut Open<C>,
-        name: &Arc<str>,
-        (peer, until_us): (Option<SocketAddr>, u64),
-    ) {
+    fn hold(&mut self, id: u64, request: &mut Open<C>, name: &Arc<str>, holder: Holder) {
         let session = self.sessions.entry(Arc::clone(name)).or_insert(Session {
             held: BTreeSet::new(),
-            peer,
-            until_us,
+            unconfirmed: Vec::new(),
+            unconfirmed_call: holder.call,
+            peer: holder.peer,
+            until_us: holder.until_us,
         });
         session.held.insert(id);
+        session.unconfirmed.push(id);
+        session.unconfirmed_call = holder.call;
         request.state = State::Fetched(Some(Arc::clone(name)));
     }
 
@@ -468,15 +479,20 @@ impl<C, F> Requests<C, F> {
         };
         if let Some(session) = self.sessions.get_mut(name) {
             session.held.remove(&id);
+            session.unconfirmed.retain(|given| *given != id);
             if session.held.is_empty() {
                 self.sessions.remove(name);
             }
         }
     }
 
-    fn silent_until(&self, caller: Caller<'_>, now_us: u64) -> u64 {
+    fn holder(&self, caller: Caller<'_>, now_us: u64) -> Holder {
         let wait_us = caller.wait_us.saturating_add(self.bounds.silence_us);
-        now_us.saturating_add(wait_us)
+        Holder {
+            peer: caller.peer,
+            until_us: now_us.saturating_add(wait_us),
+            call: caller.call,
+        }
     }
 
     fn forget_if_idle(&mut self, function: &str) {

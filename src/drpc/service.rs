@@ -9,18 +9,20 @@ use bytes::Bytes;
 
 use super::exchange::{Ask, Exchange};
 use super::requests::{self, Taken};
+use crate::auth::{Gate, Operation, Target};
 use crate::limits;
 use crate::rpc::{Caller, Close, Dispatch, Failure};
 use crate::wire::message;
 use crate::wire::messages::{self, DrpcFetch, drpc_spouts};
 use crate::wire::storm::{
-    DRPCExecutionException, DRPCRequest, distributed_rpc, distributed_rpc_invocations,
+    AuthorizationException, DRPCExecutionException, DRPCRequest, distributed_rpc,
+    distributed_rpc_invocations,
 };
 
 /// All three services on one exchange.
-#[derive(Debug)]
 pub(crate) struct DrpcService {
     exchange: Arc<Exchange>,
+    gate: Arc<Gate>,
 }
 
 /// What clients connect to.
@@ -35,8 +37,37 @@ pub(crate) struct Spouts {
 // === impl DrpcService ===
 
 impl DrpcService {
-    pub fn new(exchange: Arc<Exchange>) -> Arc<Self> {
-        Arc::new(DrpcService { exchange })
+    pub fn new(exchange: Arc<Exchange>, gate: Arc<Gate>) -> Arc<Self> {
+        Arc::new(DrpcService { exchange, gate })
+    }
+
+    async fn permit(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        function: &str,
+    ) -> Result<(), AuthorizationException> {
+        let permitted = self
+            .gate
+            .permit(caller, operation, Target::Function(function));
+        permitted.await.map_err(|refused| AuthorizationException {
+            msg: refused.to_string(),
+        })
+    }
+
+    /// The request that a caller answers or fails, when it is open and the caller may: Storm asks
+    /// for nobody's right to what is not there.
+    async fn answerable(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        id: &str,
+    ) -> Result<Option<u64>, AuthorizationException> {
+        let Some((id, function)) = self.exchange.find(id) else {
+            return Ok(None);
+        };
+        self.permit(caller, operation, &function).await?;
+        Ok(Some(id))
     }
 }
 
@@ -48,6 +79,7 @@ impl distributed_rpc::Service for DrpcService {
         func_args: Option<String>,
     ) -> Result<String, distributed_rpc::ExecuteError> {
         let function = named(function_name)?;
+        self.permit(caller, Operation::Execute, &function).await?;
         let args = func_args.unwrap_or_default();
         let outcome = self.exchange.execute(&function, args, caller.peer).await;
         Ok(outcome?)
@@ -57,11 +89,12 @@ impl distributed_rpc::Service for DrpcService {
 impl distributed_rpc_invocations::Service for DrpcService {
     async fn result(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         id: Option<String>,
         result: Option<String>,
     ) -> Result<(), distributed_rpc_invocations::ResultError> {
-        if let Some((id, _)) = self.exchange.find(&identified(id)?) {
+        let id = identified(id)?;
+        if let Some(id) = self.answerable(caller, Operation::Result, &id).await? {
             self.exchange.settle(id, requests::completed(result));
         }
         Ok(())
@@ -69,20 +102,23 @@ impl distributed_rpc_invocations::Service for DrpcService {
 
     async fn fetch_request(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         function_name: Option<String>,
     ) -> Result<DRPCRequest, distributed_rpc_invocations::FetchRequestError> {
         let function = named(function_name)?;
+        self.permit(caller, Operation::FetchRequest, &function)
+            .await?;
         let taken = self.exchange.poll(&function);
         Ok(taken.map(wire_form).unwrap_or_default())
     }
 
     async fn fail_request(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         id: Option<String>,
     ) -> Result<(), distributed_rpc_invocations::FailRequestError> {
-        if let Some((id, _)) = self.exchange.find(&identified(id)?) {
+        let id = identified(id)?;
+        if let Some(id) = self.answerable(caller, Operation::FailRequest, &id).await? {
             self.exchange.settle(id, Err(requests::failed()));
         }
         Ok(())
@@ -90,11 +126,12 @@ impl distributed_rpc_invocations::Service for DrpcService {
 
     async fn fail_request_v2(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         id: Option<String>,
         e: Option<DRPCExecutionException>,
     ) -> Result<(), distributed_rpc_invocations::FailRequestV2Error> {
-        if let Some((id, _)) = self.exchange.find(&identified(id)?) {
+        let id = identified(id)?;
+        if let Some(id) = self.answerable(caller, Operation::FailRequest, &id).await? {
             let error = e.unwrap_or_else(requests::failed);
             self.exchange.settle(id, Err(error));
         }
@@ -109,6 +146,8 @@ impl drpc_spouts::Service for DrpcService {
         fetch: Option<DrpcFetch>,
     ) -> Result<Vec<DRPCRequest>, drpc_spouts::AwaitRequestsError> {
         let fetch = fetch.ok_or_else(|| Failure::Internal("there is no fetch".to_owned()))?;
+        self.permit(caller, Operation::FetchRequest, &fetch.function)
+            .await?;
         let wait_ms = u64::try_from(fetch.wait_ms).unwrap_or(0);
         let ask = Ask {
             function: &fetch.function_name,
@@ -118,6 +157,8 @@ impl drpc_spouts::Service for DrpcService {
                 .unwrap_or(0)
                 .min(limits::DRPC_FETCH_MAX),
             wait: Duration::from_millis(wait_ms).min(limits::DRPC_PARK_MAX),
+            call: fetch.call,
+            answered: fetch.answered,
         };
         let taken = self.exchange.await_requests(ask).await;
         let taken = taken.map_err(|error| Failure::Internal(error.to_string()))?;

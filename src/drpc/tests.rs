@@ -1,5 +1,7 @@
 //! The server over its sockets, and the recorded conversations with Storm's.
 
+mod components;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -207,6 +209,8 @@ async fn a_spout_that_dies_fails_what_it_took_and_no_sooner() {
         session: "dies".to_owned(),
         max: 1,
         wait_ms: 5000,
+        call: 1,
+        answered: 0,
     };
     let call = execute(&server, "f", "1");
     let taken = dying.await_requests(Some(&fetch)).await.expect("answers");
@@ -239,6 +243,8 @@ async fn a_parked_fetch_on_a_dead_connection_takes_nothing() {
         session: session.to_owned(),
         max: 1,
         wait_ms: 5000,
+        call: 1,
+        answered: 0,
     };
     let dead = fetch("dead");
     let parked = tokio::spawn(async move {

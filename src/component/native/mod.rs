@@ -19,7 +19,7 @@ use crate::component::{Collector, TaskContext};
 use crate::tuple::Tuple;
 
 /// Acks a tick and says so: bolts that have no use for ticks ask this first.
-fn is_tick(tuple: &Tuple<'_>, out: &mut Collector<'_>) -> bool {
+pub(super) fn is_tick(tuple: &Tuple<'_>, out: &mut Collector<'_>) -> bool {
     let is_tick = tuple.is_tick();
     if is_tick {
         out.ack(tuple);

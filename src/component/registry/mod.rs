@@ -43,6 +43,12 @@
 //! | `starter.bolt.PrinterBolt` | `Log` |
 //! | `starter.WordCountTopology$WordCount` | as `TestWordCounter` |
 //! | `starter.ExclamationTopology$ExclamationBolt` | (word) in: (word with !!!) |
+//! | `drpc.DRPCSpout` | function: (args, return info), of `drpc.servers` |
+//! | `drpc.PrepareRequest` | (args, return info) in: (request: long, args); on `ret` (request, return info), on `id` (request) |
+//! | `drpc.JoinResult` | component of the return infos; (request, result) and (request, return info) in: (result: text, return info) |
+//! | `drpc.ReturnResults` | (result, return info) in |
+//! | `starter.ManualDRPC$ExclamationBolt` | (args, return info) in: (args with !!!, return info) |
+//! | `starter.BasicDRPCTopology$ExclaimBolt` | (request, args) in: (request, args with !) |
 //!
 //! Relative paths lie in the topology's `resources`. Knows nothing of shell components (`shell`).
 
@@ -52,6 +58,11 @@ use std::borrow::Cow;
 
 pub use args::{Args, ArgumentError};
 
+use crate::component::drpc::join_result::JoinResultBolt;
+use crate::component::drpc::prepare_request::PrepareRequestBolt;
+use crate::component::drpc::return_results::ReturnResultsBolt;
+use crate::component::drpc::sample::{ExclaimBolt, ManualExclaimBolt};
+use crate::component::drpc::spout::DrpcSpout;
 use crate::component::native::count::{CountBolt, Repeats};
 use crate::component::native::file_line::{AtEnd, FileLineSpout};
 use crate::component::native::file_sink::FileSinkBolt;
@@ -363,6 +374,33 @@ const ENTRIES: &[Entry] = &[
     Entry {
         names: &["org.apache.storm.starter.ExclamationTopology$ExclamationBolt"],
         make: Make::Bolt(|_| Ok(Box::new(ExclamationBolt::default()))),
+    },
+    Entry {
+        names: &["org.apache.storm.drpc.DRPCSpout"],
+        make: Make::Spout(|args| Ok(Box::new(DrpcSpout::new(args.text("the function")?)))),
+    },
+    Entry {
+        names: &["org.apache.storm.drpc.PrepareRequest"],
+        make: Make::Bolt(|_| Ok(Box::new(PrepareRequestBolt))),
+    },
+    Entry {
+        names: &["org.apache.storm.drpc.JoinResult"],
+        make: Make::Bolt(|args| {
+            let component = args.text("the component of the return infos")?;
+            Ok(Box::new(JoinResultBolt::new(component)))
+        }),
+    },
+    Entry {
+        names: &["org.apache.storm.drpc.ReturnResults"],
+        make: Make::Bolt(|_| Ok(Box::new(ReturnResultsBolt::default()))),
+    },
+    Entry {
+        names: &["org.apache.storm.starter.ManualDRPC$ExclamationBolt"],
+        make: Make::Bolt(|_| Ok(Box::new(ManualExclaimBolt))),
+    },
+    Entry {
+        names: &["org.apache.storm.starter.BasicDRPCTopology$ExclaimBolt"],
+        make: Make::Bolt(|_| Ok(Box::new(ExclaimBolt))),
     },
     Entry {
         names: &["stormwire.testing.LedgerSink"],

@@ -12,6 +12,7 @@ const BOUNDS: Bounds = Bounds {
     bytes_max: 100,
     function_bytes_max: 20,
     session_bytes_max: 10,
+    fetch_bytes_max: 30,
     queue_max: 4,
     silence_us: 100,
     return_us: 10,
@@ -41,6 +42,8 @@ fn caller(session: &str, port: u16) -> Caller<'_> {
         session,
         peer: Some(peer(port)),
         wait_us: 50,
+        call: 1,
+        answered: 0,
     }
 }
 
@@ -145,11 +148,91 @@ fn what_did_not_reach_its_fetch_waits_before_all_others() {
     let (_, hand_over) = opened.expect("admitted");
     execute(&mut requests, "f", "2", 0);
     let request = hand_over.expect("a fetch was parked").request;
-    assert!(requests.put_back(request.clone()).is_none());
+    assert!(requests.put_back(request.id).is_none());
     assert_eq!(poll(&mut requests, "f").as_ref(), Some(&request));
-    requests.park("f", caller("s2", 2), "also gone", 0);
     requests.close(1);
-    assert!(requests.put_back(request).is_none(), "its client has left");
+    assert!(requests.put_back(1).is_none(), "its client has left");
+    requests.close(2);
+    check_empty(&requests);
+}
+
+#[test]
+fn a_reply_that_was_lost_is_given_again_and_one_that_arrived_is_not() {
+    let mut requests = requests();
+    for args in ["1", "2", "3"] {
+        execute(&mut requests, "f", args, 0);
+    }
+    let of = |call, answered| Caller {
+        call,
+        answered,
+        ..caller("s", 1)
+    };
+    let mut fetch = |caller: Caller<'_>, max| {
+        requests.heard(caller, 0).expect("a name");
+        let taken = requests.fetch("f", Fetcher::Session(caller), max, 0);
+        taken
+            .into_iter()
+            .map(|taken| (taken.id, taken.args))
+            .collect::<Vec<_>>()
+    };
+    let one = |id: u64| (id, id.to_string());
+    assert_eq!(fetch(of(1, 0), 2), [one(1), one(2)]);
+    assert_eq!(fetch(of(2, 0), 1), [one(1)], "the first reply was lost");
+    assert_eq!(fetch(of(3, 2), 9), [one(2), one(3)]);
+    assert_eq!(
+        fetch(of(4, 2), 0),
+        [],
+        "lost again, and now nothing is wanted"
+    );
+    assert_eq!(
+        poll(&mut requests, "f"),
+        Some(Taken {
+            id: 2,
+            args: "2".to_owned()
+        })
+    );
+    let n_bytes = requests.footprint().2;
+    assert_eq!(
+        n_bytes,
+        3 + 1,
+        "three names, and the arguments of the third"
+    );
+    for id in 1..=3 {
+        requests.close(id);
+    }
+    check_empty(&requests);
+}
+
+#[test]
+fn a_lost_reply_goes_to_a_spout_that_is_parked() {
+    let mut requests = requests();
+    execute(&mut requests, "f", "1", 0);
+    requests.fetch("f", Fetcher::Session(caller("s", 1)), 1, 0);
+    requests.park("f", caller("other", 2), "parked", 0);
+    let again = Caller {
+        call: 2,
+        ..caller("s", 1)
+    };
+    let hand_overs = requests.heard(again, 0).expect("a name");
+    assert_eq!(hand_overs.len(), 1);
+    assert_eq!(
+        (hand_overs[0].fetch, hand_overs[0].request.id),
+        ("parked", 1)
+    );
+}
+
+#[test]
+fn a_fetch_takes_only_so_many_bytes_but_always_one() {
+    let mut requests = requests();
+    for n_bytes in [40, 20, 10, 1] {
+        execute(&mut requests, "f", &"x".repeat(n_bytes), 0);
+    }
+    let mut take = || {
+        requests
+            .fetch("f", Fetcher::Session(caller("s", 1)), 9, 0)
+            .len()
+    };
+    assert_eq!((take(), take(), take(), take()), (1, 2, 1, 0));
 }
 
 #[test]
@@ -164,7 +247,12 @@ fn a_spout_that_is_lost_fails_what_it_holds() {
         requests.expire(149).is_empty(),
         "parked for 50, silent for 100"
     );
-    requests.heard(caller("s", 1), 149).expect("a name");
+    let again = Caller {
+        call: 2,
+        answered: 1,
+        ..caller("s", 1)
+    };
+    requests.heard(again, 149).expect("a name");
     assert!(requests.expire(150).is_empty());
     requests.close(1);
     let ended = requests.expire(299);
@@ -185,7 +273,12 @@ fn a_spout_has_a_moment_to_come_back_on_another_connection() {
     requests.fetch("f", Fetcher::Session(caller("lost", 2)), 1, 0);
     requests.hung_up(peer(1), 0);
     requests.hung_up(peer(2), 0);
-    requests.heard(caller("back", 3), 9).expect("a name");
+    let again = Caller {
+        call: 2,
+        answered: 1,
+        ..caller("back", 3)
+    };
+    requests.heard(again, 9).expect("a name");
     // The end of the old connection may be noticed after the new one was used.
     requests.hung_up(peer(1), 9);
     assert_eq!(requests.expire(10).len(), 1);
@@ -274,6 +367,8 @@ proptest! {
         let port = |session: usize| u16::try_from(session).expect("few") + 1;
         let mut requests: Requests<u64, u64> = Requests::new(BOUNDS);
         let (mut now, mut n_opened, mut n_ended) = (0, 0_u64, 0_u64);
+        // Parked calls are number 1: every later one has seen their reply.
+        let mut calls = 1;
         let mut taken = BTreeSet::new();
         for step in steps {
             match step {
@@ -294,7 +389,12 @@ proptest! {
                     }
                 }
                 Step::Take(f, s) => {
-                    let caller = caller(sessions[s], port(s));
+                    calls += 1;
+                    let caller = Caller {
+                        call: calls,
+                        answered: calls - 1,
+                        ..caller(sessions[s], port(s))
+                    };
                     requests.heard(caller, now).expect("a name");
                     let fetcher = Fetcher::Session(caller);
                     for one in requests.fetch(functions[f], fetcher, 2, now) {
