@@ -146,7 +146,7 @@ impl drpc_spouts::Service for DrpcService {
         fetch: Option<DrpcFetch>,
     ) -> Result<Vec<DRPCRequest>, drpc_spouts::AwaitRequestsError> {
         let fetch = fetch.ok_or_else(|| Failure::Internal("there is no fetch".to_owned()))?;
-        self.permit(caller, Operation::FetchRequest, &fetch.function)
+        self.permit(caller, Operation::FetchRequest, &fetch.function_name)
             .await?;
         let wait_ms = u64::try_from(fetch.wait_ms).unwrap_or(0);
         let ask = Ask {

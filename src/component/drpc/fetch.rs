@@ -179,7 +179,7 @@ impl Shared {
         let wants_more = self.wants_more();
         calls.made += 1;
         let fetch = DrpcFetch {
-            function: self.subject.function.clone(),
+            function_name: self.subject.function.clone(),
             session: self.subject.session.clone(),
             max: if wants_more { FETCH_MAX } else { 0 },
             wait_ms: if wants_more { PARK_MS } else { 0 },

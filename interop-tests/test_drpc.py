@@ -1,0 +1,281 @@
+"""Functions that topologies answer: called over Thrift and HTTP, with servers, spouts and clients that
+die. The rules of the services themselves are in contract/test_drpc.py.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+import functions
+import peers
+from cluster import PROGRAM, Cluster, eventually, free_ports
+from functions import CLIENTS, HTTP, SPOUTS, Call
+from topologies import Builder, component_files, running
+
+PY2 = peers.ThriftPy2
+
+
+@pytest.fixture
+def peer():
+    return PY2()
+
+
+def exclaim(peer, function, parallelism=1):
+    builder = Builder(peer.types)
+    return functions.direct(builder, function, builder.python("exclaim.py"), parallelism)
+
+
+EXCLAIM_FILES = component_files("exclaim.py", "exclaim_linear.py")
+
+
+@pytest.mark.parametrize("kind", peers.ALL, ids=lambda kind: kind.name)
+def test_a_python_bolt_answers_over_thrift(cluster, peer, nimbus, kind):
+    function = f"exclaim-{kind.name}"
+    with running(peer, nimbus, function, exclaim(peer, function, 2), EXCLAIM_FILES):
+        with functions.client(kind, cluster.addresses[CLIENTS]) as drpc:
+            for args in ["aaa", "", "für Elise ☃", 'with "quotes"\nand lines', "x" * 100_000]:
+                assert drpc.execute(function, args) == args + "!!!"
+            assert drpc.execute(function, "number") == "7", "as a text"
+
+
+def test_a_python_bolt_answers_over_http(cluster, peer, nimbus):
+    with running(peer, nimbus, "over-http", exclaim(peer, "over http"), EXCLAIM_FILES):
+        address = cluster.addresses[HTTP]
+        text = "text/plain; charset=utf-8"
+        assert functions.get(address, "over http", "a b") == (200, text, "a b!!!")
+        assert functions.get(address, "over http", "ü/%") == (200, text, "ü/%!!!")
+        assert functions.get(address, "over http") == (200, text, "!!!")
+        posted = functions.get(address, "over http", method="POST", body="a/b?c=d&é".encode())
+        assert posted == (200, text, "a/b?c=d&é!!!")
+        status, kind, body = functions.get(address, "over http", "fail please")
+        assert (status, kind) == (400, "application/json")
+        assert json.loads(body) == {"error": "FAILED_REQUEST", "errorMessage": "Request failed"}
+
+
+@pytest.mark.parametrize("package", ["org.apache.storm", "backtype.storm"])
+def test_a_linear_topology(cluster, peer, nimbus, package):
+    function = f"linear-{package}"
+    builder = Builder(peer.types)
+    starter = "storm.starter" if package == "backtype.storm" else f"{package}.starter"
+    bolts = [
+        builder.python("exclaim_linear.py"),
+        builder.native(f"{starter}.BasicDRPCTopology$ExclaimBolt"),
+        builder.python("exclaim_linear.py"),
+    ]
+    functions.linear(builder, function, *bolts, package=package)
+    conf = {"topology.workers": 2}
+    with running(peer, nimbus, function.replace(".", "-"), builder, EXCLAIM_FILES, conf):
+        calls = [Call(cluster.addresses[CLIENTS], function, f"call {n}") for n in range(40)]
+        assert [each.outcome() for each in calls] == [f"call {n}!!!" for n in range(40)]
+
+
+def test_a_serialized_component_is_refused_with_the_fix(peer, nimbus):
+    builder = Builder(peer.types)
+    java = peer.types.ComponentObject(serialized_java=b"\xac\xed\x00\x05")
+    functions.direct(builder, "serialized", java)
+    with pytest.raises(peer.types.InvalidTopologyException) as refusal:
+        with running(peer, nimbus, "serialized", builder, {}):
+            pass
+    told = refusal.value.msg
+    assert "[function]" in told and "Use a shell component or the class name" in told
+
+
+def test_a_failed_tuple_fails_its_request_at_once(cluster, peer, nimbus):
+    with running(peer, nimbus, "fails", exclaim(peer, "fails"), EXCLAIM_FILES):
+        functions.call(cluster.addresses[CLIENTS], "fails", "warm")
+        started = time.monotonic()
+        outcome = Call(cluster.addresses[CLIENTS], "fails", "fail now").outcome()
+        took = time.monotonic() - started
+    assert (outcome.msg, outcome.type) == ("Request failed", 3)
+    assert took < 2, f"{took:.3f} s"
+
+
+def test_a_child_that_dies_fails_its_requests_and_answers_the_next(cluster, peer, nimbus):
+    with running(peer, nimbus, "dies", exclaim(peer, "dies"), EXCLAIM_FILES):
+        address = cluster.addresses[CLIENTS]
+        functions.call(address, "dies", "warm")
+        outcome = Call(address, "dies", "die now").outcome()
+        assert (outcome.msg, outcome.type) == ("Request failed", 3)
+        assert functions.call(address, "dies", "again") == "again!!!"
+
+
+# ---- Servers, workers and clients that go --------------------------------------------------------
+
+
+def server(tmp_path, name="drpc", **settings):
+    """`stormwire drpc` on ports that stay the same when it starts again."""
+    clients, spouts, http = free_ports(3)
+    ports = {"drpc.port": clients, "drpc.invocations.port": spouts, "drpc.http.port": http}
+    return Cluster(tmp_path / name, settings={**ports, **settings}, command="drpc")
+
+
+def at(*servers):
+    """The conf of a topology that answers at these servers."""
+    port = servers[0].settings["drpc.invocations.port"]
+    return {"drpc.servers": ["127.0.0.1"] * len(servers), "drpc.invocations.port": port}
+
+
+def test_a_server_that_is_killed_and_started_again(peer, nimbus, tmp_path):
+    with server(tmp_path) as drpc:
+        builder = exclaim(peer, "phoenix")
+        with running(peer, nimbus, "drpc-phoenix", builder, EXCLAIM_FILES, at(drpc)):
+            assert functions.call(drpc.addresses[CLIENTS], "phoenix", "1") == "1!!!"
+            waiting = Call(drpc.addresses[CLIENTS], "phoenix", "nap 1")
+            time.sleep(0.3)
+            drpc.kill()
+            assert isinstance(waiting.outcome(5), Exception), "its server is gone"
+            drpc.start()
+            started = time.monotonic()
+            assert functions.call(drpc.addresses[CLIENTS], "phoenix", "2") == "2!!!"
+            print(f"the spout was back {time.monotonic() - started:.2f} s after the server")
+
+
+def test_a_server_that_ends_tells_its_clients(tmp_path):
+    with server(tmp_path) as drpc:
+        over_thrift = Call(drpc.addresses[CLIENTS], "nobody", "x")
+        time.sleep(0.3)
+        started = time.monotonic()
+        drpc.end(signal.SIGTERM)
+        outcome = over_thrift.outcome()
+        assert (outcome.msg, outcome.type) == ("Server Shutting Down", 1)
+        assert time.monotonic() - started < 3
+
+
+def test_a_worker_killed_with_requests_in_flight(cluster, peer, nimbus):
+    with running(peer, nimbus, "in-flight", exclaim(peer, "in-flight", 4), EXCLAIM_FILES) as id:
+        address = cluster.addresses[CLIENTS]
+        functions.call(address, "in-flight", "warm")
+        waiting = [Call(address, "in-flight", f"nap 60 {n}") for n in range(4)]
+        time.sleep(0.5)
+        started = time.monotonic()
+        for worker in cluster.workers(id):
+            os.kill(worker.pid, signal.SIGKILL)
+        for each in waiting:
+            outcome = each.outcome(20)
+            assert outcome.type == 3 and outcome.msg.startswith("Request failed"), outcome
+        took = time.monotonic() - started
+        assert functions.call(address, "in-flight", "again") == "again!!!"
+        print(f"clients heard after {took:.2f} s that their worker is gone")
+        assert took < 6
+
+
+def test_a_client_that_leaves_takes_its_request_along(cluster):
+    address = cluster.addresses[CLIENTS]
+    with functions.client(peers.Apache, address) as drpc:
+        drpc.send_execute("left alone", "1")
+        time.sleep(0.3)
+    with functions.spout(cluster.addresses[SPOUTS]) as invocations:
+        time.sleep(0.3)
+        assert invocations.fetchRequest("left alone").request_id == ""
+
+
+def test_time_is_up_when_it_is(tmp_path):
+    """Storm looks every half time-out, so that 2 s become up to 3."""
+    with server(tmp_path, **{"drpc.request.timeout.secs": 2}) as drpc:
+        took = []
+        for _ in range(3):
+            started = time.monotonic()
+            outcome = Call(drpc.addresses[CLIENTS], "nobody", "x").outcome()
+            took.append(time.monotonic() - started)
+            assert (outcome.msg, outcome.type) == ("Timed Out", 2)
+        assert all(2.0 <= each < 2.2 for each in took), took
+        started = time.monotonic()
+        status, _, body = functions.get(drpc.addresses[HTTP], "nobody", "x")
+        assert 2.0 <= time.monotonic() - started < 2.2
+        assert (status, json.loads(body)["error"]) == (504, "SERVER_TIMEOUT")
+
+
+# ---- Hostile -------------------------------------------------------------------------------------
+
+
+def test_a_million_names_leave_no_trace(tmp_path):
+    """E7: names that are fetched, and names that are called by clients who leave: memory stays."""
+    n_names = 1_000_000 if os.environ.get("STORMWIRE_LONG") else 100_000
+    with server(tmp_path) as drpc, functions.spout(drpc.addresses[SPOUTS], 60) as invocations:
+        calls_that_leave(drpc.addresses[CLIENTS], 500, "before")
+        before = drpc.memory_mb()
+        started = time.monotonic()
+        batch = 2000
+        for start in range(0, n_names, batch):
+            for n in range(start, start + batch):
+                invocations.send_fetchRequest(f"function-{n}-{'x' * 50}")
+            for _ in range(batch):
+                assert invocations.recv_fetchRequest().request_id == ""
+        calls_that_leave(drpc.addresses[CLIENTS], n_names // 100, "after")
+        grown = drpc.memory_mb() - before
+        print(
+            f"E7: {n_names} names fetched and {n_names // 100} called in "
+            f"{time.monotonic() - started:.0f} s: {grown:.1f} MB more"
+        )
+        assert grown < 8
+        waiting = Call(drpc.addresses[CLIENTS], "alive", "x")
+        request = eventually("fetched", lambda: fetched(invocations, "alive"))
+        invocations.result(request.request_id, "yes")
+        assert waiting.outcome() == "yes"
+
+
+def fetched(invocations, function):
+    request = invocations.fetchRequest(function)
+    return request if request.request_id else None
+
+
+def calls_that_leave(address, count, prefix):
+    from wire import call, field, frame, text
+
+    for n in range(count):
+        arguments = field(11, 1, text(f"{prefix}-{n}")) + field(11, 2, text("x")) + b"\0"
+        with socket.create_connection(address, timeout=10) as raw:
+            raw.sendall(frame(call("execute", arguments)))
+
+
+def test_slow_and_greedy_http_clients_do_not_harm(tmp_path):
+    with server(tmp_path) as drpc:
+        address = drpc.addresses[HTTP]
+        before = drpc.memory_mb()
+        held = []
+        for _ in range(200):  # an announced body that never comes
+            raw = socket.create_connection(address, timeout=60)
+            raw.sendall(b"POST /drpc/f HTTP/1.1\r\nhost: x\r\ncontent-length: 2000000000\r\n\r\nx")
+            held.append(raw)
+        slow = socket.create_connection(address, timeout=60)
+        slow.sendall(b"GET /drpc/f HTTP/1.1\r\n")
+        status, _, _ = functions.get(address, "f", method="PUT")
+        assert status == 405, "others are served"
+        assert drpc.memory_mb() - before < 30
+        started = time.monotonic()
+        while slow.recv(1000):
+            pass
+        assert time.monotonic() - started < 45, "an unfinished head has its deadline"
+        for raw in [*held, slow]:
+            raw.close()
+        large = socket.create_connection(address, timeout=60)
+        large.sendall(b"GET /drpc/f/" + b"x" * 100_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert large.recv(12) == b"HTTP/1.1 431"
+        large.close()
+
+
+# ---- The command ---------------------------------------------------------------------------------
+
+
+def drpc_client(cluster, *arguments):
+    host, port = cluster.addresses[CLIENTS]
+    command = [PROGRAM, "drpc-client", "--server", f"{host}:{port}", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_the_client_command(cluster, peer, nimbus):
+    with running(peer, nimbus, "by-command", exclaim(peer, "by-command"), EXCLAIM_FILES):
+        done = drpc_client(cluster, "by-command", "aaa", "by-command", "b c")
+        assert done.stdout == 'by-command "aaa" => "aaa!!!"\nby-command "b c" => "b c!!!"\n', done
+        done = drpc_client(cluster, "-f", "by-command", "aaa", "bbb")
+        assert done.stdout == 'by-command "aaa" => "aaa!!!"\nby-command "bbb" => "bbb!!!"\n', done
+        assert done.returncode == 0
+        done = drpc_client(cluster, "by-command", "fail")
+        assert done.returncode == 1 and "Request failed" in done.stderr, done
+        done = drpc_client(cluster, "by-command")
+        assert done.returncode == 1 and "argument" in done.stderr, done
