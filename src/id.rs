@@ -142,6 +142,21 @@ macro_rules! text_id {
 
 text_id!(TopologyId, ComponentId, StreamId, NodeId);
 
+/// The generation of a worker: the epoch of the assignment that it was started for, and how often
+/// its node had started one of the topology in that epoch.
+pub fn generation(epoch: i64, count: i64) -> i64 {
+    epoch << LAUNCH_COUNT_BITS | count
+}
+
+/// The epoch in a generation.
+pub fn epoch_of(generation: i64) -> i64 {
+    generation >> LAUNCH_COUNT_BITS
+}
+
+/// Room for a million launches in one epoch, and for more epochs than there are microseconds in a
+/// century.
+const LAUNCH_COUNT_BITS: u32 = 20;
+
 #[cfg(test)]
 mod tests {
     use super::*;

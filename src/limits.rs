@@ -235,6 +235,14 @@ pub const REPORTED_ERRORS_MAX: usize = 256;
 pub const FILE_LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
 // ---- Nimbus -------------------------------------------------------------------------------------
 
+/// Longest that a rebalance waits, after its delay, for what is still under way: a bolt that holds
+/// tuples for as long is not about to let them go. What is tracked is replayed.
+pub const REBALANCE_DRAIN_MAX: Duration = Duration::from_secs(30);
+
+/// Longest that spouts stay quiet after a rebalance while workers start: one that takes longer may
+/// never come, and tuples for it wait or fail.
+pub const REBALANCE_SETTLE_MAX: Duration = Duration::from_secs(60);
+
 /// Uploads of jars that are open at once; more are refused until some end or expire.
 pub const UPLOADS_MAX: usize = 128;
 

@@ -168,6 +168,15 @@ struct SupervisorReport {
   7: required i32 wait_ms
 }
 
+/** What a topology goes through, beside its status. */
+enum TopologyPhase {
+  STEADY = 1
+  /** A rebalance goes on when nothing is under way any more: workers report often what still is. */
+  DRAINING = 2
+  /** A new assignment is taken up: spouts stay quiet until every worker follows it. */
+  SETTLING = 3
+}
+
 /** What a node has to know of one topology. */
 struct TopologyWork {
   1: required storm.Assignment assignment
@@ -175,6 +184,11 @@ struct TopologyWork {
   2: required i64 epoch
   3: required storm.TopologyStatus status
   4: required map<string, storm.DebugOptions> component_debug
+  /** The epoch since which what a slot runs is unchanged: a worker of an earlier one is in its place wrongly. */
+  5: optional map<storm.NodeInfo, i64> slot_epochs
+  6: optional TopologyPhase phase
+  /** The epoch since which code and conf are unchanged: files that were fetched before it are old. */
+  7: optional i64 blobs_epoch
   /** Levels of loggers that somebody asked for; absent when nobody ever did. */
   8: optional storm.LogConfig log_config
   /** What the topology's components may show to others. Never written where others may read. */
@@ -189,6 +203,17 @@ struct SupervisorDirective {
   2: required map<string, TopologyWork> topologies
 }
 
+/** What is under way in a worker. */
+struct Activity {
+  /** Tuples that wait, are pending or are on their way out, and spouts that may emit. */
+  1: required i64 n_waiting
+  /** Tuples that were handed to the system for other workers, and those that came from them. */
+  2: required i64 n_sent
+  3: required i64 n_received
+  /** Turns in which an executor did anything: unequal numbers tell that something happened between. */
+  4: required i64 n_turns
+}
+
 /** A worker's heartbeat, its statistics when they are due, its errors, and its question for news. */
 struct WorkerReport {
   1: required string topology_id
@@ -201,6 +226,9 @@ struct WorkerReport {
   8: required list<ComponentError> errors
   9: required i64 known_version
   10: required i32 wait_ms
+  /** Epoch of the assignment that all threads of the worker follow. */
+  11: optional i64 epoch
+  12: optional Activity activity
   /** Requests of its directive's work that it has carried out. */
   14: optional list<storm.ProfileRequest> profiled
 }
@@ -258,6 +286,18 @@ service DrpcSpouts {
 struct AssignmentRecord {
   1: required storm.Assignment assignment
   2: required i64 epoch
+  /** As in TopologyWork; a slot that is absent has run the same since always. */
+  3: optional map<storm.NodeInfo, i64> slot_epochs
+  /** Whether spouts are quiet until every worker follows this assignment. */
+  4: optional bool is_settling
+  /** As in TopologyWork. */
+  5: optional i64 blobs_epoch
+}
+
+/** Contents of a topology's blobs that were decided with its other records, until they are in their files. */
+struct RedoRecord {
+  1: optional binary code
+  2: optional binary conf
 }
 
 /** When the delayed step of a topology's transition is due. */

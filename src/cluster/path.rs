@@ -37,6 +37,11 @@ pub fn profiles(id: &str) -> String {
     format!("/profilerconfigs/{}", escape(id))
 }
 
+/// What of a change still has to get into a topology's blobs.
+pub fn redo(id: &str) -> String {
+    format!("/redo/{}", escape(id))
+}
+
 /// Everything about a topology's errors.
 pub fn errors(id: &str) -> String {
     format!("{ERRORS}/{}", escape(id))

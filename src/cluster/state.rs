@@ -11,7 +11,9 @@ use bytes::Bytes;
 use super::path;
 use super::store::{Change, Entry, Epoch, Expected, Store, StoreError, Version, Write};
 use crate::id::{ComponentId, TopologyId};
-use crate::wire::messages::{AssignmentRecord, DeadlineRecord, ErrorRecord, ProfileRecord};
+use crate::wire::messages::{
+    AssignmentRecord, DeadlineRecord, ErrorRecord, ProfileRecord, RedoRecord,
+};
 use crate::wire::storm::{Credentials, ErrorInfo, LogConfig, ProfileRequest, StormBase};
 use crate::wire::{self, Wire, WireError};
 
@@ -38,6 +40,7 @@ pub struct StoredTopology {
     pub base: StormBase,
     pub assignment: Option<AssignmentRecord>,
     pub deadline: Option<DeadlineRecord>,
+    pub redo: Option<RedoRecord>,
     pub errors: BTreeMap<ComponentId, Vec<ErrorInfo>>,
     pub log_config: Option<LogConfig>,
     pub credentials: Option<Credentials>,
@@ -134,6 +137,7 @@ impl ClusterState {
         let log_config = self.read(&path::log_config(id.as_str())).await?;
         let credentials = self.read(&path::credentials(id.as_str())).await?;
         let profiles: Option<ProfileRecord> = self.read(&path::profiles(id.as_str())).await?;
+        let redo = self.read(&path::redo(id.as_str())).await?;
         let mut errors = BTreeMap::new();
         for part in self.store.children(&path::errors(id.as_str())).await? {
             let Some(component) = path::unescape(&part) else {
@@ -149,6 +153,7 @@ impl ClusterState {
             base,
             assignment,
             deadline,
+            redo,
             errors,
             log_config,
             credentials,
@@ -200,6 +205,21 @@ impl Batch {
         self.put(path::deadline(id.as_str()), deadline)
     }
 
+    /// Nothing is pending any more. There must have been a deadline.
+    pub fn remove_deadline(&mut self, id: &TopologyId) {
+        self.changes.insert(path::deadline(id.as_str()), None);
+    }
+
+    /// Contents of blobs that belong to this batch; they get into their files after it.
+    pub fn redo(&mut self, id: &TopologyId, redo: &RedoRecord) -> Result<(), WireError> {
+        self.put(path::redo(id.as_str()), redo)
+    }
+
+    /// The contents of `redo` are in their files.
+    pub fn remove_redo(&mut self, id: &TopologyId) {
+        self.changes.insert(path::redo(id.as_str()), None);
+    }
+
     /// All errors that are kept of a component, newest first.
     pub fn errors(
         &mut self,
@@ -242,6 +262,7 @@ impl Batch {
             path::log_config(id),
             path::credentials(id),
             path::profiles(id),
+            path::redo(id),
         ] {
             self.changes.insert(path, None);
         }

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::backoff::Backoff;
-use crate::id::ComponentId;
+use crate::id::{self, ComponentId};
 use crate::limits;
 use crate::messaging::acks;
 use crate::messaging::frame::{self, FrameReader};
@@ -36,6 +36,7 @@ pub struct Peer {
     pub acks: AckOutbox,
     /// Called when emitters that wait for room in a data outbox may go on.
     on_room: Box<dyn Fn() + Send + Sync>,
+    epoch: i64,
 }
 
 /// How long a peer is wanted.
@@ -85,12 +86,34 @@ impl Peer {
             data: components.into_iter().map(outbox).collect(),
             acks: AckOutbox::default(),
             on_room: Box::new(on_room),
+            epoch: 0,
         }
     }
 
     /// What waits for a component of the worker; none if it has no task of it.
     pub fn data(&self, component: &ComponentId) -> Option<&Arc<DataOutbox>> {
         self.data.get(component)
+    }
+
+    /// Has links open only to a worker that was started for an assignment of this epoch or a later
+    /// one.
+    pub fn since(self, epoch: i64) -> Self {
+        Peer { epoch, ..self }
+    }
+
+    /// See `since`.
+    pub fn epoch(&self) -> i64 {
+        self.epoch
+    }
+
+    /// Tuples that wait here, and one more where acks do.
+    pub fn n_waiting(&self) -> usize {
+        let data: usize = self
+            .data
+            .values()
+            .map(|outbox| outbox.gauge.n_queued())
+            .sum();
+        data + usize::from(!self.acks.is_empty())
     }
 
     /// Whether everything was handed to the system.
@@ -186,6 +209,14 @@ impl Peer {
                 .map_err(frame::FrameError::Io)?;
             let mut replies = FrameReader::new(reader, limits::GREETING_BYTES_MAX);
             match replies.next().await? {
+                Some(messages::Frame::Welcome(messages::Welcome { generation, .. }))
+                    if id::epoch_of(generation) < self.epoch =>
+                {
+                    Err(LinkError::Outdated {
+                        epoch: id::epoch_of(generation),
+                        wanted: self.epoch,
+                    })
+                }
                 Some(messages::Frame::Welcome(_)) => {
                     let reader = replies.into_source();
                     Ok(Open { writer, reader })

@@ -33,6 +33,8 @@ pub enum LinkError {
     Closed,
     #[error("the peer refused: {0}")]
     Refused(String),
+    #[error("the peer is of epoch {epoch}, and one of {wanted} is to take its place")]
+    Outdated { epoch: i64, wanted: i64 },
     #[error("the peer spoke out of turn")]
     OutOfTurn,
     #[error(transparent)]

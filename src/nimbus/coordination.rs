@@ -14,7 +14,7 @@ use super::profiler;
 use super::state::Topology;
 use crate::blob::{BlobChunk, BlobKey};
 use crate::clock;
-use crate::id::{ComponentId, ExecutorId, NodeId, Slot, TopologyId};
+use crate::id::{self, ComponentId, ExecutorId, NodeId, Slot, TopologyId};
 use crate::limits;
 use crate::rpc::{Caller, Failure};
 use crate::topology;
@@ -82,6 +82,7 @@ impl Coordination {
         if let (Some(slot), Verdict::Run(_)) = (&slot, self.judge(&report, slot.as_ref())) {
             let now_ms = clock::monotonic_millis();
             self.leader.beats().worker(&report, slot, now_ms);
+            self.leader.stillness().heard(&report, slot, now_ms);
             self.errors(&report.errors);
             if report.profiled.is_some() {
                 let (leader, report) = (Arc::clone(&self.leader), report.clone());
@@ -124,6 +125,11 @@ impl Coordination {
         };
         let own: BTreeSet<ExecutorId> = report.executors.iter().map(beats::executor).collect();
         if own.is_empty() || own != topology.executors_at(slot) {
+            return Verdict::Stop;
+        }
+        // Its executors are the same, but what it was started with is not.
+        let since = topology.assigned.as_ref().map_or(0, |at| at.epoch_of(slot));
+        if id::epoch_of(report.generation) < since {
             return Verdict::Stop;
         }
         let beats = self.leader.beats();

@@ -18,8 +18,10 @@ use super::downloads::Downloads;
 use super::errors::Errors;
 use super::plan::{BlobKeys, Plan};
 use super::profiler;
+use super::rebalance;
 use super::settings::Settings;
 use super::state::{Assigned, Controls, State, Topology};
+use super::stillness::Stillness;
 use super::transition::{Lifecycle, Pending};
 use super::uploads::Uploads;
 use crate::auth::Gate;
@@ -29,6 +31,7 @@ use crate::cluster::{Batch, ClusterState, StoreError, Stored, StoredTopology};
 use crate::conf::Conf;
 use crate::id::{ExecutorId, NodeId, TopologyId};
 use crate::wire::WireError;
+use crate::wire::messages::RedoRecord;
 use crate::wire::storm::TopologyStatus;
 
 /// What every service and timer of one Nimbus shares.
@@ -37,7 +40,7 @@ pub(crate) struct Leader {
     /// The daemon's conf.
     pub conf: Conf,
     pub cluster: ClusterState,
-    pub blobs: LocalBlobs,
+    pub blobs: Arc<LocalBlobs>,
     pub uploads: Uploads,
     pub downloads: Downloads,
     pub blob_sessions: BlobSessions,
@@ -59,6 +62,7 @@ pub(crate) struct Leader {
     state: ArcSwap<State>,
     beats: Mutex<Beats>,
     errors: Mutex<Errors>,
+    stillness: Mutex<Stillness>,
     news: watch::Sender<i64>,
     stop: watch::Sender<bool>,
     writer: tokio::sync::Mutex<()>,
@@ -71,6 +75,8 @@ pub(crate) struct Edit {
     pub batch: Batch,
     /// None removes.
     pub topologies: Vec<(TopologyId, Option<Arc<Topology>>)>,
+    /// What the batch has for blobs: it is in their files before anybody sees the change.
+    pub redo: Vec<(TopologyId, RedoRecord)>,
 }
 
 /// Why a change was not made.
@@ -111,6 +117,7 @@ impl Leader {
         let boot_ms = clock::monotonic_millis();
         let stored = parts.cluster.load().await?;
         clear_half_made(&parts.blobs, &stored)?;
+        redo(&parts, &stored).await?;
         let mut topologies = BTreeMap::new();
         let mut beats = Beats::default();
         let mut errors = Errors::default();
@@ -130,7 +137,7 @@ impl Leader {
             settings: parts.settings,
             conf: parts.conf,
             cluster: parts.cluster,
-            blobs: parts.blobs,
+            blobs: Arc::new(parts.blobs),
             uploads: parts.uploads,
             known_class: parts.known_class,
             gate: parts.gate,
@@ -146,6 +153,7 @@ impl Leader {
             }),
             beats: Mutex::new(beats),
             errors: Mutex::new(errors),
+            stillness: Mutex::default(),
             news: watch::channel(version).0,
             stop: watch::channel(false).0,
             writer: tokio::sync::Mutex::default(),
@@ -161,6 +169,11 @@ impl Leader {
     /// Never held across an await.
     pub fn beats(&self) -> MutexGuard<'_, Beats> {
         lock(&self.beats)
+    }
+
+    /// Never held across an await.
+    pub fn stillness(&self) -> MutexGuard<'_, Stillness> {
+        lock(&self.stillness)
     }
 
     /// Never held across an await.
@@ -186,10 +199,38 @@ impl Leader {
             .commit(edit.batch)
             .await
             .map_err(ChangeError::Store)?;
+        if !edit.redo.is_empty() {
+            self.redo(edit.redo).await;
+        }
         if !edit.topologies.is_empty() {
             self.show(&state, edit.topologies);
         }
         Ok(outcome)
+    }
+
+    /// Brings contents of blobs that were just committed into their files. What fails is done at
+    /// the next start: until then supervisors get what was there before.
+    async fn redo(&self, redo: Vec<(TopologyId, RedoRecord)>) {
+        let blobs = Arc::clone(&self.blobs);
+        let done = tokio::task::spawn_blocking(move || {
+            let mut batch = Batch::default();
+            for (id, redo) in &redo {
+                match rebalance::redo(&blobs, id, redo) {
+                    Ok(()) => batch.remove_redo(id),
+                    Err(error) => {
+                        tracing::error!(topology = %id, %error, "blobs are old until a restart");
+                    }
+                }
+            }
+            batch
+        });
+        let forgotten = match done.await {
+            Ok(batch) => self.cluster.commit(batch).await,
+            Err(error) => return tracing::error!(%error, "blobs are old until a restart"),
+        };
+        if let Err(error) = forgotten {
+            tracing::warn!(%error, "blobs are written again at the next start");
+        }
     }
 
     /// Returns when the state's version is another than `known`, when the time is over, or when
@@ -247,6 +288,7 @@ impl Leader {
                 }
                 None => {
                     self.beats().removed(&id);
+                    self.stillness().removed(&id);
                     self.errors().removed(&id);
                     topologies.remove(&id);
                 }
@@ -273,6 +315,7 @@ impl Leader {
         let before = old.map_or(&none, |old| &old.placement);
         self.beats()
             .assigned(&new.id, before, &assigned.placement, now_ms);
+        self.stillness().assigned(&new.id, &new.slots());
     }
 }
 
@@ -285,6 +328,7 @@ fn restored(stored: StoredTopology, parts: &Parts, now_ms: u64) -> Topology {
         log_config,
         credentials,
         profiles,
+        redo: _,
         errors: _,
     } = stored;
     let plan = match Plan::load(&parts.blobs, &id, &parts.conf) {
@@ -305,13 +349,14 @@ fn restored(stored: StoredTopology, parts: &Parts, now_ms: u64) -> Topology {
     });
     // A status that only a newer version knows must not make spouts run.
     let status = base.status.known().unwrap_or(TopologyStatus::Inactive);
+    let previous = base.prev_status.and_then(|previous| previous.known());
     Topology {
         id,
         base,
-        lifecycle: Lifecycle::resumed(status, pending, now_ms),
+        lifecycle: Lifecycle::resumed(status, previous, pending, now_ms),
         plan,
         executors: Arc::new(executors),
-        assigned: assignment.map(|record| Arc::new(Assigned::new(record))),
+        assigned: assignment.map(|record| Arc::new(Assigned::new(record, now_ms))),
         sched_status: None,
         controls: Arc::new(Controls {
             log_config,
@@ -319,6 +364,19 @@ fn restored(stored: StoredTopology, parts: &Parts, now_ms: u64) -> Topology {
             profiles: profiler::by_key(profiles),
         }),
     }
+}
+
+/// Finishes changes that had been committed when the last leader ended.
+async fn redo(parts: &Parts, stored: &Stored) -> Result<(), RestoreError> {
+    let mut batch = Batch::default();
+    for topology in &stored.topologies {
+        if let Some(redo) = &topology.redo {
+            tracing::info!(topology = %topology.id, "a change of its blobs is finished");
+            rebalance::redo(&parts.blobs, &topology.id, redo)?;
+            batch.remove_redo(&topology.id);
+        }
+    }
+    Ok(parts.cluster.commit(batch).await?)
 }
 
 /// Removes blobs of topologies that never came to be, or whose removal was cut short.

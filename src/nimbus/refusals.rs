@@ -64,6 +64,8 @@ faults! {
         InvalidTopology => InvalidTopologyException, Denied => AuthorizationException;
     SubmitTopologyWithOptsError: AlreadyAlive => AlreadyAliveException,
         InvalidTopology => InvalidTopologyException, Denied => AuthorizationException;
+    RebalanceError: NotAlive => NotAliveException,
+        InvalidTopology => InvalidTopologyException, Denied => AuthorizationException;
 }
 
 faults! {

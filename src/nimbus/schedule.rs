@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::beats::{SupervisorBeat, Timeouts};
 use super::leader::{ChangeError, Edit, Leader};
 use super::push::Pushes;
+use super::rebalance::{self, Next};
 use super::resources;
 use super::settings::{self, Settings};
 use super::state::{Assigned, State, Topology, executor_key, node_info};
@@ -29,6 +30,8 @@ pub(crate) struct Snapshot {
     /// Executors that have been silent for too long.
     pub dead: BTreeMap<TopologyId, BTreeSet<ExecutorId>>,
     pub phase: Phase,
+    /// Topologies that are placed as if they ran nowhere; `state` has them as they are to be.
+    pub fresh: BTreeMap<TopologyId, Arc<Next>>,
     /// For Storm's `master_code_dir`.
     pub local_dir: String,
     /// What a worker takes at least, in percent of a core.
@@ -50,6 +53,8 @@ pub(crate) struct Decision {
     pub seen: Arc<Topology>,
     pub assigned: Arc<Assigned>,
     pub sched_status: Option<String>,
+    /// Of a rebalance: what changes beside the assignment.
+    pub next: Option<Arc<Next>>,
 }
 
 // === impl Snapshot ===
@@ -58,7 +63,7 @@ impl Snapshot {
     /// What is known now.
     pub fn take(leader: &Leader, now_ms: u64) -> Self {
         let settings = &leader.settings;
-        let state = leader.state();
+        let (state, fresh) = rebalance::prepare(leader, leader.state());
         let beats = leader.beats();
         let supervisors = beats.supervisors(settings.supervisor_timeout_ms, now_ms);
         let dead = state.topologies.values().filter_map(|topology| {
@@ -75,6 +80,7 @@ impl Snapshot {
             state,
             supervisors,
             dead,
+            fresh,
             local_dir: settings.local_dir.to_string_lossy().into_owned(),
             worker_cpu_min: settings.worker_cpu_min,
             now_secs: clock::wall_secs(),
@@ -94,6 +100,9 @@ impl Snapshot {
         scheduler.schedule(&mut cluster);
         let mut statuses = cluster.statuses().clone();
         let mut standings = cluster.into_standings();
+        for next in self.fresh.values() {
+            self.keep_workers(next, &mut standings);
+        }
         let decide = |topology: &&Arc<Topology>| {
             let standing = standings.remove(&topology.id).unwrap_or_default();
             let status = statuses.remove(&topology.id);
@@ -161,7 +170,8 @@ impl Snapshot {
     fn existing(&self) -> BTreeMap<TopologyId, Standing> {
         let mut existing = BTreeMap::new();
         for (id, topology) in &self.state.topologies {
-            let Some(assigned) = &topology.assigned else {
+            let is_fresh = self.fresh.contains_key(id) && self.considers(topology);
+            let Some(assigned) = topology.assigned.as_ref().filter(|_| !is_fresh) else {
                 continue;
             };
             let standing = match self.dead.get(id).filter(|_| self.considers(topology)) {
@@ -187,17 +197,20 @@ impl Snapshot {
         sched_status: Option<String>,
     ) -> Option<Decision> {
         let old = topology.assigned.as_deref();
-        if old.is_some_and(|old| old.placement == standing.placement) {
+        let next = self.fresh.get(&topology.id).cloned();
+        if next.is_none() && old.is_some_and(|old| old.placement == standing.placement) {
             return None;
         }
-        let record = AssignmentRecord {
-            assignment: self.assignment(topology, &standing.placement),
-            epoch: old.map_or(0, |old| old.record.epoch) + 1,
-        };
+        let record = self.record(topology, &standing);
+        let now_ms = clock::monotonic_millis();
         Some(Decision {
-            seen: Arc::clone(topology),
-            assigned: Arc::new(Assigned::standing(record, standing)),
+            seen: match &next {
+                Some(next) => Arc::clone(&next.seen),
+                None => Arc::clone(topology),
+            },
+            assigned: Arc::new(Assigned::standing(record, standing, now_ms)),
             sched_status,
+            next,
         })
     }
 
@@ -318,6 +331,7 @@ fn publish(state: &State, decisions: Vec<Decision>) -> Result<(Edit, bool), Chan
         seen,
         assigned,
         sched_status,
+        next,
     } in decisions
     {
         let is_current = |now: &&Arc<Topology>| Arc::ptr_eq(now, &seen);
@@ -326,10 +340,13 @@ fn publish(state: &State, decisions: Vec<Decision>) -> Result<(Edit, bool), Chan
             continue;
         };
         edit.batch.assignment(&seen.id, &assigned.record)?;
+        if let Some(next) = &next {
+            rebalance::commit(&mut edit, next)?;
+        }
         let topology = Topology {
             assigned: Some(assigned),
             sched_status,
-            ..Topology::clone(now)
+            ..Topology::clone(next.as_ref().map_or(now, |next| &next.topology))
         };
         edit.topologies
             .push((seen.id.clone(), Some(Arc::new(topology))));
@@ -371,5 +388,6 @@ fn log(decision: &Decision, dead: Option<&BTreeSet<ExecutorId>>) {
 /// Storm's rack of hosts of which nothing is known.
 const DEFAULT_RACK: &str = "/default-rack";
 
+mod fresh;
 #[cfg(test)]
 mod tests;

@@ -28,10 +28,10 @@ use crate::wire::storm::nimbus::*;
 use crate::wire::storm::{
     BeginDownloadResult, ClusterSummary, ComponentPageInfo, Credentials, ExecutorInfo,
     GetInfoOptions, KillOptions, ListBlobsResult, LogConfig, NimbusSummary, NumErrorsChoice,
-    ProfileAction, ProfileRequest, ReadableBlobMeta, SettableBlobMeta, StormTopology,
-    SubmitOptions, SupervisorAssignments, SupervisorPageInfo, SupervisorWorkerHeartbeat,
-    SupervisorWorkerHeartbeats, TopologyInfo, TopologyInitialStatus, TopologyPageInfo,
-    TopologySummary, WorkerMetrics,
+    ProfileAction, ProfileRequest, ReadableBlobMeta, RebalanceOptions, SettableBlobMeta,
+    StormTopology, SubmitOptions, SupervisorAssignments, SupervisorPageInfo,
+    SupervisorWorkerHeartbeat, SupervisorWorkerHeartbeats, TopologyInfo, TopologyInitialStatus,
+    TopologyPageInfo, TopologySummary, WorkerMetrics,
 };
 
 /// Answers Storm's clients, supervisors and workers.
@@ -440,6 +440,24 @@ impl Service for NimbusService {
     ) -> Result<bool, IsRemoteBlobExistsError> {
         let exists = move |blobs: Blobs<'_>| blobs.exists(&given(blob_key, "blobKey")?);
         Ok(self.blobs(caller, Operation::ReadBlob, exists).await?)
+    }
+
+    async fn rebalance(
+        &self,
+        caller: &Caller,
+        name: Option<String>,
+        options: Option<RebalanceOptions>,
+    ) -> Result<(), RebalanceError> {
+        self.permit_by_name(caller, Operation::Rebalance, name.as_deref())
+            .await?;
+        let order = Order::Rebalance {
+            options: Box::new(options.ok_or_else(|| absent("options"))?),
+            by: Some(Box::new(Asker {
+                principal: caller.principal.clone(),
+                client: self.blob_client(caller).await,
+            })),
+        };
+        Ok(self.order(name, order).await?)
     }
 
     async fn begin_file_upload(&self, caller: &Caller) -> Result<String, BeginFileUploadError> {

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use super::plan::Plan;
 use super::transition::Lifecycle;
 use crate::id::{ComponentId, ExecutorId, NodeId, Slot, TaskId, TopologyId};
+use crate::limits;
 use crate::scheduler::{Placement, Standing};
-use crate::wire::messages::{AssignmentRecord, TopologyWork};
+use crate::wire::messages::{AssignmentRecord, TopologyPhase, TopologyWork};
 use crate::wire::storm::{
     Assignment, Credentials, LogConfig, NodeInfo, ProfileRequest, StormBase, TopologyStatus,
 };
@@ -57,6 +58,8 @@ pub(crate) struct Assigned {
     pub placement: Arc<Placement>,
     /// The slots of the placement.
     pub slots: Arc<BTreeSet<Slot>>,
+    /// While it is being taken up: until when spouts wait for that, in monotonic milliseconds.
+    pub settles_until_ms: Option<u64>,
 }
 
 // === impl State ===
@@ -126,6 +129,9 @@ impl Topology {
             epoch: assigned.record.epoch,
             status: self.status().into(),
             component_debug: self.base.component_debug.clone().unwrap_or_default(),
+            slot_epochs: assigned.record.slot_epochs.clone(),
+            phase: Some(self.phase().into()),
+            blobs_epoch: assigned.record.blobs_epoch,
             log_config: self.controls.log_config.clone(),
             credentials: self.controls.credentials.clone(),
             profile_requests: self.controls.requests(),
@@ -138,6 +144,17 @@ impl Topology {
             controls: Arc::new(controls),
             ..self.clone()
         })
+    }
+
+    fn phase(&self) -> TopologyPhase {
+        let is_settling = |assigned: &Arc<Assigned>| assigned.settles_until_ms.is_some();
+        if self.lifecycle.is_draining() || self.lifecycle.is_placing() {
+            TopologyPhase::Draining
+        } else if self.assigned.as_ref().is_some_and(is_settling) {
+            TopologyPhase::Settling
+        } else {
+            TopologyPhase::Steady
+        }
     }
 
     /// Whole seconds since it was submitted, by the wall clock.
@@ -160,22 +177,44 @@ impl Controls {
 
 impl Assigned {
     /// Reads the placement out of a record. Entries that make no sense are left out.
-    pub fn new(record: AssignmentRecord) -> Self {
+    pub fn new(record: AssignmentRecord, now_ms: u64) -> Self {
         let entries = record.assignment.executor_node_port.iter().flatten();
         let placement: Placement = entries
             .filter_map(|(executor, slot)| Some((executor_id(executor)?, slot_of(slot)?)))
             .collect();
-        Assigned::standing(record, placement.into())
+        Assigned::standing(record, placement.into(), now_ms)
     }
 
     /// A record with the standing that it says.
-    pub fn standing(record: AssignmentRecord, standing: Standing) -> Self {
+    pub fn standing(record: AssignmentRecord, standing: Standing, now_ms: u64) -> Self {
         let Standing { placement, slots } = standing;
+        let is_settling = record.is_settling == Some(true);
         Assigned {
             record,
             placement,
             slots,
+            settles_until_ms: is_settling.then(|| now_ms.saturating_add(SETTLE_MS)),
         }
+    }
+
+    /// The same, now that all workers follow it.
+    pub fn settled(&self) -> Self {
+        let mut record = self.record.clone();
+        record.is_settling = None;
+        Assigned {
+            record,
+            placement: Arc::clone(&self.placement),
+            slots: Arc::clone(&self.slots),
+            settles_until_ms: None,
+        }
+    }
+
+    /// The epoch since which a slot runs the same: no worker of an earlier one may be there. 0 for
+    /// one that has run the same since always.
+    pub fn epoch_of(&self, slot: &Slot) -> i64 {
+        let epochs = self.record.slot_epochs.as_ref();
+        let epoch = epochs.and_then(|epochs| epochs.get(&node_info(slot)));
+        epoch.copied().unwrap_or(0)
     }
 
     pub fn assignment(&self) -> &Assignment {
@@ -209,3 +248,5 @@ fn slot_of(info: &NodeInfo) -> Option<Slot> {
     let node = NodeId::from(info.node.as_str());
     Some(Slot { node, port })
 }
+
+const SETTLE_MS: u64 = limits::REBALANCE_SETTLE_MAX.as_millis() as u64;

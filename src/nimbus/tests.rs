@@ -224,7 +224,8 @@ async fn work(line: &mut Line, node: &str) -> SupervisorDirective {
 }
 
 /// What a worker of the first slot in a directive reports.
-fn worker_report(directive: &SupervisorDirective, node: &str, generation: i64) -> WorkerReport {
+/// The report of the worker that was launched as the `count`th of the topology on a node.
+fn worker_report(directive: &SupervisorDirective, node: &str, count: i64) -> WorkerReport {
     let (id, work) = directive.topologies.first_key_value().expect("work");
     let placed = work.assignment.executor_node_port.as_ref().expect("placed");
     let here = placed.iter().filter(|(_, info)| info.node == node);
@@ -246,7 +247,7 @@ fn worker_report(directive: &SupervisorDirective, node: &str, generation: i64) -
         topology_id: id.clone(),
         node: node.to_owned(),
         port: i32::try_from(*port).expect("a port"),
-        generation,
+        generation: crate::id::generation(work.epoch, count),
         executors: executors.collect(),
         uptime_secs: 7,
         ..WorkerReport::default()

@@ -5,13 +5,17 @@
 
 use std::time::Duration;
 
+use crate::limits;
 use crate::wire::storm::TopologyStatus;
 
 /// Where a topology is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lifecycle {
     status: TopologyStatus,
+    /// What it goes back to after a rebalance.
+    previous: TopologyStatus,
     due: Option<Due>,
+    stage: Stage,
 }
 
 /// A step that follows by itself.
@@ -23,11 +27,27 @@ pub(crate) struct Due {
     pub delay_ms: u64,
 }
 
+/// How far a rebalance has come. Only the delay outlives Nimbus: what follows begins again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Delayed,
+    /// What is under way flows off, at most until then.
+    Draining {
+        until_ms: u64,
+    },
+    /// The next round places it.
+    Placing,
+}
+
 /// What somebody asks of a topology.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     Activate,
     Inactivate,
+    /// Changes after the delay, in which its spouts are quiet.
+    Rebalance {
+        delay: Duration,
+    },
     /// Ends after the delay, in which its spouts are quiet.
     Kill {
         delay: Duration,
@@ -47,6 +67,17 @@ pub(crate) enum Reaction {
 pub(crate) enum Step {
     /// The topology's records and blobs go, and its name is free.
     Remove,
+    /// The delay of a rebalance is over: its workers are asked what is still under way.
+    Drain,
+    /// Nothing is under way, or it takes too long: the next round places the topology anew.
+    Place,
+}
+
+/// Whether a topology's workers have nothing under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    Still,
+    Moving,
 }
 
 /// Storm's refusal of an event that the status does not allow.
@@ -63,46 +94,97 @@ pub(crate) struct NoTransitionError {
 impl Lifecycle {
     /// A topology whose status needs no timer.
     pub fn new(status: TopologyStatus) -> Self {
-        Lifecycle { status, due: None }
+        Lifecycle {
+            status,
+            previous: status,
+            due: None,
+            stage: Stage::Delayed,
+        }
     }
 
     /// A topology as the store has it. `left` and `delay` are of the step that was pending: we go
-    /// on with what is left of it, where Storm starts the whole delay over.
-    pub fn resumed(status: TopologyStatus, pending: Option<Pending>, now_ms: u64) -> Self {
-        let pending = match (status, pending) {
-            (TopologyStatus::Killed, Some(pending)) => Some(pending),
-            // Killed by a Nimbus that kept no deadline: nothing holds its end up.
-            (TopologyStatus::Killed, None) => Some(Pending::default()),
+    /// on with what is left of it, where Storm starts the whole delay over. `previous` is what a
+    /// rebalance goes back to.
+    pub fn resumed(
+        status: TopologyStatus,
+        previous: Option<TopologyStatus>,
+        pending: Option<Pending>,
+        now_ms: u64,
+    ) -> Self {
+        use TopologyStatus::{Active, Inactive, Killed, Rebalancing};
+        let pending = match status {
+            // Where the deadline is lost nothing holds the step up.
+            Killed | Rebalancing => Some(pending.unwrap_or_default()),
             _ => None,
         };
         let due = pending.map(|Pending { left, delay }| Due {
             at_ms: now_ms.saturating_add(millis(left.min(delay))),
             delay_ms: millis(delay),
         });
-        Lifecycle { status, due }
+        // Storm forgets it in some changes, and the topology then rebalances for ever.
+        let previous = match previous {
+            Some(Inactive) => Inactive,
+            _ => Active,
+        };
+        Lifecycle {
+            status,
+            previous,
+            due,
+            stage: Stage::Delayed,
+        }
     }
 
     pub fn status(&self) -> TopologyStatus {
         self.status
     }
 
+    /// What a rebalance goes back to; of no meaning otherwise.
+    pub fn previous(&self) -> TopologyStatus {
+        self.previous
+    }
+
+    /// The delayed step that was asked for.
     pub fn due(&self) -> Option<Due> {
         self.due
     }
 
-    /// Section 5.1 of the control plane, without rebalancing.
+    /// When something has to be looked at by itself, in monotonic milliseconds.
+    pub fn look_ms(&self) -> Option<u64> {
+        match self.stage {
+            Stage::Delayed => self.due.map(|due| due.at_ms),
+            Stage::Draining { until_ms } => Some(until_ms),
+            Stage::Placing => None,
+        }
+    }
+
+    /// Whether the delay of a rebalance is over and what is under way has to flow off.
+    pub fn is_draining(&self) -> bool {
+        matches!(self.stage, Stage::Draining { .. })
+    }
+
+    /// Whether the next round places the topology as if it ran nowhere.
+    pub fn is_placing(&self) -> bool {
+        self.stage == Stage::Placing
+    }
+
+    /// Section 5.1 of the control plane.
     pub fn handle_event(
         &self,
         event: Event,
         now_ms: u64,
         id: &str,
     ) -> Result<Reaction, NoTransitionError> {
-        use TopologyStatus::{Active, Inactive};
+        use TopologyStatus::{Active, Inactive, Killed, Rebalancing};
         match (self.status, event) {
-            (_, Event::Kill { delay }) => Ok(Reaction::Changed(Self::killed(delay, now_ms))),
+            (_, Event::Kill { delay }) => {
+                Ok(Reaction::Changed(self.delayed(Killed, delay, now_ms)))
+            }
             (Active, Event::Activate) | (Inactive, Event::Inactivate) => Ok(Reaction::Unchanged),
             (Inactive, Event::Activate) => Ok(Reaction::Changed(Self::new(Active))),
             (Active, Event::Inactivate) => Ok(Reaction::Changed(Self::new(Inactive))),
+            (Active | Inactive, Event::Rebalance { delay }) => {
+                Ok(Reaction::Changed(self.delayed(Rebalancing, delay, now_ms)))
+            }
             _ => Err(NoTransitionError {
                 event: event.name(),
                 status: self.status.name(),
@@ -112,17 +194,49 @@ impl Lifecycle {
     }
 
     /// The step that is due by now.
-    pub fn poll_step(&self, now_ms: u64) -> Option<Step> {
-        let due = self.due?;
-        (self.status == TopologyStatus::Killed && due.at_ms <= now_ms).then_some(Step::Remove)
+    pub fn poll_step(&self, now_ms: u64, flow: Flow) -> Option<Step> {
+        let due = self.due.filter(|due| due.at_ms <= now_ms)?;
+        match (self.status, self.stage) {
+            (TopologyStatus::Killed, _) => Some(Step::Remove),
+            (TopologyStatus::Rebalancing, Stage::Delayed) => Some(Step::Drain),
+            (TopologyStatus::Rebalancing, Stage::Draining { until_ms }) => {
+                let is_over = flow == Flow::Still || until_ms.max(due.at_ms) <= now_ms;
+                is_over.then_some(Step::Place)
+            }
+            _ => None,
+        }
     }
 
-    fn killed(delay: Duration, now_ms: u64) -> Self {
+    /// After `Step::Drain`.
+    pub fn draining(&self, now_ms: u64) -> Self {
+        let until_ms = now_ms.saturating_add(millis(limits::REBALANCE_DRAIN_MAX));
+        Lifecycle {
+            stage: Stage::Draining { until_ms },
+            ..*self
+        }
+    }
+
+    /// After `Step::Place`.
+    pub fn placing(&self) -> Self {
+        Lifecycle {
+            stage: Stage::Placing,
+            ..*self
+        }
+    }
+
+    /// After a round placed it (Storm's DO_REBALANCE).
+    pub fn rebalanced(&self) -> Self {
+        Self::new(self.previous)
+    }
+
+    fn delayed(&self, status: TopologyStatus, delay: Duration, now_ms: u64) -> Self {
         let delay_ms = millis(delay);
         let at_ms = now_ms.saturating_add(delay_ms);
         Lifecycle {
-            status: TopologyStatus::Killed,
+            status,
+            previous: self.status,
             due: Some(Due { at_ms, delay_ms }),
+            stage: Stage::Delayed,
         }
     }
 }
@@ -141,6 +255,7 @@ impl Event {
         match self {
             Event::Activate => "ACTIVATE",
             Event::Inactivate => "INACTIVATE",
+            Event::Rebalance { .. } => "REBALANCE",
             Event::Kill { .. } => "KILL",
         }
     }
@@ -151,94 +266,4 @@ fn millis(duration: Duration) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use TopologyStatus::{Active, Inactive, Killed, Rebalancing};
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const KILL: Event = Event::Kill {
-        delay: Duration::from_secs(30),
-    };
-
-    fn after(status: TopologyStatus, event: Event) -> Option<TopologyStatus> {
-        let lifecycle = Lifecycle::new(status);
-        match lifecycle.handle_event(event, 0, "t-1-1").ok()? {
-            Reaction::Unchanged => Some(status),
-            Reaction::Changed(changed) => Some(changed.status()),
-        }
-    }
-
-    #[test]
-    fn follows_the_table_of_storm() {
-        let rows = [
-            (Active, [Some(Active), Some(Inactive), Some(Killed)]),
-            (Inactive, [Some(Active), Some(Inactive), Some(Killed)]),
-            (Rebalancing, [None, None, Some(Killed)]),
-            (Killed, [None, None, Some(Killed)]),
-        ];
-        for (status, expected) in rows {
-            let found = [Event::Activate, Event::Inactivate, KILL].map(|e| after(status, e));
-            assert_eq!(found, expected, "{status:?}");
-        }
-        let refused = Lifecycle::new(Killed).handle_event(Event::Activate, 0, "t-1-1");
-        assert_eq!(
-            refused.expect_err("killed").to_string(),
-            "No transition for event: ACTIVATE, status: KILLED storm-id: t-1-1"
-        );
-    }
-
-    #[test]
-    fn a_restart_goes_on_with_what_is_left_of_the_delay() {
-        let secs = Duration::from_secs;
-        let pending = |left, delay| {
-            Some(Pending {
-                left: secs(left),
-                delay: secs(delay),
-            })
-        };
-        let killed = Lifecycle::resumed(Killed, pending(7, 30), 1000);
-        assert_eq!(killed.poll_step(7999), None);
-        assert_eq!(killed.poll_step(8000), Some(Step::Remove));
-        // A clock that was set back must not lengthen the delay.
-        let jumped = Lifecycle::resumed(Killed, pending(7200, 30), 0);
-        assert_eq!(jumped.poll_step(30_000), Some(Step::Remove));
-        let unknown = Lifecycle::resumed(Killed, None, 5);
-        assert_eq!(unknown.poll_step(5), Some(Step::Remove));
-        assert_eq!(
-            Lifecycle::resumed(Active, pending(0, 0), 0).poll_step(1),
-            None
-        );
-    }
-
-    proptest! {
-        /// Whatever comes, only a kill ends a topology, and the last one says when.
-        #[test]
-        fn ends_when_the_last_kill_says(
-            events in prop::collection::vec((0..3u8, 0..50u64), 0..20),
-        ) {
-            let mut lifecycle = Lifecycle::new(Active);
-            let mut model: Option<u64> = None;
-            for (now, (kind, secs)) in (0..).zip(&events) {
-                let event = match kind {
-                    0 => Event::Activate,
-                    1 => Event::Inactivate,
-                    _ => Event::Kill { delay: Duration::from_secs(*secs) },
-                };
-                if let Event::Kill { .. } = event {
-                    model = Some(now + secs * 1000);
-                }
-                match lifecycle.handle_event(event, now, "t") {
-                    Ok(Reaction::Changed(changed)) => lifecycle = changed,
-                    Ok(Reaction::Unchanged) => {}
-                    Err(_) => prop_assert!(model.is_some()),
-                }
-                prop_assert_eq!(lifecycle.status() == Killed, model.is_some());
-            }
-            prop_assert_eq!(lifecycle.due().map(|due| due.at_ms), model);
-            let end = model.unwrap_or(u64::MAX);
-            prop_assert_eq!(lifecycle.poll_step(end.saturating_sub(1)).is_some(), end == 0);
-            prop_assert_eq!(lifecycle.poll_step(end).is_some(), model.is_some());
-        }
-    }
-}
+mod tests;

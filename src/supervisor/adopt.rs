@@ -140,6 +140,7 @@ fn read(dir: &Path) -> io::Result<Adopted> {
             topology: launch.topology_id.into(),
             executors,
             resources: launch.resources,
+            since: 0,
             work: launch.work,
         },
     })

@@ -52,10 +52,12 @@ fn empty(topology: &TopologyId, work: &TopologyWork, place: &NodeInfo) -> Desire
         .worker_resources
         .as_ref()
         .and_then(|all| all.get(place));
+    let since = work.slot_epochs.as_ref().and_then(|all| all.get(place));
     Desired {
         topology: topology.clone(),
         executors: BTreeSet::new(),
         resources: resources.cloned().unwrap_or_default(),
+        since: since.copied().unwrap_or(0),
         work: work.clone(),
     }
 }

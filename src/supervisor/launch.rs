@@ -19,7 +19,7 @@ use super::layout::{self, Layout};
 use super::slot::{Desired, WorkerId};
 use crate::clock;
 use crate::conf::{ConfError, keys};
-use crate::id::NodeId;
+use crate::id::{self, NodeId};
 use crate::limits::WORKER_RECORD_WAIT_MAX;
 use crate::process::Process;
 use crate::wire;
@@ -296,7 +296,7 @@ pub(super) fn next_generation(launches: &Path, epoch: i64) -> io::Result<i64> {
         fs::create_dir_all(parent)?;
     }
     write_durably(launches, format!("{epoch} {count}\n").as_bytes())?;
-    Ok(epoch << LAUNCH_COUNT_BITS | count)
+    Ok(id::generation(epoch, count))
 }
 
 /// Write, fsync, rename, fsync the directory: the file is whole or as it was.
@@ -331,10 +331,6 @@ fn prepare_error(path: &Path) -> impl Fn(io::Error) -> LaunchError + use<> {
 
 /// How often a new worker looks whether it is on record.
 const RECORD_POLL: Duration = Duration::from_millis(2);
-
-/// Room for a million launches in one epoch, and for more epochs than there are microseconds in a
-/// century.
-const LAUNCH_COUNT_BITS: u32 = 20;
 
 #[cfg(test)]
 mod tests {

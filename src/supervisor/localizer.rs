@@ -11,6 +11,7 @@ use thiserror::Error;
 use tokio::task::spawn_blocking;
 
 use super::extract::{self, ExtractError};
+use super::launch::write_durably;
 use super::layout::Layout;
 use super::link::{Link, LinkError};
 use crate::id::TopologyId;
@@ -42,17 +43,20 @@ pub enum LocalizeError {
 
 impl Localizer {
     /// Makes sure that `stormdist/<id>` holds `stormcode.ser`, `stormconf.ser` and `resources/`,
-    /// and `stormjar.jar` where the topology has one.
-    pub async fn localize(&self, topology: &TopologyId) -> Result<(), LocalizeError> {
+    /// and `stormjar.jar` where the topology has one. Code and conf that were fetched before the
+    /// epoch `since` are replaced.
+    pub async fn localize(&self, topology: &TopologyId, since: i64) -> Result<(), LocalizeError> {
         let place = self.layout.code(topology);
         if place.is_dir() {
-            return Ok(());
+            return self.refresh(topology, &place, since).await;
         }
         let part = self
             .layout
             .all_code()
             .join(format!(".part-{}", uuid::Uuid::new_v4()));
         let outcome = self.fetch_all(topology, &part).await.and_then(|()| {
+            let epoch = part.join(EPOCH);
+            fs::write(&epoch, since.to_string()).map_err(write_error(&epoch))?;
             fs::rename(&part, &place).map_err(write_error(&place))?;
             sync_dir(&self.layout.all_code())
         });
@@ -64,9 +68,36 @@ impl Localizer {
         outcome
     }
 
+    /// Fetches code and conf anew where a rebalance changed them. Workers that run read them no
+    /// more; one that starts meanwhile for the old ones is replaced anyway.
+    async fn refresh(
+        &self,
+        topology: &TopologyId,
+        place: &Path,
+        since: i64,
+    ) -> Result<(), LocalizeError> {
+        let epoch = place.join(EPOCH);
+        let fetched = fs::read_to_string(&epoch).ok();
+        let fetched = fetched.and_then(|text| text.trim().parse::<i64>().ok());
+        if fetched.unwrap_or(0) >= since {
+            return Ok(());
+        }
+        for name in BLOBS {
+            let part = place.join(format!(".{name}-{}", uuid::Uuid::new_v4()));
+            let fetched = self.fetch(&format!("{topology}-{name}"), &part).await;
+            let replaced = fetched
+                .and_then(|()| fs::rename(&part, place.join(name)).map_err(write_error(&part)));
+            if replaced.is_err() {
+                let _ = fs::remove_file(&part);
+                return replaced;
+            }
+        }
+        write_durably(&epoch, since.to_string().as_bytes()).map_err(write_error(&epoch))
+    }
+
     async fn fetch_all(&self, topology: &TopologyId, part: &Path) -> Result<(), LocalizeError> {
         fs::create_dir_all(part).map_err(write_error(part))?;
-        for name in ["stormcode.ser", "stormconf.ser"] {
+        for name in BLOBS {
             self.fetch(&format!("{topology}-{name}"), &part.join(name))
                 .await?;
         }
@@ -159,3 +190,8 @@ fn write_error(path: &Path) -> impl Fn(io::Error) -> LocalizeError + use<> {
         source,
     }
 }
+
+/// What a rebalance may change.
+const BLOBS: [&str; 2] = ["stormcode.ser", "stormconf.ser"];
+/// The epoch that code and conf were fetched in.
+const EPOCH: &str = "epoch";

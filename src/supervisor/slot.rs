@@ -16,6 +16,9 @@ pub struct Desired {
     pub topology: TopologyId,
     pub executors: BTreeSet<ExecutorId>,
     pub resources: WorkerResources,
+    /// The epoch since which this is what the slot runs: a worker of an earlier one has other
+    /// executors or another conf.
+    pub since: i64,
     pub work: TopologyWork,
 }
 
@@ -35,8 +38,9 @@ pub struct Launched {
 /// What the slot asks its owner to do. Each is answered by a `handle_*` call, except `Report`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Order {
-    /// Fetch code, conf and jar of a topology; answer: `handle_localized`.
-    Localize(TopologyId),
+    /// Fetch code, conf and jar of a topology; answer: `handle_localized`. Files that were fetched
+    /// before this epoch are old.
+    Localize { topology: TopologyId, since: i64 },
     /// Start a worker; answer: `handle_launched`.
     Launch(Box<Desired>),
     /// Ask the worker to end (SIGTERM); answer: `handle_exit` when it is gone.
@@ -77,6 +81,7 @@ enum State {
     Empty,
     Localizing {
         topology: TopologyId,
+        since: i64,
     },
     /// The last attempt failed; the next is due at `due_ms`.
     Waiting {
@@ -110,12 +115,18 @@ struct Worker {
 // === impl Desired ===
 
 impl Desired {
+    /// The epoch since which code and conf are unchanged.
+    fn blobs_since(&self) -> i64 {
+        self.work.blobs_epoch.unwrap_or(0)
+    }
+
     /// Storm's "same assignment": anything else needs another process. Epoch, routing and status
     /// may change under a running worker, which learns of them from Nimbus.
     fn same_worker(&self, other: &Desired) -> bool {
         self.topology == other.topology
             && self.executors == other.executors
             && self.resources == other.resources
+            && self.since <= other.work.epoch
     }
 }
 
@@ -200,12 +211,16 @@ impl Slot {
         outcome: Result<(), String>,
         now_ms: u64,
     ) {
-        if !matches!(&self.state, State::Localizing { topology: t } if t == topology) {
-            return;
-        }
+        let fetched_since = match &self.state {
+            State::Localizing { topology: t, since } if t == topology => *since,
+            _ => return,
+        };
         match outcome {
             Ok(()) => match self.desired.clone() {
-                Some(desired) if desired.topology == *topology => {
+                // Where the conf changed once more meanwhile, it is fetched once more.
+                Some(desired)
+                    if desired.topology == *topology && desired.blobs_since() <= fetched_since =>
+                {
                     self.state = State::Launching {
                         for_work: desired.clone(),
                     };
@@ -332,9 +347,12 @@ impl Slot {
     fn begin(&mut self) {
         match &self.desired {
             Some(desired) => {
-                let topology = desired.topology.clone();
-                self.orders.push_back(Order::Localize(topology.clone()));
-                self.state = State::Localizing { topology };
+                let (topology, since) = (desired.topology.clone(), desired.blobs_since());
+                self.orders.push_back(Order::Localize {
+                    topology: topology.clone(),
+                    since,
+                });
+                self.state = State::Localizing { topology, since };
             }
             None => self.state = State::Empty,
         }

@@ -397,12 +397,15 @@ impl Core {
     }
 
     fn carry_out(&mut self) {
-        let mut localize = BTreeSet::new();
+        let mut localize: BTreeMap<TopologyId, i64> = BTreeMap::new();
         let ports: Vec<u16> = self.places.keys().copied().collect();
         for port in ports {
             while let Some(order) = self.places.get_mut(&port).and_then(|p| p.slot.poll_order()) {
                 match order {
-                    Order::Localize(topology) => drop(localize.insert(topology)),
+                    Order::Localize { topology, since } => {
+                        let newest = localize.entry(topology).or_insert(since);
+                        *newest = since.max(*newest);
+                    }
                     Order::Launch(desired) => self.launch(port, *desired),
                     Order::Terminate(id) => self.signal(port, &id, nix::sys::signal::SIGTERM),
                     Order::Kill(id) => self.signal(port, &id, nix::sys::signal::SIGKILL),
@@ -411,11 +414,11 @@ impl Core {
                 }
             }
         }
-        for topology in localize {
+        for (topology, since) in localize {
             let (localizer, events) = (self.localizer.clone(), self.events.clone());
             self.tasks.spawn(async move {
                 let outcome = localizer
-                    .localize(&topology)
+                    .localize(&topology, since)
                     .await
                     .map_err(|e| e.to_string());
                 let _ = events.send(Event::Localized { topology, outcome }).await;

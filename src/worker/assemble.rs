@@ -243,6 +243,7 @@ impl Assembler {
             is_blocked: false,
             call_at_us: None,
             expire_every: self.timeouts,
+            n_unfinished: handle.n_unfinished.clone(),
         })
     }
 

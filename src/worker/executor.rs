@@ -3,7 +3,7 @@
 //! Knows nothing of other executors; the reactor moves what one emits into another's inbox.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::acker::AckLedger;
@@ -29,6 +29,9 @@ pub struct Executor {
     pub call_at_us: Option<u64>,
     /// Every time-out, for spouts and ackers.
     pub expire_every: Option<Duration>,
+    /// Shown to outsiders after each turn: pending tuples of a spout, and one more while it may
+    /// emit.
+    pub n_unfinished: Arc<AtomicUsize>,
 }
 
 /// What an executor does.
@@ -84,7 +87,12 @@ impl Executor {
         };
         self.emitter.start_turn();
         match &mut self.role {
-            ExecutorRole::Spout(spout) => spout.turn(&mut self.emitter, credit, now_us),
+            ExecutorRole::Spout(spout) => {
+                let progress = spout.turn(&mut self.emitter, credit, now_us);
+                let n_unfinished = spout.n_unfinished(&self.emitter);
+                self.n_unfinished.store(n_unfinished, Ordering::SeqCst);
+                progress
+            }
             ExecutorRole::Bolt(bolt) => {
                 bolt.turn(&mut self.inbox, &mut self.emitter, recycling, credit)
             }

@@ -78,10 +78,13 @@ impl Intake for WorkerIntake {
         let read = decode::read_batch(batch, &self.shared.streams, &mut sorting);
         let misrouted = &self.shared.counters.n_misrouted;
         misrouted.fetch_add(sorting.n_misrouted, Ordering::Relaxed);
+        let n_rows: usize = sorting.open.iter().map(|(_, batch)| batch.len()).sum();
         // What was read before an error is delivered: its roots may still complete.
         for (handle, batch) in sorting.open {
             deliver(&self.shared, handle, batch);
         }
+        let received = &self.shared.counters.n_received;
+        received.fetch_add(n_rows as u64 + sorting.n_misrouted, Ordering::SeqCst);
         read
     }
 

@@ -15,7 +15,8 @@ use crate::backoff::Backoff;
 use crate::rpc::client::{Address, ClientOptions, Reconnecting};
 use crate::wire::messages::coordination::Client;
 use crate::wire::messages::{
-    ComponentError, WorkerDirective, WorkerLaunch, WorkerOrder, WorkerReport,
+    ComponentError, TopologyPhase, TopologyWork, WorkerDirective, WorkerLaunch, WorkerOrder,
+    WorkerReport,
 };
 use crate::wire::storm;
 use crate::worker::report::ReportedError;
@@ -33,6 +34,8 @@ pub struct NimbusLine {
     /// Versions of the statistics that Nimbus has, by the executor's place.
     known_stats: Vec<u64>,
     orphan_after: Option<Duration>,
+    /// What the topology goes through, by Nimbus's last word.
+    phase: TopologyPhase,
 }
 
 /// How often a worker reports what, and for how long it bears silence.
@@ -64,6 +67,7 @@ impl NimbusLine {
     ) -> Result<Self, AddressError> {
         let addresses = launch.coordination.iter().map(|text| parse(text));
         Ok(NimbusLine {
+            phase: phase(&launch.work),
             addresses: addresses.collect::<Result<_, _>>()?,
             launch,
             known_stats: vec![0; shared.executors.len()],
@@ -102,8 +106,14 @@ impl NimbusLine {
                     if is_stats_due {
                         stats_due = Instant::now() + self.stats_every;
                     }
+                    let epoch = directive.work.as_ref().map(|work| work.epoch);
+                    self.phase = directive.work.as_ref().map_or(TopologyPhase::Steady, phase);
                     if news.send(directive).await.is_err() {
                         return;
+                    }
+                    if let Some(epoch) = epoch.filter(|_| self.phase != TopologyPhase::Steady) {
+                        // The next report is to say so.
+                        self.wait_until_followed(epoch).await;
                     }
                 }
                 Err(error) => {
@@ -141,6 +151,13 @@ impl NimbusLine {
         }
     }
 
+    async fn wait_until_followed(&self, epoch: i64) {
+        let deadline = Instant::now() + FOLLOW_WAIT_MAX;
+        while self.shared.epoch() != epoch && Instant::now() < deadline {
+            tokio::time::sleep(FOLLOW_LOOK).await;
+        }
+    }
+
     fn client(&mut self) -> &mut Client<Reconnecting> {
         let address = &self.addresses[self.address];
         let options = ClientOptions {
@@ -168,8 +185,15 @@ impl NimbusLine {
             executor_stats: stats.map(|stats| stats.0),
             errors: errors.iter().map(|error| self.error(error)).collect(),
             known_version,
-            // The first question is answered at once: what was launched may be old by now.
-            wait_ms: if known_version == 0 { 0 } else { PARK_MS },
+            wait_ms: match self.phase {
+                // The first question is answered at once: what was launched may be old by now.
+                _ if known_version == 0 => 0,
+                TopologyPhase::Steady => PARK_MS,
+                // Nimbus waits for what the reports say.
+                TopologyPhase::Draining | TopologyPhase::Settling => BRISK_PARK_MS,
+            },
+            epoch: Some(self.shared.epoch()),
+            activity: Some(self.shared.activity()),
             profiled: None,
         }
     }
@@ -209,6 +233,12 @@ impl NimbusLine {
     }
 }
 
+/// What a topology goes through; nothing where a newer Nimbus names what we do not know.
+pub fn phase(work: &TopologyWork) -> TopologyPhase {
+    let phase = work.phase.and_then(|phase| phase.known());
+    phase.unwrap_or(TopologyPhase::Steady)
+}
+
 fn parse(text: &str) -> Result<Address, AddressError> {
     let address = || {
         let (host, port) = text.rsplit_once(':')?;
@@ -223,6 +253,12 @@ fn parse(text: &str) -> Result<Address, AddressError> {
 
 /// How long Nimbus may hold a question while nothing changes: also the heartbeat's rhythm.
 const PARK_MS: i32 = 1000;
+/// The same while Nimbus waits for tuples to flow off or for workers to come.
+const BRISK_PARK_MS: i32 = 50;
+/// How long a report waits for threads that have not taken over new routes.
+const FOLLOW_WAIT_MAX: Duration = Duration::from_millis(500);
+/// Between looks at whether they have.
+const FOLLOW_LOOK: Duration = Duration::from_millis(2);
 /// For any answer: far above what Nimbus may park.
 const CALL_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Pauses between attempts while Nimbus is away.

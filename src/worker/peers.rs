@@ -16,6 +16,7 @@ use crate::id::{ComponentId, NodeId, Slot, TaskId};
 use crate::limits;
 use crate::messaging::client::{Peer, Reconnects, Wanted};
 use crate::messaging::link::LinkIdentity;
+use crate::wire::messages::TopologyWork;
 use crate::wire::storm;
 use crate::worker::program::Program;
 use crate::worker::route::Routes;
@@ -70,7 +71,12 @@ impl Peers {
     }
 
     /// Keeps exactly the peers of an assignment, and gives the routes to them.
-    pub fn follow(&mut self, assignment: &storm::Assignment) -> Routes {
+    pub fn follow(&mut self, work: &TopologyWork) -> Routes {
+        let assignment = &work.assignment;
+        let since = |slot: &Slot| {
+            let epochs = work.slot_epochs.as_ref();
+            epochs.and_then(|epochs| epochs.get(&info(slot))).copied()
+        };
         let mut tasks = tasks_by_slot(assignment);
         tasks.remove(&self.own);
         let hosts = assignment.node_host.as_ref();
@@ -83,11 +89,12 @@ impl Peers {
             }
         };
         self.kept.retain(|slot, kept| {
-            // Another set of tasks is another process there.
+            // Another set of tasks, or another epoch, is another process there.
             let components = tasks
                 .get(slot)
                 .map(|tasks| components(&self.program, tasks));
             let is_kept = kept.peer.address == address(slot)
+                && kept.peer.epoch() == since(slot).unwrap_or(0)
                 && components.is_some_and(|c| c.iter().all(|id| kept.peer.data(id).is_some()));
             if !is_kept {
                 kept.wanted.send_replace(Wanted::No);
@@ -97,8 +104,10 @@ impl Peers {
         let mut workers = Vec::new();
         for (slot, tasks) in tasks {
             let to = (address(&slot), components(&self.program, &tasks));
+            let since = since(&slot).unwrap_or(0);
             let kept = self.kept.entry(slot);
-            let open = || open(to, self.shared.clone(), &self.identity, self.reconnects);
+            let shared = self.shared.clone();
+            let open = || open((to.0, to.1, since), shared, &self.identity, self.reconnects);
             workers.push((kept.or_insert_with(open).peer.clone(), tasks));
         }
         Routes::new(workers)
@@ -127,7 +136,7 @@ impl Peers {
 }
 
 fn open(
-    (address, components): (String, BTreeSet<ComponentId>),
+    (address, components, since): (String, BTreeSet<ComponentId>, i64),
     shared: Arc<OnceLock<Arc<Shared>>>,
     identity: &Arc<LinkIdentity>,
     reconnects: Reconnects,
@@ -138,13 +147,22 @@ fn open(
         }
     };
     let capacity = limits::OUTBOX_TUPLES_MAX;
-    let peer = Arc::new(Peer::new(address, components, capacity, on_room));
+    let peer = Peer::new(address, components, capacity, on_room);
+    let peer = Arc::new(peer.since(since));
     let (wanted, receiver) = watch::channel(Wanted::Yes);
     let run = peer.clone().run(identity.clone(), reconnects, receiver);
     Kept {
         peer,
         wanted,
         task: tokio::spawn(run),
+    }
+}
+
+/// A slot as assignments write it.
+fn info(slot: &Slot) -> storm::NodeInfo {
+    storm::NodeInfo {
+        node: slot.node.as_str().to_owned(),
+        port: BTreeSet::from([i64::from(slot.port)]),
     }
 }
 

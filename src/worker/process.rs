@@ -20,12 +20,14 @@ use crate::conf::{Conf, ConfError, keys};
 use crate::id::{ExecutorId, NodeId, Slot, TaskId, TopologyId};
 use crate::messaging::link::LinkIdentity;
 use crate::messaging::server::{self, ServerCounters};
-use crate::wire::messages::{TopologyWork, WorkerDirective, WorkerLaunch, WorkerOrder};
+use crate::wire::messages::{
+    TopologyPhase, TopologyWork, WorkerDirective, WorkerLaunch, WorkerOrder,
+};
 use crate::wire::stored::{self, StoredError};
 use crate::wire::storm::{StormTopology, TopologyStatus};
 use crate::worker::engine::{Engine, EngineError, EngineOptions};
 use crate::worker::intake::WorkerIntake;
-use crate::worker::nimbus_line::{AddressError, NimbusLine, Rhythm};
+use crate::worker::nimbus_line::{self, AddressError, NimbusLine, Rhythm};
 use crate::worker::peers::Peers;
 use crate::worker::program::{Program, ProgramError};
 use crate::worker::rest::{Spinning, Time};
@@ -128,12 +130,13 @@ impl Worker {
             spinning: spinning(launch.threads),
             time: Time::Real,
             place: place(dir, code_dir, port)?,
-            routes: peers.follow(&launch.work.assignment),
+            routes: peers.follow(&launch.work),
             stats_every: rhythm.stats_every,
         };
         let executors: Vec<_> = launch.executors.iter().map(executor_id).collect();
         let engine = Engine::start(program.clone(), &executors, factory, options)?;
         peers.attach(engine.shared().clone());
+        engine.shared().follow(launch.work.epoch);
         let (server_stop, stopped) = watch::channel(false);
         let shared = engine.shared().clone();
         let intake = Arc::new(WorkerIntake::new(shared.clone(), program.ackers.clone()));
@@ -199,25 +202,29 @@ impl Worker {
 
     fn follow(&mut self, directive: WorkerDirective) {
         if let Some(work) = directive.work {
-            let routes = self.peers.follow(&work.assignment);
+            let routes = self.peers.follow(&work);
             let shared = self.engine.shared();
             if *shared.routes.load_full() != routes {
                 info!("the assignment changed: new routes");
                 shared.set_routes(routes);
             }
+            shared.follow(work.epoch);
             self.follow_status(&work);
         }
     }
 
     fn follow_status(&mut self, work: &TopologyWork) {
-        match work.status.known() {
+        let is_settling = nimbus_line::phase(work) == TopologyPhase::Settling;
+        let status = work.status.known().filter(|_| !is_settling);
+        match status {
             Some(TopologyStatus::Active) if self.is_active => {}
             Some(TopologyStatus::Active) => {
                 info!("the topology is active");
                 self.is_active = true;
                 self.engine.activate();
             }
-            // Killed, rebalancing and unknown ones too: nothing new starts (data-plane 12.2).
+            // Killed, rebalancing and unknown ones too: nothing new starts (data-plane 12.2). Nor
+            // while other workers do not yet know who is where.
             _ if self.is_active => {
                 info!("the topology is not active");
                 self.is_active = false;

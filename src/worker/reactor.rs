@@ -112,7 +112,10 @@ impl Reactor {
             }
             self.flush_acks();
             self.has_worked |= progress;
-            if !progress {
+            if progress {
+                let n_turns = &self.shared.signs(self.index).n_turns;
+                n_turns.fetch_add(1, Ordering::Relaxed);
+            } else {
                 self.rest(now_us);
             }
         }
@@ -509,6 +512,8 @@ impl Reactor {
             }
         }
         self.route_acks();
+        let followed = &self.shared.signs(self.index).routes_version;
+        followed.store(version, Ordering::SeqCst);
     }
 
     /// Tells components of other credentials. One that starts later asks by itself.

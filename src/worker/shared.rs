@@ -3,7 +3,7 @@
 //! Executors by task, doors and gauges never change while the worker lives; only the routes to
 //! other workers do, as a snapshot swapped whole.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -14,6 +14,7 @@ use crate::component::{Credentials, Waker};
 use crate::id::{ComponentId, ExecutorId, TaskId};
 use crate::messaging::gauge::Gauge;
 use crate::tuple::{StreamTable, TupleBatch};
+use crate::wire::messages;
 use crate::wire::storm;
 use crate::worker::activity::Activity;
 use crate::worker::pool::BatchPool;
@@ -42,6 +43,29 @@ pub struct Shared {
     pub activities: Vec<Activity>,
     /// Requests for profiles that were carried out, for Nimbus to hear.
     pub profiled: Mutex<Vec<storm::ProfileRequest>>,
+    signs: Vec<ThreadSigns>,
+    following: Mutex<Following>,
+}
+
+/// What one thread shows of itself.
+// Written by each thread at each of its turns: none shares its lines with another.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct ThreadSigns {
+    /// Turns in which something was done. Only grows.
+    pub n_turns: AtomicU64,
+    /// Of the routes that the thread follows.
+    pub routes_version: AtomicU64,
+}
+
+/// The assignment that the routes are of.
+#[derive(Clone, Copy, Debug, Default)]
+struct Following {
+    epoch: i64,
+    /// What `routes_version` is once a thread has taken its routes over.
+    version: u64,
+    /// The one before, which some thread may still follow.
+    epoch_before: i64,
 }
 
 /// What outsiders need of an executor.
@@ -55,6 +79,8 @@ pub struct ExecutorHandle {
     pub woken: Arc<AtomicBool>,
     /// Share of its tuples that event loggers get.
     pub sampled: Arc<SampledShare>,
+    /// What the executor has beside its inbox that is not done: see `Executor::n_unfinished`.
+    pub n_unfinished: Arc<AtomicUsize>,
     shown: Mutex<Shown>,
 }
 
@@ -70,6 +96,10 @@ struct Shown {
 /// What went wrong or was dropped. Only grows.
 #[derive(Debug, Default)]
 pub struct WorkerCounters {
+    /// Tuples that were written for links.
+    pub n_sent: AtomicU64,
+    /// Tuples that came over links.
+    pub n_received: AtomicU64,
     /// Tuples that could not be written for a link.
     pub n_unsendable: AtomicU64,
     /// Tuples that came for tasks that are not here.
@@ -105,10 +135,13 @@ impl Shared {
                 by_task[index] = Some(place);
             }
         }
+        let signs = parts.doors.iter().map(|_| ThreadSigns::default());
         Shared {
             activities: parts.doors.iter().map(|_| Activity::default()).collect(),
             profiled: Mutex::default(),
             credentials: parts.credentials,
+            signs: signs.collect(),
+            following: Mutex::default(),
             doors: parts.doors,
             executors: parts.executors,
             by_task,
@@ -143,6 +176,53 @@ impl Shared {
     #[inline]
     pub fn routes_version(&self) -> u64 {
         self.routes_version.load(Ordering::Acquire)
+    }
+
+    /// Where a thread shows its signs.
+    #[inline]
+    pub fn signs(&self, thread: usize) -> &ThreadSigns {
+        &self.signs[thread]
+    }
+
+    /// The routes are now of the assignment of this epoch.
+    pub fn follow(&self, epoch: i64) {
+        let mut following = self.following();
+        if following.epoch != epoch {
+            *following = Following {
+                epoch,
+                version: self.routes_version(),
+                epoch_before: following.epoch,
+            };
+        }
+    }
+
+    /// The epoch of the assignment that all threads follow.
+    pub fn epoch(&self) -> i64 {
+        let following = *self.following();
+        let follow =
+            |signs: &ThreadSigns| signs.routes_version.load(Ordering::SeqCst) >= following.version;
+        match self.signs.iter().all(follow) {
+            true => following.epoch,
+            false => following.epoch_before,
+        }
+    }
+
+    /// What is under way in this worker.
+    pub fn activity(&self) -> messages::Activity {
+        let executors = self.executors.iter();
+        let n_in_executors: usize = executors
+            .map(|handle| handle.gauge.n_queued() + handle.n_unfinished.load(Ordering::SeqCst))
+            .sum();
+        let routes = self.routes.load();
+        let n_leaving: usize = routes.peers().iter().map(|peer| peer.n_waiting()).sum();
+        let turns = self.signs.iter().map(|signs| &signs.n_turns);
+        let count = |counter: &AtomicU64| counter.load(Ordering::SeqCst).cast_signed();
+        messages::Activity {
+            n_waiting: i64::try_from(n_in_executors + n_leaving).unwrap_or(i64::MAX),
+            n_sent: count(&self.counters.n_sent),
+            n_received: count(&self.counters.n_received),
+            n_turns: turns.map(count).fold(0, i64::wrapping_add),
+        }
     }
 
     /// A receiver has room again: whoever waited looks anew.
@@ -187,6 +267,12 @@ impl Shared {
         self.pool().keep(batch);
     }
 
+    fn following(&self) -> MutexGuard<'_, Following> {
+        self.following
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn pool(&self) -> MutexGuard<'_, BatchPool> {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -209,6 +295,7 @@ impl ExecutorHandle {
             gauge: Arc::new(Gauge::new(capacity)),
             woken: Arc::default(),
             sampled: Arc::default(),
+            n_unfinished: Arc::default(),
             shown: Mutex::default(),
         }
     }

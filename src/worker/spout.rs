@@ -13,6 +13,7 @@ use crate::worker::bolt::Credit;
 use crate::worker::emit::Emitter;
 use crate::worker::executor::Progress;
 use crate::worker::task::{Role, Task, panicked};
+use crate::worker::tracker::Tracker;
 
 /// The spouts of one executor.
 pub struct SpoutRole {
@@ -165,6 +166,12 @@ impl SpoutRole {
             progress = Progress::Worked;
         }
         progress
+    }
+
+    /// Pending tuples, and one more while the spouts may emit.
+    pub fn n_unfinished(&self, emitter: &Emitter) -> usize {
+        let n_pending = emitter.tracker.as_ref().map_or(0, Tracker::n_pending);
+        n_pending + usize::from(self.is_active)
     }
 
     /// When `next_tuple` is due, where that is later than now and was not told yet.

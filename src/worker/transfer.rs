@@ -27,10 +27,11 @@ pub fn send(
         while let Some(rows) = open.pop() {
             let mut bytes = outbox.buffer();
             match codec::write_frame(batch, rows.clone(), &mut bytes) {
-                Ok(()) => outbox.push(DataFrame {
-                    bytes,
-                    n_tuples: rows.len(),
-                }),
+                Ok(()) => {
+                    let n_tuples = rows.len();
+                    counters.n_sent.fetch_add(n_tuples as u64, Ordering::SeqCst);
+                    outbox.push(DataFrame { bytes, n_tuples });
+                }
                 Err(EncodeError::TooLarge { .. }) if rows.len() > 1 => {
                     let middle = rows.start + rows.len() / 2;
                     // The first half is on top: tuples keep their order.

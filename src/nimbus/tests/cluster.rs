@@ -10,7 +10,7 @@ async fn a_worker_runs_where_it_belongs_and_stops_elsewhere() {
     let (mut client, mut line) = (fixture.client().await, fixture.line().await);
     submit(&mut client, "words", &words(2)).await;
     let directive = work(&mut line, "node").await;
-    let own = worker_report(&directive, "node", 1 << 20);
+    let own = worker_report(&directive, "node", 1);
     let answer = sync_worker(&mut line, &own).await;
     assert_eq!(answer.order.known(), Some(WorkerOrder::Run));
     assert_eq!(answer.work.as_ref(), directive.topologies.values().next());
@@ -38,7 +38,7 @@ async fn a_worker_runs_where_it_belongs_and_stops_elsewhere() {
     assert_eq!(sync_worker(&mut line, &absurd).await.order.known(), stop);
     // The one that was started later has the slot.
     let newer = WorkerReport {
-        generation: (1 << 20) + 1,
+        generation: own.generation + 1,
         ..own.clone()
     };
     let answer = sync_worker(&mut line, &newer).await;

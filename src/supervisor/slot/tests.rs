@@ -5,12 +5,20 @@ use proptest::prelude::*;
 use super::*;
 use crate::id::TaskId;
 
+fn localize() -> Order {
+    Order::Localize {
+        topology: "t".into(),
+        since: 0,
+    }
+}
+
 fn desired(topology: &str, first: i32) -> Desired {
     let task = TaskId(first);
     Desired {
         topology: topology.into(),
         executors: [ExecutorId::new(task, task)].into(),
         resources: WorkerResources::default(),
+        since: 0,
         work: TopologyWork::default(),
     }
 }
@@ -52,7 +60,7 @@ fn running(now_ms: u64) -> Slot {
 fn an_assignment_is_localised_launched_and_runs() {
     let mut slot = slot();
     slot.handle_desired(Some(desired("t", 1)), 0);
-    assert_eq!(orders(&mut slot), [Order::Localize("t".into())]);
+    assert_eq!(orders(&mut slot), [localize()]);
     slot.handle_localized(&"t".into(), Ok(()), 10);
     assert_eq!(
         orders(&mut slot),
@@ -73,6 +81,51 @@ fn the_same_assignment_in_a_newer_epoch_leaves_the_worker_alone() {
     assert_eq!(orders(&mut slot), []);
 }
 
+/// The same executors, since epoch 7, in which the conf changed.
+fn rebalanced() -> Desired {
+    let mut desired = desired("t", 1);
+    desired.since = 7;
+    desired.work.epoch = 7;
+    desired.work.blobs_epoch = Some(7);
+    desired
+}
+
+#[test]
+fn another_conf_needs_another_process_once() {
+    let mut slot = running(0);
+    slot.handle_desired(Some(rebalanced()), 5);
+    assert_eq!(orders(&mut slot), [Order::Terminate(worker("w"))]);
+    slot.handle_exit(&worker("w"), "exit status 0", 10);
+    let localize = Order::Localize {
+        topology: "t".into(),
+        since: 7,
+    };
+    assert_eq!(orders(&mut slot), [Order::CleanUp(worker("w")), localize]);
+    slot.handle_localized(&"t".into(), Ok(()), 20);
+    slot.handle_launched(launched("v"), 30);
+    orders(&mut slot);
+    let mut later = rebalanced();
+    later.work.epoch = 8;
+    slot.handle_desired(Some(later), 40);
+    assert_eq!(orders(&mut slot), []);
+}
+
+#[test]
+fn files_that_became_old_on_their_way_are_fetched_again() {
+    let mut slot = slot();
+    slot.handle_desired(Some(desired("t", 1)), 0);
+    slot.handle_desired(Some(rebalanced()), 1);
+    orders(&mut slot);
+    slot.handle_localized(&"t".into(), Ok(()), 2);
+    let again = orders(&mut slot);
+    assert!(
+        matches!(again[..], [Order::Localize { since: 7, .. }]),
+        "{again:?}"
+    );
+    slot.handle_localized(&"t".into(), Ok(()), 3);
+    assert_eq!(orders(&mut slot), [Order::Launch(Box::new(rebalanced()))]);
+}
+
 #[test]
 fn other_executors_need_another_process_and_a_deaf_one_is_killed() {
     let mut slot = running(0);
@@ -83,7 +136,7 @@ fn other_executors_need_another_process_and_a_deaf_one_is_killed() {
     slot.handle_timer(3_100);
     assert_eq!(orders(&mut slot), [Order::Kill(worker("w"))]);
     slot.handle_exit(&worker("w"), "signal 9", 3_200);
-    let expected = [Order::CleanUp(worker("w")), Order::Localize("t".into())];
+    let expected = [Order::CleanUp(worker("w")), localize()];
     assert_eq!(orders(&mut slot), expected);
 }
 
@@ -94,7 +147,7 @@ fn a_worker_that_had_worked_restarts_at_once() {
     let after = orders(&mut slot);
     assert_eq!(after[0], Order::CleanUp(worker("w")));
     assert!(matches!(&after[1], Order::Report { reason, .. } if reason.contains("signal 9")));
-    assert_eq!(after[2], Order::Localize("t".into()));
+    assert_eq!(after[2], localize());
 }
 
 #[test]
@@ -156,7 +209,7 @@ fn a_failed_download_is_reported_and_tried_again() {
         matches!(&orders(&mut slot)[..], [Order::Report { reason, .. }] if reason == "disk full")
     );
     slot.handle_timer(110);
-    assert_eq!(orders(&mut slot), [Order::Localize("t".into())]);
+    assert_eq!(orders(&mut slot), [localize()]);
 }
 
 /// What may happen to a slot.
