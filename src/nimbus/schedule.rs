@@ -19,7 +19,6 @@ use crate::id::{ExecutorId, NodeId, Slot, TopologyId};
 use crate::scheduler::even::DefaultScheduler;
 use crate::scheduler::resources::Capacity;
 use crate::scheduler::{self, Cluster, Placement, Scheduler, Standing};
-use crate::wire::messages::AssignmentRecord;
 use crate::wire::storm::{Assignment, TopologyStatus};
 
 /// What a round knows.

@@ -15,6 +15,7 @@ use super::fault::Fault;
 use super::info::Info;
 use super::leader::{Leader, detached};
 use super::pages;
+use super::rebalance::Asker;
 use super::steer::{self, Order};
 use super::submit::{self, Submission};
 use super::{log_config, profiler};
