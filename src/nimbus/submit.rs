@@ -111,7 +111,7 @@ fn check(leader: &Leader, submission: Submission) -> Result<Accepted, Fault> {
         client,
     } = submission;
     let Some(options) = options else {
-        let text = "the SubmitOptions parameter value is null";
+        let text = "Cannot submitTopologyWithOpts: SubmitOptions parameter value is null";
         return Err(Fault::InvalidTopology(text.to_owned()));
     };
     topology::validate::name(name.as_deref())?;
