@@ -57,13 +57,20 @@ class Raw:
 
     def reply(self):
         """The next reply as (message type, method, rest); None when the server closed instead."""
+        payload = self.payload()
+        if payload is None:
+            return None
+        version, length = struct.unpack(">Ii", payload[:8])
+        return version & 0xFF, payload[8 : 8 + length].decode(), payload[12 + length :]
+
+    def payload(self):
+        """The next reply without its length; None when the server closed instead."""
         head = self._read(4)
         if head is None:
             return None
         payload = self._read(struct.unpack(">i", head)[0])
         assert payload is not None, "the server closed within a reply"
-        version, length = struct.unpack(">Ii", payload[:8])
-        return version & 0xFF, payload[8 : 8 + length].decode(), payload[12 + length :]
+        return payload
 
     def is_closed(self):
         """Whether the server closes without a word, within the time-out."""
@@ -146,3 +153,48 @@ def _walk_value(data, at, type, lengths, types):
         for kind in kinds:
             at = _walk_value(data, at, kind, lengths, types)
     return at
+
+
+def decode(payload):
+    """A strict message as (message type, method, sequence number, fields): structs as dicts by id,
+    maps as lists of pairs, texts as str where they are such.
+    """
+    version, length = struct.unpack(">Ii", payload[:8])
+    method, at = payload[8 : 8 + length].decode(), 12 + length
+    fields, end = _decode_struct(payload, at)
+    assert end == len(payload)
+    return version & 0xFF, method, struct.unpack(">i", payload[at - 4 : at])[0], fields
+
+
+def _decode_struct(data, at):
+    fields = {}
+    while data[at] != STOP:
+        type, id = struct.unpack(">bh", data[at : at + 3])
+        fields[id], at = _decode_value(data, at + 3, type)
+    return fields, at + 1
+
+
+def _decode_value(data, at, type):
+    scalars = {BOOL: ">?", 3: ">b", 4: ">d", 6: ">h", I32: ">i", I64: ">q"}
+    if type in scalars:
+        end = at + struct.calcsize(scalars[type])
+        return struct.unpack(scalars[type], data[at:end])[0], end
+    if type == STRUCT:
+        return _decode_struct(data, at)
+    if type == STRING:
+        end = at + 4 + struct.unpack(">i", data[at : at + 4])[0]
+        raw = data[at + 4 : end]
+        try:
+            return raw.decode(), end
+        except UnicodeDecodeError:
+            return raw, end
+    inner = 2 if type == MAP else 1
+    kinds, at = data[at : at + inner], at + inner
+    items, count, at = [], struct.unpack(">i", data[at : at + 4])[0], at + 4
+    for _ in range(count):
+        parts = []
+        for kind in kinds:
+            part, at = _decode_value(data, at, kind)
+            parts.append(part)
+        items.append(parts[0] if inner == 1 else tuple(parts))
+    return items, at

@@ -121,13 +121,15 @@ def fresh_name(start="contract"):
 def native(types):
     """A builder of `ticks` -> `sink`: native components that need no process of their own."""
     builder = topologies.Builder(types)
-    builder.spout("ticks", builder.native("stormwire.TimerSpout", 100), {"default": ["number", "time"]})
+    builder.spout(
+        "ticks", builder.native("stormwire.TimerSpout", 100), {"default": ["number", "time"]}
+    )
     sink = builder.native("stormwire.NullBolt")
     return builder.bolt("sink", sink, {"ticks": builder.shuffle()})
 
 
 def shell(types, out):
-    """A builder of `pulse` -> `sink`: a Python spout, a native bolt that writes files `out.<task>`."""
+    """A builder of `pulse` -> `sink`: a Python spout, a native bolt that writes `out.<task>`."""
     return topologies.pulse(topologies.Builder(types), out)
 
 

@@ -17,7 +17,7 @@ def jar(nimbus):
 
 
 def test_submit_topology_starts_active(nimbus, types, jar):
-    """C 3.2: submitTopology is submitTopologyWithOpts with ACTIVE; the reply comes when it exists."""
+    """C 3.2: submitTopology is submitTopologyWithOpts with ACTIVE; the reply follows the commit."""
     name = rules.fresh_name()
     nimbus.submitTopology(name, jar, "{}", rules.native(types).topology)
     try:
@@ -55,9 +55,7 @@ def test_a_taken_name_is_refused(submitted, nimbus, types, jar):
 def test_a_bad_name_is_refused(nimbus, types, jar, name):
     """C 3.2 (3): InvalidTopology; a null name reads as 'null' in the text."""
     shown = "null" if name is None else name
-    text = (
-        f"Topology name '{shown}' is not valid. It can't be null and it must match ^[^/.:\\\\]+$"
-    )
+    text = f"Topology name '{shown}' is not valid. It can't be null and it must match ^[^/.:\\\\]+$"
     with rules.refused(types.InvalidTopologyException, text):
         nimbus.submitTopology(name, jar, "{}", rules.native(types).topology)
 
@@ -151,7 +149,13 @@ def test_a_killed_topology_takes_no_orders(submitted, nimbus, types):
         lambda nimbus, types, name: nimbus.activate(name),
         lambda nimbus, types, name: nimbus.deactivate(name),
     ],
-    ids=["killTopology", "killTopologyWithOpts", "killTopologyWithOpts-null", "activate", "deactivate"],
+    ids=[
+        "killTopology",
+        "killTopologyWithOpts",
+        "killTopologyWithOpts-null",
+        "activate",
+        "deactivate",
+    ],
 )
 def test_orders_to_an_unknown_name(nimbus, types, call):
     """C 3.1: NotAlive `<name> is not alive`."""
