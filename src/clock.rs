@@ -48,3 +48,104 @@ fn start() -> Instant {
     static START: OnceLock<Instant> = OnceLock::new();
     *START.get_or_init(Instant::now)
 }
+
+/// A moment of the Gregorian calendar, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Civil {
+    pub year: i64,
+    /// From 1.
+    pub month: u8,
+    pub day: u8,
+    pub hour: u8,
+    pub minute: u8,
+    pub second: u8,
+    /// From 0, which is Sunday.
+    pub weekday: u8,
+}
+
+// === impl Civil ===
+
+impl Civil {
+    /// Of seconds since the Unix epoch.
+    pub fn of_secs(secs: i64) -> Self {
+        let (days, of_day) = (secs.div_euclid(86_400), secs.rem_euclid(86_400));
+        // Years begin in March here, so that the leap day is the last; 400 of them repeat.
+        let shifted = days.saturating_add(719_468);
+        let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+        let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year + year / 4 - year / 100);
+        let month_index = (5 * of_year + 2) / 153;
+        let month = if month_index < 10 {
+            month_index + 3
+        } else {
+            month_index - 9
+        };
+        // Each is within its small range by the arithmetic above.
+        let small = |number: i64| u8::try_from(number).unwrap_or(0);
+        Civil {
+            year: year + era * 400 + i64::from(month <= 2),
+            month: small(month),
+            day: small(of_year - (153 * month_index + 2) / 5 + 1),
+            hour: small(of_day / 3600),
+            minute: small(of_day / 60 % 60),
+            second: small(of_day % 60),
+            weekday: small((days + 4).rem_euclid(7)),
+        }
+    }
+
+    /// As Java's `Date.toString` writes it: `Thu Jan 01 00:00:00 UTC 1970`.
+    pub fn to_java(self) -> String {
+        const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+        const MONTHS: [&str; 12] = [
+            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+        ];
+        let Civil {
+            year,
+            day,
+            hour,
+            minute,
+            second,
+            ..
+        } = self;
+        let weekday = DAYS[usize::from(self.weekday) % 7];
+        let month = MONTHS[usize::from(self.month.saturating_sub(1)) % 12];
+        format!("{weekday} {month} {day:02} {hour:02}:{minute:02}:{second:02} UTC {year}")
+    }
+
+    /// As part of a file's name: `2026-01-31-235959`.
+    pub fn to_file_name(self) -> String {
+        let Civil {
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            second,
+            ..
+        } = self;
+        format!("{year:04}-{month:02}-{day:02}-{hour:02}{minute:02}{second:02}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_calendar_is_java_s() {
+        for (secs, expected) in [
+            (0, "Thu Jan 01 00:00:00 UTC 1970"),
+            (951_782_400, "Tue Feb 29 00:00:00 UTC 2000"),
+            (1_795_339_931, "Sun Nov 22 09:32:11 UTC 2026"),
+            (4_107_542_399, "Sun Feb 28 23:59:59 UTC 2100"),
+            (4_107_542_400, "Mon Mar 01 00:00:00 UTC 2100"),
+            (-1, "Wed Dec 31 23:59:59 UTC 1969"),
+        ] {
+            assert_eq!(Civil::of_secs(secs).to_java(), expected);
+        }
+        assert_eq!(
+            Civil::of_secs(1_795_339_931).to_file_name(),
+            "2026-11-22-093211"
+        );
+    }
+}

@@ -360,3 +360,15 @@ pub const PROFILE_KEY_BYTES_MAX: usize = 320;
 /// How long a request for a profile waits beyond its time, in milliseconds, for a worker that does
 /// not come.
 pub const PROFILE_REQUEST_MS_MAX: i64 = 600_000;
+
+/// Old event logs that a worker keeps, whatever `topology.eventlogger.max.retained.files` says.
+pub const EVENT_LOG_FILES_MAX: u64 = 100;
+
+/// Longest line of an event log, in bytes: the rest of a large tuple is cut off.
+pub const EVENT_LOG_LINE_BYTES_MAX: usize = 64 << 10;
+
+/// Files of stacks, profiles and memory that one slot keeps, the newest.
+pub const PROFILE_FILES_MAX: usize = 50;
+
+/// Longest profile: who asks for more is at fault or away.
+pub const PROFILE_SPAN_MAX: Duration = Duration::from_secs(3600);

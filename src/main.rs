@@ -5,8 +5,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use stormwire::cli::{Cli, Command};
-use tracing_subscriber::EnvFilter;
+use stormwire::worker::log_levels::LogLevels;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -19,12 +22,13 @@ fn main() -> ExitCode {
     };
     let filter = EnvFilter::try_from_default_env();
     let filter = filter.unwrap_or_else(|_| EnvFilter::new(cli.log_level()));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let levels = LogLevels::default();
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(writer)
         .with_ansi(std::io::stderr().is_terminal())
-        .init();
-    match cli.run() {
+        .with_filter(levels.filter(filter));
+    tracing_subscriber::registry().with(lines).init();
+    match cli.run(levels) {
         Ok(code) => u8::try_from(code).unwrap_or(1).into(),
         Err(error) => {
             eprintln!("stormwire: {error:#}");

@@ -19,6 +19,7 @@ use crate::supervisor::{self, Stop};
 use crate::wire;
 use crate::wire::messages::WorkerLaunch;
 use crate::worker;
+use crate::worker::log_levels::LogLevels;
 
 /// `stormwire dev`.
 pub fn dev(conf: &Conf) -> Result<i32> {
@@ -118,7 +119,7 @@ fn for_topologies(conf: &Conf, drpc: &drpc::Handle) -> Result<Conf> {
 }
 
 /// `stormwire worker`.
-pub fn worker(launch: &Path) -> Result<i32> {
+pub fn worker(launch: &Path, levels: LogLevels) -> Result<i32> {
     // A session of its own: signals to the supervisor's terminal do not reach it. Fails only for a
     // process that already leads a group, which then has what it needs.
     let _ = nix::unistd::setsid();
@@ -129,7 +130,7 @@ pub fn worker(launch: &Path) -> Result<i32> {
     let instructions = std::fs::read(launch).with_context(unreadable)?;
     let instructions: WorkerLaunch = wire::from_bytes(&instructions).with_context(unreadable)?;
     supervisor::wait_until_recorded(dir)?;
-    Ok(worker::run(instructions, dir, Arc::new(BuiltIn)))
+    Ok(worker::run(instructions, dir, Arc::new(BuiltIn), levels))
 }
 
 /// Nimbus and a supervisor in this process.

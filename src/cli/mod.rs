@@ -7,6 +7,7 @@ mod client;
 mod daemon;
 mod demo;
 mod drpc;
+mod operations;
 mod submit;
 mod table;
 mod topology;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::conf::{Conf, ConfError};
+use crate::worker::log_levels::LogLevels;
 
 /// Apache Storm's daemons in Rust: run, steer and look at topologies.
 #[derive(Debug, Parser)]
@@ -54,6 +56,11 @@ pub enum Command {
     Info(topology::NameArgs),
     /// Call functions that topologies answer, and print their results.
     DrpcClient(drpc::ClientArgs),
+    /// Set the level of a topology's loggers, for a while or until it is taken back.
+    #[command(name = "set_log_level", visible_alias = "set-log-level")]
+    SetLogLevel(operations::LogLevelArgs),
+    /// Give a topology's components new credentials.
+    UploadCredentials(operations::CredentialsArgs),
     /// Count the words of a text with Python spouts and bolts on a cluster of its own.
     Demo(demo::DemoArgs),
     /// Measure this build on this machine: tuples, calls, submits, idleness.
@@ -106,14 +113,14 @@ impl Cli {
         }
     }
 
-    /// Carries the command out; returns the process's exit code.
-    pub fn run(self) -> anyhow::Result<i32> {
+    /// Carries the command out; returns the process's exit code. `levels` are of its log.
+    pub fn run(self, levels: LogLevels) -> anyhow::Result<i32> {
         match self.command {
             Command::Dev(args) => daemon::dev(&args.conf()?),
             Command::Nimbus(args) => daemon::nimbus(&args.conf()?),
             Command::Supervisor(args) => daemon::supervisor(&args.conf()?),
             Command::Drpc(args) => daemon::drpc(&args.conf()?),
-            Command::Worker(args) => daemon::worker(&args.launch),
+            Command::Worker(args) => daemon::worker(&args.launch, levels),
             Command::Submit(args) => submit::run(args),
             Command::List(args) => topology::list(&args),
             Command::Kill(args) => topology::kill(&args),
@@ -121,6 +128,8 @@ impl Cli {
             Command::Deactivate(args) => topology::deactivate(&args),
             Command::Info(args) => topology::info(&args),
             Command::DrpcClient(args) => drpc::run(&args),
+            Command::SetLogLevel(args) => operations::set_log_level(&args),
+            Command::UploadCredentials(args) => operations::upload_credentials(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Bench(args) => bench::run(&args),
         }

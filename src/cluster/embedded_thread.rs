@@ -3,7 +3,8 @@
 //! Commits that wait together share one transaction and one fsync; each keeps its own conditions.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -376,7 +377,12 @@ fn io_error(error: redb::Error) -> StoreError {
 fn open_database(file: &Path, disk: &Disk) -> Result<Database, OpenError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
-    let opened = options.open(file).map_err(|source| OpenError::Io {
+    // Credentials of topologies are in it. One of an earlier version was readable for all.
+    let opened = options.mode(0o600).open(file).and_then(|opened| {
+        opened.set_permissions(Permissions::from_mode(0o600))?;
+        Ok(opened)
+    });
+    let opened = opened.map_err(|source| OpenError::Io {
         path: file.to_owned(),
         source,
     })?;

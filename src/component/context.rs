@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::credentials::{Credentials, Held};
+use super::native::event_log::EventLog;
 use crate::conf::Conf;
 use crate::id::{ComponentId, StreamId, TaskId, TopologyId};
 use crate::wire::storm;
@@ -45,6 +46,8 @@ pub struct WorkerPlace {
     /// Of the slot: where what is worth keeping is written.
     pub artifacts_dir: PathBuf,
     pub credentials: Arc<Held>,
+    /// Of the event loggers of this worker.
+    pub events: Arc<EventLog>,
     /// For sockets, pipes and timers of components that need them; absent in an engine without I/O.
     pub runtime: Option<tokio::runtime::Handle>,
 }

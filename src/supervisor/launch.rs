@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -302,7 +303,14 @@ pub(super) fn next_generation(launches: &Path, epoch: i64) -> io::Result<i64> {
 /// Write, fsync, rename, fsync the directory: the file is whole or as it was.
 pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let half = path.with_extension("half");
-    let mut file = File::create(&half)?;
+    // A worker's instructions hold its topology's credentials.
+    let mut options = fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&half)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&half, path)?;

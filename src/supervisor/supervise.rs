@@ -28,6 +28,7 @@ use crate::process::Process;
 use crate::rpc::client::Address;
 use crate::wire::messages::{ComponentError, LocalWorker, SupervisorDirective, SupervisorReport};
 use crate::wire::storm::{ErrorInfo, SupervisorInfo};
+use crate::worker;
 
 /// What the configuration says about a supervisor.
 #[derive(Clone, Debug)]
@@ -344,6 +345,9 @@ impl Core {
         let (id, mut child) = (started.id.clone(), started.child);
         self.tasks.spawn(async move {
             let how = match child.wait().await {
+                Ok(status) if status.code() == Some(worker::EXIT_RESTART) => {
+                    "it was asked to restart".to_owned()
+                }
                 Ok(status) => status.to_string(),
                 Err(error) => format!("its end could not be waited for: {error}"),
             };

@@ -173,11 +173,10 @@ fn draft(
         };
         let component = component.filter(of_one);
         let component = component.ok_or(ProgramError::NoSuchExecutor(*id))?;
-        let is_system = topology::is_system_id(component.as_str());
-        let make = |_| match is_system {
-            true => None,
+        let make = |_| match kind(program, component) {
             // Tried again, and reported, when the task starts.
-            false => maker.make(component).ok(),
+            Kind::Spout | Kind::Bolt => maker.make(component).ok(),
+            Kind::Acker | Kind::Unserved => None,
         };
         drafts.push(Draft {
             id: *id,
@@ -341,7 +340,7 @@ enum Kind {
     Spout,
     Bolt,
     Acker,
-    /// Metrics consumers and event loggers.
+    /// Metrics consumers.
     Unserved,
 }
 
@@ -349,6 +348,8 @@ fn kind(program: &Program, component: &ComponentId) -> Kind {
     let id = component.as_str();
     if id == topology::ACKER {
         Kind::Acker
+    } else if id == topology::EVENT_LOGGER {
+        Kind::Bolt
     } else if topology::is_system_id(id) {
         Kind::Unserved
     } else if program.system.spouts.contains_key(id) {

@@ -7,23 +7,29 @@ pub mod acking;
 pub mod activity;
 mod assemble;
 pub mod bolt;
+pub mod controls;
+pub mod dump;
 pub mod emit;
 pub mod engine;
 pub mod executor;
 pub mod inbox;
 pub mod intake;
+pub mod kernel;
 pub mod lane;
+pub mod log_levels;
 pub mod meter;
 mod nimbus_line;
 mod peers;
 pub mod pool;
 mod process;
+pub mod profile;
 pub mod program;
 pub mod queue;
 pub mod reactor;
 pub mod report;
 pub mod rest;
 pub mod route;
+pub mod sampler;
 pub mod sampling;
 pub mod shared;
 pub mod spout;
@@ -33,7 +39,7 @@ pub mod tracker;
 pub mod transfer;
 pub mod wiring;
 
-pub use process::run;
+pub use process::{EXIT_RESTART, run};
 
 #[cfg(test)]
 pub(crate) mod harness;

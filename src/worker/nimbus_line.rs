@@ -5,7 +5,7 @@
 //! addresses in turn. Decides nothing.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -103,6 +103,7 @@ impl NimbusLine {
                     answered = Instant::now();
                     known_version = directive.version;
                     self.known_stats = versions;
+                    self.told(&report);
                     if is_stats_due {
                         stats_due = Instant::now() + self.stats_every;
                     }
@@ -158,6 +159,17 @@ impl NimbusLine {
         }
     }
 
+    /// Nimbus has heard of these requests.
+    fn told(&self, report: &WorkerReport) {
+        let n_told = report.profiled.as_ref().map_or(0, Vec::len);
+        self.profiled().drain(..n_told);
+    }
+
+    fn profiled(&self) -> std::sync::MutexGuard<'_, Vec<storm::ProfileRequest>> {
+        let profiled = &self.shared.profiled;
+        profiled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn client(&mut self) -> &mut Client<Reconnecting> {
         let address = &self.addresses[self.address];
         let options = ClientOptions {
@@ -194,7 +206,7 @@ impl NimbusLine {
             },
             epoch: Some(self.shared.epoch()),
             activity: Some(self.shared.activity()),
-            profiled: None,
+            profiled: Some(self.profiled().clone()).filter(|told| !told.is_empty()),
         }
     }
 

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 use crate::clock;
+use crate::component::credentials::Held;
 use crate::component::{Factory, WorkerPlace};
 use crate::conf::{Conf, ConfError, keys};
 use crate::id::{ExecutorId, NodeId, Slot, TaskId, TopologyId};
@@ -25,8 +26,10 @@ use crate::wire::messages::{
 };
 use crate::wire::stored::{self, StoredError};
 use crate::wire::storm::{StormTopology, TopologyStatus};
+use crate::worker::controls::{self, Consequence, Controls};
 use crate::worker::engine::{Engine, EngineError, EngineOptions};
 use crate::worker::intake::WorkerIntake;
+use crate::worker::log_levels::LogLevels;
 use crate::worker::nimbus_line::{self, AddressError, NimbusLine, Rhythm};
 use crate::worker::peers::Peers;
 use crate::worker::program::{Program, ProgramError};
@@ -59,6 +62,7 @@ pub enum WorkerError {
 struct Worker {
     engine: Engine,
     peers: Peers,
+    controls: Controls,
     dir: PathBuf,
     terminated: Signal,
     news: mpsc::Receiver<WorkerDirective>,
@@ -72,7 +76,8 @@ struct Worker {
 
 /// Runs a worker until it is told to stop; gives its exit code. `dir` is the worker's own
 /// directory, where its instructions lie. Blocks the calling thread.
-pub fn run(launch: WorkerLaunch, dir: &Path, factory: Arc<dyn Factory>) -> i32 {
+/// `levels` are of this process's log.
+pub fn run(launch: WorkerLaunch, dir: &Path, factory: Arc<dyn Factory>, levels: LogLevels) -> i32 {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -84,7 +89,7 @@ pub fn run(launch: WorkerLaunch, dir: &Path, factory: Arc<dyn Factory>) -> i32 {
         }
     };
     let code = runtime.block_on(async {
-        match Worker::start(launch, dir, factory).await {
+        match Worker::start(launch, dir, factory, levels).await {
             Ok(worker) => worker.run().await,
             Err(error) => {
                 error!(%error, "the worker cannot start");
@@ -104,6 +109,7 @@ impl Worker {
         launch: WorkerLaunch,
         dir: &Path,
         factory: Arc<dyn Factory>,
+        levels: LogLevels,
     ) -> Result<Self, WorkerError> {
         let terminated = signal(SignalKind::terminate()).map_err(WorkerError::Signals)?;
         let code_dir = PathBuf::from(&launch.code_dir);
@@ -129,7 +135,7 @@ impl Worker {
             n_threads: usize::try_from(launch.threads).unwrap_or(1).max(1),
             spinning: spinning(launch.threads),
             time: Time::Real,
-            place: place(dir, code_dir, port)?,
+            place: place(dir, code_dir, &launch, port)?,
             routes: peers.follow(&launch.work),
             stats_every: rhythm.stats_every,
         };
@@ -144,12 +150,15 @@ impl Worker {
         let server = server::serve(listener, identity, intake, counters, stopped);
         let (sender, news) = mpsc::channel(1);
         let work = launch.work.clone();
-        let line = NimbusLine::new(Arc::new(launch), shared, rhythm)?;
+        let launch = Arc::new(launch);
+        let controls = Controls::new(shared.clone(), launch.clone(), levels, dir.to_owned());
+        let line = NimbusLine::new(launch, shared, rhythm)?;
         let tasks = vec![tokio::spawn(server), tokio::spawn(line.run(sender))];
         let patience = conf.secs(keys::SUPERVISOR_WORKER_SHUTDOWN_SLEEP_SECS)?;
         let mut worker = Worker {
             engine,
             peers,
+            controls,
             dir: dir.to_owned(),
             terminated,
             news,
@@ -159,6 +168,11 @@ impl Worker {
             n_beats: 0,
             is_active: false,
         };
+        // Requests may have been carried out since these instructions were written: Nimbus knows.
+        worker.controls.follow(&TopologyWork {
+            profile_requests: None,
+            ..work.clone()
+        });
         worker.follow_status(&work);
         info!(port, n_executors = executors.len(), "the worker runs");
         Ok(worker)
@@ -168,7 +182,14 @@ impl Worker {
         let mut beats = tokio::time::interval(BEAT_EVERY);
         loop {
             tokio::select! {
-                _ = beats.tick() => self.beat(),
+                _ = beats.tick() => {
+                    self.beat();
+                    if self.controls.tick() == Consequence::Restart {
+                        info!("asked to restart");
+                        self.end().await;
+                        return EXIT_RESTART;
+                    }
+                }
                 _ = self.terminated.recv() => {
                     info!("told to end");
                     return self.end().await;
@@ -209,6 +230,7 @@ impl Worker {
                 shared.set_routes(routes);
             }
             shared.follow(work.epoch);
+            self.controls.follow(&work);
             self.follow_status(&work);
         }
     }
@@ -318,8 +340,15 @@ async fn listen(conf: &Conf, port: u16) -> Result<TcpListener, WorkerError> {
     })
 }
 
-fn place(dir: &Path, code_dir: PathBuf, port: u16) -> Result<WorkerPlace, WorkerError> {
+fn place(
+    dir: &Path,
+    code_dir: PathBuf,
+    launch: &WorkerLaunch,
+    port: u16,
+) -> Result<WorkerPlace, WorkerError> {
     let place = WorkerPlace {
+        artifacts_dir: PathBuf::from(&launch.log_dir),
+        credentials: Arc::new(Held::new(controls::credentials(&launch.work))),
         port,
         code_dir,
         pid_dir: dir.join("pids"),
@@ -351,6 +380,8 @@ fn spinning(n_threads: i32) -> Spinning {
 /// How long a worker that Nimbus has no use for waits to be ended by its supervisor.
 const SUPERVISOR_WAIT: Duration = Duration::from_secs(1);
 
+/// Somebody asked for a new process; its supervisor starts one.
+pub const EXIT_RESTART: i32 = 64;
 /// It did what it was told.
 const EXIT_DONE: i32 = 0;
 /// It could not start, or broke.

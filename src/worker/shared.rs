@@ -233,11 +233,14 @@ impl Shared {
         self.room.notify_waiters();
     }
 
-    /// Other credentials than before: threads tell their components at their next turn.
-    pub fn set_credentials(&self, credentials: Credentials) {
-        if self.credentials.replace(credentials) {
+    /// Threads tell their components at their next turn, if these are others than before; whether
+    /// they are.
+    pub fn set_credentials(&self, credentials: Credentials) -> bool {
+        let are_new = self.credentials.replace(credentials);
+        if are_new {
             self.ring_all();
         }
+        are_new
     }
 
     /// Whether all threads sleep: with simulated time nothing happens any more by itself. Of use

@@ -9,11 +9,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
+use crate::component::native::event_log::EventLoggerBolt;
 use crate::component::{
     Blueprint, ComponentFailure, Credentials, Factory, Instance, Result, TaskContext,
 };
 use crate::id::{ComponentId, TaskId};
 use crate::limits;
+use crate::topology;
 use crate::worker::program::Program;
 
 /// A component of one kind (`Box<dyn Spout>` or `Box<dyn Bolt>`) and what it takes to make another.
@@ -53,6 +55,9 @@ impl Maker {
     /// Makes the component of a task, under guard.
     pub fn make(&self, component: &ComponentId) -> Result<Instance> {
         let id = component.as_str();
+        if id == topology::EVENT_LOGGER {
+            return Ok(Instance::Bolt(Box::<EventLoggerBolt>::default()));
+        }
         let system = &self.program.system;
         let spout = system.spouts.get(id).map(Blueprint::Spout);
         let blueprint = spout.or_else(|| system.bolts.get(id).map(Blueprint::Bolt));

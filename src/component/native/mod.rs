@@ -3,6 +3,8 @@
 //! A file for each. Their names, arguments and outputs stand in `registry`.
 
 pub mod count;
+pub mod digest;
+pub mod event_log;
 pub mod file_line;
 pub mod file_sink;
 pub mod filter;

@@ -18,6 +18,7 @@ pub struct ProjectBolt {
 /// Writes each tuple to the worker's log, at level info.
 pub struct LogBolt {
     prefix: String,
+    component: String,
     task: String,
 }
 
@@ -100,6 +101,7 @@ impl LogBolt {
     pub fn new(prefix: String) -> Self {
         LogBolt {
             prefix,
+            component: String::new(),
             task: String::new(),
         }
     }
@@ -107,6 +109,7 @@ impl LogBolt {
 
 impl Bolt for LogBolt {
     fn prepare(&mut self, context: &TaskContext) -> Result<()> {
+        self.component = context.component().to_string();
         self.task = format!("{}:{}", context.component(), context.task());
         Ok(())
     }
@@ -114,6 +117,7 @@ impl Bolt for LogBolt {
     fn execute(&mut self, tuple: &Tuple<'_>, out: &mut Collector<'_>) -> Result<()> {
         let values: Vec<String> = tuple.values().map(|value| value.to_string()).collect();
         tracing::info!(
+            component = %self.component,
             task = %self.task,
             "{}source: {}:{}, stream: {}, [{}]",
             self.prefix,

@@ -29,6 +29,7 @@
 //! | `IdBolt` | | any | the same |
 //! | `NullBolt` | | any | |
 //! | `testing.LedgerSink` | directory | (partition, seq, attempt) | |
+//! | `testing.CredentialDigest` | path | any | |
 //!
 //! | `org.apache.storm.` | is |
 //! |---|---|
@@ -64,6 +65,7 @@ use crate::component::drpc::return_results::ReturnResultsBolt;
 use crate::component::drpc::sample::{ExclaimBolt, ManualExclaimBolt};
 use crate::component::drpc::spout::DrpcSpout;
 use crate::component::native::count::{CountBolt, Repeats};
+use crate::component::native::digest::CredentialDigestBolt;
 use crate::component::native::file_line::{AtEnd, FileLineSpout};
 use crate::component::native::file_sink::FileSinkBolt;
 use crate::component::native::filter::FilterBolt;
@@ -328,6 +330,13 @@ const ENTRIES: &[Entry] = &[
         make: Make::Bolt(|args| {
             let prefix = args.optional_text("what each line begins with")?;
             Ok(Box::new(LogBolt::new(prefix.unwrap_or_default())))
+        }),
+    },
+    Entry {
+        names: &["stormwire.testing.CredentialDigest"],
+        make: Make::Bolt(|args| {
+            let path = args.text("the path of the file")?;
+            Ok(Box::new(CredentialDigestBolt::new(path)))
         }),
     },
     Entry {

@@ -29,11 +29,21 @@ impl Report {
         let name = &self.component;
         let text = message.msg.as_deref().unwrap_or("null");
         match message.level {
-            LogLevel::Trace => tracing::trace!("ShellLog pid:{pid}, name:{name} {text}"),
-            LogLevel::Debug => tracing::debug!("ShellLog pid:{pid}, name:{name} {text}"),
-            LogLevel::Info => tracing::info!("ShellLog pid:{pid}, name:{name} {text}"),
-            LogLevel::Warn => tracing::warn!("ShellLog pid:{pid}, name:{name} {text}"),
-            LogLevel::Error => tracing::error!("ShellLog pid:{pid}, name:{name} {text}"),
+            LogLevel::Trace => {
+                tracing::trace!(component = %name, "ShellLog pid:{pid}, name:{name} {text}")
+            }
+            LogLevel::Debug => {
+                tracing::debug!(component = %name, "ShellLog pid:{pid}, name:{name} {text}")
+            }
+            LogLevel::Info => {
+                tracing::info!(component = %name, "ShellLog pid:{pid}, name:{name} {text}")
+            }
+            LogLevel::Warn => {
+                tracing::warn!(component = %name, "ShellLog pid:{pid}, name:{name} {text}")
+            }
+            LogLevel::Error => {
+                tracing::error!(component = %name, "ShellLog pid:{pid}, name:{name} {text}")
+            }
         }
     }
 
