@@ -259,6 +259,13 @@ pub const PARK_MS_MAX: u64 = 6000;
 /// Errors kept for one component, the newest (control-plane 9.3).
 pub const ERRORS_KEPT: usize = 10;
 
+/// Killed topologies that the history keeps: years of daily restarts of a few, in a few megabytes
+/// of memory.
+pub const HISTORY_KEPT: usize = 10_000;
+
+/// Entries of the history that one commit forgets.
+pub const HISTORY_FORGOTTEN_TOGETHER: usize = 500;
+
 /// Supervisors that Nimbus keeps; reports of more are refused.
 pub const SUPERVISORS_MAX: usize = 10_000;
 

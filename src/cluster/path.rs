@@ -7,6 +7,14 @@ pub const ASSIGNMENTS: &str = "/assignments";
 /// Errors by topology and component.
 pub const ERRORS: &str = "/errors";
 
+/// All entries of the history.
+pub const HISTORY: &str = "/history";
+
+/// That a topology was there; Storm keeps this in a file of each Nimbus.
+pub fn history(id: &str) -> String {
+    format!("{HISTORY}/{}", escape(id))
+}
+
 /// The record of a topology itself.
 pub fn storm(id: &str) -> String {
     format!("{STORMS}/{}", escape(id))

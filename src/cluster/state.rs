@@ -14,7 +14,9 @@ use crate::id::{ComponentId, TopologyId};
 use crate::wire::messages::{
     AssignmentRecord, DeadlineRecord, ErrorRecord, ProfileRecord, RedoRecord,
 };
-use crate::wire::storm::{Credentials, ErrorInfo, LogConfig, ProfileRequest, StormBase};
+use crate::wire::storm::{
+    Credentials, ErrorInfo, LSTopoHistory, LogConfig, ProfileRequest, StormBase,
+};
 use crate::wire::{self, Wire, WireError};
 
 /// The cluster's records, as the leader of one term.
@@ -53,6 +55,8 @@ pub struct Stored {
     pub topologies: Vec<StoredTopology>,
     /// Topologies whose record cannot be read; it stays as it is.
     pub damaged: Vec<TopologyId>,
+    /// Topologies that were killed.
+    pub history: Vec<LSTopoHistory>,
 }
 
 // === impl ClusterState ===
@@ -81,6 +85,10 @@ impl ClusterState {
                 Some(base) => stored.topologies.push(self.load_topology(id, base).await?),
                 None => stored.damaged.push(id),
             }
+        }
+        for part in self.store.children(path::HISTORY).await? {
+            let path = format!("{}/{part}", path::HISTORY);
+            stored.history.extend(self.read(&path).await?);
         }
         Ok(stored)
     }
@@ -250,6 +258,15 @@ impl Batch {
         requests: Vec<ProfileRequest>,
     ) -> Result<(), WireError> {
         self.put(path::profiles(id.as_str()), &ProfileRecord { requests })
+    }
+
+    /// That a topology was there: outlives it.
+    pub fn history(&mut self, entry: &LSTopoHistory) -> Result<(), WireError> {
+        self.put(path::history(&entry.topology_id), entry)
+    }
+
+    pub fn forget_history(&mut self, id: &TopologyId) {
+        self.changes.insert(path::history(id.as_str()), None);
     }
 
     /// Forgets a topology and all that belongs to it.

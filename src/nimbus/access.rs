@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::blobs::{self, BlobClient};
 use super::fault::Fault;
+use super::history::Viewer;
 use super::leader::Leader;
 use super::service::NimbusService;
 use super::state::Topology;
@@ -59,6 +60,15 @@ impl NimbusService {
         let topology = Arc::clone(self.info().by_id(id)?);
         permit_topology(&self.leader, caller, operation, &topology).await?;
         Ok(topology)
+    }
+
+    /// Somebody of that name, for whom somebody asks.
+    pub(super) async fn viewer(&self, user: String) -> Viewer {
+        let groups = self.leader.gate.identities().groups(&user).await;
+        Viewer {
+            groups: groups.iter().cloned().collect(),
+            user,
+        }
     }
 
     /// Topologies that the caller may look at.

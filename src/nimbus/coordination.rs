@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::beats::{self, Heard};
 use super::fault::Fault;
 use super::leader::{Leader, detached};
+use super::news::Topic;
 use super::profiler;
 use super::state::Topology;
 use crate::blob::{BlobChunk, BlobKey};
@@ -61,15 +62,27 @@ impl Coordination {
             }
         }
         self.errors(&report.errors);
-        self.park(report.known_version, report.wait_ms).await;
         let node = NodeId::from(report.node);
+        let known = report.known_version;
+        self.park(Topic::Node(&node), known, report.wait_ms).await;
         leader
             .beats()
             .touch_supervisor(&node, clock::monotonic_millis());
         let state = leader.state();
-        let concerns =
-            |topology: &&Arc<Topology>| topology.placement().any(|(_, slot)| slot.node == node);
-        let topologies = state.topologies.values().filter(concerns);
+        if leader
+            .news
+            .is_known(Topic::Node(&node), known, state.version)
+        {
+            // The version that it has says so.
+            return Ok(SupervisorDirective {
+                version: known,
+                ..SupervisorDirective::default()
+            });
+        }
+        let topologies = state
+            .on(&node)
+            .into_iter()
+            .flat_map(|node| &node.topologies);
         let work = topologies.filter_map(|t| Some((t.id.as_str().to_owned(), t.work()?)));
         Ok(SupervisorDirective {
             topologies: work.collect(),
@@ -79,6 +92,7 @@ impl Coordination {
 
     async fn worker(&self, report: WorkerReport) -> WorkerDirective {
         let slot = slot(&report);
+        let id = TopologyId::from(report.topology_id.as_str());
         if let (Some(slot), Verdict::Run(_)) = (&slot, self.judge(&report, slot.as_ref())) {
             let now_ms = clock::monotonic_millis();
             self.leader.beats().worker(&report, slot, now_ms);
@@ -91,10 +105,15 @@ impl Coordination {
                     tracing::warn!(%error, "requests for profiles stay on record");
                 }
             }
-            self.park(report.known_version, report.wait_ms).await;
+            self.park(Topic::Topology(&id), report.known_version, report.wait_ms)
+                .await;
         }
-        let version = self.leader.state().version;
+        let mut version = self.leader.state().version;
         let (order, work) = match self.judge(&report, slot.as_ref()) {
+            Verdict::Run(_) if self.knows(&id, report.known_version, version) => {
+                version = report.known_version;
+                (WorkerOrder::Run, None)
+            }
             Verdict::Run(topology) => (WorkerOrder::Run, topology.work()),
             Verdict::Stop => {
                 let WorkerReport {
@@ -124,7 +143,7 @@ impl Coordination {
             return Verdict::Stop;
         };
         let own: BTreeSet<ExecutorId> = report.executors.iter().map(beats::executor).collect();
-        if own.is_empty() || own != topology.executors_at(slot) {
+        if own.is_empty() || Some(&own) != topology.executors_at(slot) {
             return Verdict::Stop;
         }
         // Its executors are the same, but what it was started with is not.
@@ -140,12 +159,19 @@ impl Coordination {
         Verdict::Run(Arc::clone(topology))
     }
 
-    async fn park(&self, known_version: i64, wait_ms: i32) {
+    /// Whether a worker has heard all that there is to hear of its topology.
+    fn knows(&self, id: &TopologyId, known: i64, now: i64) -> bool {
+        self.leader.news.is_known(Topic::Topology(id), known, now)
+    }
+
+    async fn park(&self, topic: Topic<'_>, known_version: i64, wait_ms: i32) {
         let wait_ms = u64::try_from(wait_ms).unwrap_or(0);
         // A supervisor must be heard of several times within the silence that makes it lost.
         let longest_ms = limits::PARK_MS_MAX.min(self.leader.settings.supervisor_timeout_ms / 3);
         let wait_max = Duration::from_millis(wait_ms.min(longest_ms));
-        self.leader.wait_for_news(known_version, wait_max).await;
+        self.leader
+            .wait_for_news(topic, known_version, wait_max)
+            .await;
     }
 
     fn errors(&self, reported: &[ComponentError]) {

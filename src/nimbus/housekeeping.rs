@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::history;
 use super::leader::{ChangeError, Edit, Leader};
 use super::{log_config, profiler};
 use crate::clock;
@@ -17,6 +18,7 @@ use crate::wire::storm::ErrorInfo;
 pub(crate) async fn run(leader: Arc<Leader>) {
     let mut stop = leader.stopping();
     let mut cleaned_ms = clock::monotonic_millis();
+    let mut purged_ms = None;
     clean_inbox(&leader).await;
     loop {
         tokio::select! {
@@ -30,6 +32,8 @@ pub(crate) async fn run(leader: Arc<Leader>) {
         leader.downloads.expire(now_ms);
         leader.blob_sessions.expire(now_ms);
         leader.beats().forget_supervisors(FORGET_MS, now_ms);
+        forget_news(&leader);
+        purged_ms = clean_history(&leader, purged_ms, now_ms).await;
         if now_ms.saturating_sub(cleaned_ms) >= period_ms(&leader) {
             cleaned_ms = now_ms;
             clean_inbox(&leader).await;
@@ -48,6 +52,34 @@ async fn expire_controls(leader: &Leader) {
             tracing::warn!(%error, "what is over stays on record until the next attempt");
         }
     }
+}
+
+/// Nobody asks for news of what is gone. A supervisor that is heard of again hears everything.
+fn forget_news(leader: &Leader) {
+    let state = leader.state();
+    let beats = leader.beats();
+    leader.news.retain(
+        |id| state.topologies.contains_key(id),
+        |node| beats.has_supervisor(node),
+    );
+}
+
+/// Forgets old topologies, each interval and at the start, and surplus ones; gives when it last
+/// forgot old ones.
+async fn clean_history(leader: &Leader, purged_ms: Option<u64>, now_ms: u64) -> Option<u64> {
+    let mut cleaned = history::bound(leader).await;
+    let mut purged_ms = purged_ms;
+    if let Some(expiry) = leader.settings.history_expiry {
+        let interval_ms = expiry.interval_secs.unsigned_abs().saturating_mul(1000);
+        if purged_ms.is_none_or(|purged_ms| now_ms.saturating_sub(purged_ms) >= interval_ms) {
+            purged_ms = Some(now_ms);
+            cleaned = cleaned.and(history::purge(leader, expiry).await);
+        }
+    }
+    if let Err(error) = cleaned {
+        tracing::warn!(%error, "old entries of the history stay");
+    }
+    purged_ms
 }
 
 async fn save_errors(leader: &Leader) {

@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::beats::SupervisorBeat;
+use super::beats::{PackedStats, SupervisorBeat};
 use super::fault::Fault;
-use super::leader::{Leader, n_tasks};
+use super::leader::Leader;
 use super::plan::Plan;
 use super::redact;
 use super::resources::{self, NodeUse};
@@ -43,7 +43,7 @@ pub(super) struct Placed<'a> {
 /// What an executor's worker reported last.
 pub(super) struct Reported {
     pub uptime_secs: i32,
-    pub stats: Arc<ExecutorStats>,
+    pub stats: ExecutorStats,
 }
 
 // === impl Info ===
@@ -121,7 +121,7 @@ impl<'a> Info<'a> {
         TopologySummary {
             id: topology.id.as_str().to_owned(),
             name: topology.name().to_owned(),
-            num_tasks: count(n_tasks(topology.placement().map(|(executor, _)| executor))),
+            num_tasks: count(topology.n_tasks()),
             num_executors: count(topology.placement().count()),
             num_workers: count(topology.slots().len()),
             uptime_secs: topology.uptime_secs(clock::wall_secs()),
@@ -171,12 +171,8 @@ impl<'a> Info<'a> {
     /// Assignments that name a node, whole.
     pub fn assignments(&self, node: Option<&str>) -> SupervisorAssignments {
         let node = node.map(NodeId::from);
-        let concerns = |topology: &&Arc<Topology>| {
-            topology
-                .placement()
-                .any(|(_, slot)| Some(&slot.node) == node.as_ref())
-        };
-        let concerned = self.state.topologies.values().filter(concerns);
+        let on_node = node.and_then(|node| self.state.on(&node));
+        let concerned = on_node.into_iter().flat_map(|node| &node.topologies);
         let assignments = concerned.filter_map(|topology| {
             let assignment = topology.assigned.as_ref()?.assignment().clone();
             Some((topology.id.as_str().to_owned(), assignment))
@@ -213,7 +209,7 @@ impl<'a> Info<'a> {
             host: info.hostname.clone(),
             uptime_secs: i32::try_from(uptime_secs).unwrap_or(i32::MAX),
             num_workers: count(settings::ports(info).count()),
-            num_used_workers: count(self.state.slots_on(node).len()),
+            num_used_workers: count(self.state.on(node).map_or(0, |node| node.n_slots)),
             supervisor_id: node.as_str().to_owned(),
             version: info.version.clone(),
             total_resources: info.resources_map.clone(),
@@ -233,9 +229,15 @@ impl<'a> Info<'a> {
         };
         let hosts = assigned.assignment().node_host.as_ref();
         let beats = self.leader.beats();
-        let placed = |(executor, slot): (&ExecutorId, &'t Slot)| {
-            let worker = beats.worker_at(&topology.id, slot);
-            let stats = worker.and_then(|worker| worker.stats.get(executor));
+        let packed = |(executor, slot): (&ExecutorId, &Slot)| {
+            let worker = beats.worker_at(&topology.id, slot)?;
+            Some((worker.uptime_secs, worker.stats.get(executor)?.clone()))
+        };
+        let reported: Vec<_> = assigned.placement.iter().map(packed).collect();
+        // Nobody's report waits until all is unpacked.
+        drop(beats);
+        type Entry<'t> = ((&'t ExecutorId, &'t Slot), Option<(i32, PackedStats)>);
+        let placed = |((executor, slot), reported): Entry<'t>| {
             let component = topology.executors.get(executor);
             let host = hosts.and_then(|hosts| hosts.get(slot.node.as_str()));
             Placed {
@@ -243,13 +245,18 @@ impl<'a> Info<'a> {
                 component: component.map_or("", ComponentId::as_str),
                 slot,
                 host: host.map_or("", String::as_str),
-                worker: worker.zip(stats).map(|(worker, stats)| Reported {
-                    uptime_secs: worker.uptime_secs,
-                    stats: Arc::clone(stats),
+                worker: reported.map(|(uptime_secs, stats)| Reported {
+                    uptime_secs,
+                    stats: stats.unpack(),
                 }),
             }
         };
-        assigned.placement.iter().map(placed).collect()
+        assigned
+            .placement
+            .iter()
+            .zip(reported)
+            .map(placed)
+            .collect()
     }
 
     /// What was ever asked of a component, or of the whole topology by its id.
@@ -269,7 +276,7 @@ impl<'a> Info<'a> {
                 .worker
                 .as_ref()
                 .map_or(0, |worker| worker.uptime_secs),
-            stats: placed.worker.map(|worker| worker.stats.as_ref().clone()),
+            stats: placed.worker.map(|worker| worker.stats),
         };
         placed.map(summary).collect()
     }

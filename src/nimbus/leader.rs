@@ -16,6 +16,8 @@ use super::beats::Beats;
 use super::blob_sessions::BlobSessions;
 use super::downloads::Downloads;
 use super::errors::Errors;
+use super::history::History;
+use super::news::{News, Topic};
 use super::plan::{BlobKeys, Plan};
 use super::profiler;
 use super::rebalance;
@@ -29,10 +31,10 @@ use crate::blob::{BlobError, LocalBlobs};
 use crate::clock;
 use crate::cluster::{Batch, ClusterState, StoreError, Stored, StoredTopology};
 use crate::conf::Conf;
-use crate::id::{ExecutorId, NodeId, TopologyId};
+use crate::id::{NodeId, TopologyId};
 use crate::wire::WireError;
 use crate::wire::messages::RedoRecord;
-use crate::wire::storm::TopologyStatus;
+use crate::wire::storm::{LSTopoHistory, TopologyStatus};
 
 /// What every service and timer of one Nimbus shares.
 pub(crate) struct Leader {
@@ -63,7 +65,8 @@ pub(crate) struct Leader {
     beats: Mutex<Beats>,
     errors: Mutex<Errors>,
     stillness: Mutex<Stillness>,
-    news: watch::Sender<i64>,
+    history: Mutex<History>,
+    pub news: News,
     stop: watch::Sender<bool>,
     writer: tokio::sync::Mutex<()>,
     n_submitted: AtomicU64,
@@ -77,6 +80,8 @@ pub(crate) struct Edit {
     pub topologies: Vec<(TopologyId, Option<Arc<Topology>>)>,
     /// What the batch has for blobs: it is in their files before anybody sees the change.
     pub redo: Vec<(TopologyId, RedoRecord)>,
+    /// Entries of `batch` that the history gains.
+    pub history: Vec<LSTopoHistory>,
 }
 
 /// Why a change was not made.
@@ -121,6 +126,7 @@ impl Leader {
         let mut topologies = BTreeMap::new();
         let mut beats = Beats::default();
         let mut errors = Errors::default();
+        let history = History::restored(stored.history);
         for stored in stored.topologies {
             let id = stored.id.clone();
             errors.restored(&id, stored.errors.clone());
@@ -147,14 +153,12 @@ impl Leader {
             schedule_soon: Notify::new(),
             due_changed: Notify::new(),
             thrift_port: std::sync::OnceLock::new(),
-            state: ArcSwap::from_pointee(State {
-                topologies,
-                version,
-            }),
+            state: ArcSwap::from_pointee(State::new(topologies, version)),
             beats: Mutex::new(beats),
             errors: Mutex::new(errors),
             stillness: Mutex::default(),
-            news: watch::channel(version).0,
+            history: Mutex::new(history),
+            news: News::new(version),
             stop: watch::channel(false).0,
             writer: tokio::sync::Mutex::default(),
             n_submitted: AtomicU64::new(0),
@@ -181,6 +185,11 @@ impl Leader {
         lock(&self.errors)
     }
 
+    /// Never held across an await.
+    pub fn history(&self) -> MutexGuard<'_, History> {
+        lock(&self.history)
+    }
+
     /// Decides on the newest state, makes it durable, then shows it. `decide` may refuse, and may
     /// find that nothing is to be done (an empty edit).
     ///
@@ -202,6 +211,7 @@ impl Leader {
         if !edit.redo.is_empty() {
             self.redo(edit.redo).await;
         }
+        self.history().extend(edit.history);
         if !edit.topologies.is_empty() {
             self.show(&state, edit.topologies);
         }
@@ -233,15 +243,12 @@ impl Leader {
         }
     }
 
-    /// Returns when the state's version is another than `known`, when the time is over, or when
-    /// Nimbus stops.
-    pub async fn wait_for_news(&self, known: i64, wait_max: Duration) {
-        let mut news = self.news.subscribe();
+    /// Returns when something changed about a topic since the version `known`, when the time is
+    /// over, or when Nimbus stops.
+    pub async fn wait_for_news(&self, topic: Topic<'_>, known: i64, wait_max: Duration) {
         let mut stop = self.stop.subscribe();
-        let changed = async {
-            // An error means that the sender is gone, and with it this core.
-            let _ = news.wait_for(|version| *version != known).await;
-        };
+        let now = self.state.load().version;
+        let changed = self.news.wait(topic, known, now);
         let stopped = async {
             let _ = stop.wait_for(|stopped| *stopped).await;
         };
@@ -279,27 +286,35 @@ impl Leader {
     fn show(&self, state: &State, changed: Vec<(TopologyId, Option<Arc<Topology>>)>) {
         let mut topologies = state.topologies.clone();
         let now_ms = clock::monotonic_millis();
+        let mut nodes = BTreeSet::new();
+        let (mut ids, mut gone) = (Vec::new(), Vec::new());
         for (id, topology) in changed {
             let old = topologies.get(&id).cloned();
+            for side in old.iter().chain(&topology) {
+                nodes.extend(side.slots().map(|slot| slot.node.clone()));
+            }
             match topology {
                 Some(new) => {
                     self.note_placement(old.as_deref(), &new, now_ms);
-                    topologies.insert(id, new);
+                    topologies.insert(id.clone(), new);
+                    ids.push(id);
                 }
                 None => {
                     self.beats().removed(&id);
                     self.stillness().removed(&id);
                     self.errors().removed(&id);
                     topologies.remove(&id);
+                    gone.push(id);
                 }
             }
         }
         let version = state.version + 1;
-        self.state.store(Arc::new(State {
-            topologies,
-            version,
-        }));
-        self.news.send_replace(version);
+        self.state.store(Arc::new(State::new(topologies, version)));
+        // Whoever hears of it finds it done.
+        let topics = ids.iter().map(Topic::Topology);
+        self.news
+            .tell(topics.chain(nodes.iter().map(Topic::Node)), version);
+        gone.iter().for_each(|id| self.news.forget_topology(id));
         self.due_changed.notify_one();
     }
 
@@ -315,7 +330,7 @@ impl Leader {
         let before = old.map_or(&none, |old| &old.placement);
         self.beats()
             .assigned(&new.id, before, &assigned.placement, now_ms);
-        self.stillness().assigned(&new.id, &new.slots());
+        self.stillness().assigned(&new.id, &new.slots().collect());
     }
 }
 
@@ -397,11 +412,6 @@ pub(crate) async fn detached<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, tokio::task::JoinError> {
     tokio::spawn(work).await
-}
-
-/// Executors of a topology as ids, of any map by executor.
-pub(crate) fn n_tasks<'a>(executors: impl Iterator<Item = &'a ExecutorId>) -> usize {
-    executors.map(|executor| executor.tasks().count()).sum()
 }
 
 fn millis(millis: i64) -> Duration {

@@ -190,12 +190,7 @@ pub(crate) fn prepare(
         topologies.insert(id.clone(), Arc::clone(&next.topology));
         nexts.insert(id, next);
     }
-    let version = state.version;
-    let state = State {
-        topologies,
-        version,
-    };
-    (Arc::new(state), nexts)
+    (Arc::new(State::new(topologies, state.version)), nexts)
 }
 
 fn next(leader: &Leader, seen: Arc<Topology>) -> Next {

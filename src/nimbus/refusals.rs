@@ -96,5 +96,6 @@ of_cluster! {
     DownloadChunkError SendSupervisorWorkerHeartbeatsError GetNimbusConfError GetClusterInfoError
     GetTopologySummariesError GetLeaderError IsTopologyNameAllowedError
     GetSupervisorAssignmentsError UploadBlobChunkError FinishBlobUploadError CancelBlobUploadError
-    DownloadBlobChunkError IsRemoteBlobExistsError
+    DownloadBlobChunkError IsRemoteBlobExistsError GetTopologyHistoryError
+    GetOwnerResourceSummariesError
 }

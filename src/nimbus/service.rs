@@ -12,6 +12,7 @@ use super::credentials::{self, Upload};
 use super::debug::{self, Sampling};
 use super::downloads::DownloadError;
 use super::fault::Fault;
+use super::history;
 use super::info::Info;
 use super::leader::{Leader, detached};
 use super::pages;
@@ -29,10 +30,10 @@ use crate::wire::storm::nimbus::*;
 use crate::wire::storm::{
     BeginDownloadResult, ClusterSummary, ComponentPageInfo, Credentials, ExecutorInfo,
     GetInfoOptions, KillOptions, ListBlobsResult, LogConfig, NimbusSummary, NumErrorsChoice,
-    ProfileAction, ProfileRequest, ReadableBlobMeta, RebalanceOptions, SettableBlobMeta,
-    StormTopology, SubmitOptions, SupervisorAssignments, SupervisorPageInfo,
-    SupervisorWorkerHeartbeat, SupervisorWorkerHeartbeats, TopologyInfo, TopologyInitialStatus,
-    TopologyPageInfo, TopologySummary, WorkerMetrics,
+    OwnerResourceSummary, ProfileAction, ProfileRequest, ReadableBlobMeta, RebalanceOptions,
+    SettableBlobMeta, StormTopology, SubmitOptions, SupervisorAssignments, SupervisorPageInfo,
+    SupervisorWorkerHeartbeat, SupervisorWorkerHeartbeats, TopologyHistoryInfo, TopologyInfo,
+    TopologyInitialStatus, TopologyPageInfo, TopologySummary, WorkerMetrics,
 };
 
 /// Answers Storm's clients, supervisors and workers.
@@ -706,6 +707,29 @@ impl Service for NimbusService {
             .await?;
         let info = self.info();
         Ok(info.plan(id.as_deref())?.user.clone())
+    }
+
+    async fn get_topology_history(
+        &self,
+        caller: &Caller,
+        user: Option<String>,
+    ) -> Result<TopologyHistoryInfo, GetTopologyHistoryError> {
+        self.permit(caller, Operation::GetTopologyHistory).await?;
+        let viewer = match user {
+            Some(user) => Some(self.viewer(user).await),
+            None => None,
+        };
+        Ok(history::answer(&self.leader, viewer.as_ref()))
+    }
+
+    async fn get_owner_resource_summaries(
+        &self,
+        caller: &Caller,
+        owner: Option<String>,
+    ) -> Result<Vec<OwnerResourceSummary>, GetOwnerResourceSummariesError> {
+        self.permit(caller, Operation::GetOwnerResourceSummaries)
+            .await?;
+        Ok(self.info().owners(owner.as_deref()))
     }
 
     async fn get_supervisor_assignments(

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::history::Expiry;
 use super::resources::Useful;
 use super::uploads::Ages;
 use crate::conf::{Conf, ConfError, keys};
@@ -43,6 +44,8 @@ pub(crate) struct Settings {
     pub blob_session_age: Duration,
     /// Whether access lists of blobs are held where callers have no names.
     pub is_blob_acl_held: bool,
+    /// None: nothing is forgotten for its age.
+    pub history_expiry: Option<Expiry>,
 }
 
 // === impl Settings ===
@@ -74,6 +77,7 @@ impl Settings {
             clean_inbox_period: conf.secs(keys::NIMBUS_CLEANUP_INBOX_FREQ_SECS)?.max(second),
             upload_path_allow: conf.texts(keys::STORMWIRE_UPLOAD_PATH_ALLOW)?,
             download_chunk_bytes: usize::try_from(chunk).unwrap_or(65_536).max(1),
+            history_expiry: Expiry::read(conf)?,
             is_resource_aware: conf
                 .text(keys::STORM_SCHEDULER)?
                 .is_some_and(|class| class.ends_with(".ResourceAwareScheduler")),

@@ -4,7 +4,7 @@
 //! disk first is in `leader`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::plan::Plan;
 use super::transition::Lifecycle;
@@ -17,12 +17,22 @@ use crate::wire::storm::{
 };
 
 /// All topologies at one moment.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct State {
     pub topologies: BTreeMap<TopologyId, Arc<Topology>>,
     /// Another number after each change. Starts at the boot's wall clock in microseconds, so that
     /// no number of an earlier run comes again.
     pub version: i64,
+    /// Made when it is first asked for.
+    nodes: OnceLock<BTreeMap<NodeId, NodeUse>>,
+}
+
+/// What runs on a node.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NodeUse {
+    pub n_slots: usize,
+    /// In the order of their ids.
+    pub topologies: Vec<Arc<Topology>>,
 }
 
 /// One topology at one moment.
@@ -60,33 +70,67 @@ pub(crate) struct Assigned {
     pub slots: Arc<BTreeSet<Slot>>,
     /// While it is being taken up: until when spouts wait for that, in monotonic milliseconds.
     pub settles_until_ms: Option<u64>,
+    /// The same, from the workers' side.
+    by_slot: Arc<BTreeMap<Slot, BTreeSet<ExecutorId>>>,
+    n_tasks: usize,
 }
 
 // === impl State ===
 
 impl State {
+    pub fn new(topologies: BTreeMap<TopologyId, Arc<Topology>>, version: i64) -> Self {
+        State {
+            topologies,
+            version,
+            nodes: OnceLock::new(),
+        }
+    }
+
     pub fn by_name(&self, name: &str) -> Option<&Arc<Topology>> {
         self.topologies
             .values()
             .find(|topology| topology.base.name == name)
     }
 
-    /// Slots in use on a node.
-    pub fn slots_on(&self, node: &NodeId) -> BTreeSet<&Slot> {
-        let placements = self.topologies.values().filter_map(|t| t.assigned.as_ref());
-        placements
-            .flat_map(|assigned| assigned.slots.iter())
-            .filter(|slot| slot.node == *node)
-            .collect()
+    /// What runs on a node; none when nothing does.
+    pub fn on(&self, node: &NodeId) -> Option<&NodeUse> {
+        self.by_node().get(node)
     }
 
     /// Nodes that some assignment names.
-    pub fn nodes(&self) -> BTreeSet<&NodeId> {
-        let placements = self.topologies.values().filter_map(|t| t.assigned.as_ref());
-        placements
-            .flat_map(|assigned| assigned.slots.iter())
-            .map(|slot| &slot.node)
-            .collect()
+    pub fn nodes(&self) -> impl Iterator<Item = &NodeId> {
+        self.by_node().keys()
+    }
+
+    fn by_node(&self) -> &BTreeMap<NodeId, NodeUse> {
+        self.nodes.get_or_init(|| {
+            let mut nodes: BTreeMap<NodeId, NodeUse> = BTreeMap::new();
+            for topology in self.topologies.values() {
+                for slot in topology.slots() {
+                    let node = match nodes.get_mut(&slot.node) {
+                        Some(node) => node,
+                        None => nodes.entry(slot.node.clone()).or_default(),
+                    };
+                    node.n_slots += 1;
+                    // A topology's slots come one after another, and so do those on one node.
+                    if !node
+                        .topologies
+                        .last()
+                        .is_some_and(|last| Arc::ptr_eq(last, topology))
+                    {
+                        node.topologies.push(Arc::clone(topology));
+                    }
+                }
+            }
+            nodes
+        })
+    }
+}
+
+impl Clone for State {
+    fn clone(&self) -> Self {
+        // A copy is made to be changed: what follows from the topologies is made anew.
+        State::new(self.topologies.clone(), self.version)
     }
 }
 
@@ -108,17 +152,24 @@ impl Topology {
             .flat_map(|assigned| assigned.placement.iter())
     }
 
-    pub fn slots(&self) -> BTreeSet<&Slot> {
-        let assigned = self.assigned.iter();
+    /// In their order.
+    pub fn slots(&self) -> impl ExactSizeIterator<Item = &Slot> {
+        let assigned = self.assigned.as_ref();
         assigned
-            .flat_map(|assigned| assigned.slots.iter())
-            .collect()
+            .map_or(NO_SLOTS, |assigned| &*assigned.by_slot)
+            .keys()
     }
 
-    /// The executors of one slot.
-    pub fn executors_at(&self, slot: &Slot) -> BTreeSet<ExecutorId> {
-        let here = self.placement().filter(|(_, at)| *at == slot);
-        here.map(|(executor, _)| *executor).collect()
+    /// The executors of one slot; none when it is not the topology's.
+    pub fn executors_at(&self, slot: &Slot) -> Option<&BTreeSet<ExecutorId>> {
+        self.assigned.as_ref()?.by_slot.get(slot)
+    }
+
+    /// Tasks that are assigned.
+    pub fn n_tasks(&self) -> usize {
+        self.assigned
+            .as_ref()
+            .map_or(0, |assigned| assigned.n_tasks)
     }
 
     /// What its supervisors and workers have to know.
@@ -189,11 +240,22 @@ impl Assigned {
     pub fn standing(record: AssignmentRecord, standing: Standing, now_ms: u64) -> Self {
         let Standing { placement, slots } = standing;
         let is_settling = record.is_settling == Some(true);
+        let mut by_slot: BTreeMap<Slot, BTreeSet<ExecutorId>> = BTreeMap::new();
+        let mut n_tasks: usize = 0;
+        for (executor, slot) in placement.iter() {
+            n_tasks = n_tasks.saturating_add(executor.tasks().count());
+            match by_slot.get_mut(slot) {
+                Some(executors) => drop(executors.insert(*executor)),
+                None => drop(by_slot.insert(slot.clone(), [*executor].into())),
+            }
+        }
         Assigned {
             record,
             placement,
             slots,
             settles_until_ms: is_settling.then(|| now_ms.saturating_add(SETTLE_MS)),
+            by_slot: Arc::new(by_slot),
+            n_tasks,
         }
     }
 
@@ -206,6 +268,8 @@ impl Assigned {
             placement: Arc::clone(&self.placement),
             slots: Arc::clone(&self.slots),
             settles_until_ms: None,
+            by_slot: Arc::clone(&self.by_slot),
+            n_tasks: self.n_tasks,
         }
     }
 
@@ -221,6 +285,8 @@ impl Assigned {
         &self.record.assignment
     }
 }
+
+const NO_SLOTS: &BTreeMap<Slot, BTreeSet<ExecutorId>> = &BTreeMap::new();
 
 /// An executor as assignments write it.
 pub(crate) fn executor_key(executor: ExecutorId) -> Vec<i64> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::blobs;
 use super::fault::Fault;
+use super::history;
 use super::leader::{ChangeError, Edit, Leader};
 use super::rebalance::{self, Asker};
 use super::state::{Assigned, State, Topology};
@@ -54,10 +55,13 @@ pub(crate) async fn order(leader: Arc<Leader>, name: String, order: Order) -> Re
                 Reaction::Unchanged => Ok((Edit::default(), ())),
                 Reaction::Changed(lifecycle) => {
                     tracing::info!(topology = %topology.id, status = ?lifecycle.status(), "status");
-                    Ok((
-                        changed(topology, lifecycle, order.options(&lifecycle), now_ms)?,
-                        (),
-                    ))
+                    let is_kill = matches!(order, Order::Kill { .. });
+                    let options = order.options(&lifecycle);
+                    let mut edit = changed(topology, lifecycle, options, now_ms)?;
+                    if is_kill {
+                        history::note(&mut edit, topology)?;
+                    }
+                    Ok((edit, ()))
                 }
             }
         })
@@ -155,7 +159,7 @@ async fn settle(
         return Ok(false);
     };
     let slots = topology.slots();
-    let slots = slots.iter().map(|slot| (*slot, assigned.epoch_of(slot)));
+    let slots = slots.map(|slot| (slot, assigned.epoch_of(slot)));
     let epoch = assigned.record.epoch;
     let follow_all = leader.stillness().follows(&topology.id, epoch, slots);
     if !follow_all && now_ms < until_ms {

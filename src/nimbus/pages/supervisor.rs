@@ -1,14 +1,12 @@
 //! A supervisor's page: one by its id, or all of one host, with their workers.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use crate::clock;
 use crate::id::{NodeId, TopologyId};
 use crate::nimbus::fault::Fault;
 use crate::nimbus::info::Info;
 use crate::nimbus::resources::{self, NodeUse};
-use crate::nimbus::state::Topology;
 use crate::stats::aggregate::SystemParts;
 use crate::wire::storm::{SupervisorPageInfo, WorkerSummary};
 
@@ -42,7 +40,8 @@ impl Info<'_> {
         }
         let mut workers: Vec<WorkerSummary> = Vec::new();
         for node in supervisors.keys() {
-            for topology in self.topologies_on(node) {
+            let here = self.state.on(node).into_iter();
+            for topology in here.flat_map(|node| &node.topologies) {
                 let here = self.workers_on(topology, node, which.system);
                 match visible.contains(&topology.id) {
                     true => workers.extend(here),
@@ -61,11 +60,6 @@ impl Info<'_> {
             supervisor_summaries: Some(summaries).filter(|summaries| !summaries.is_empty()),
             worker_summaries: Some(workers).filter(|workers| !workers.is_empty()),
         })
-    }
-
-    fn topologies_on(&self, node: &NodeId) -> impl Iterator<Item = &Arc<Topology>> {
-        let topologies = self.state.topologies.values();
-        topologies.filter(move |topology| topology.placement().any(|(_, slot)| slot.node == *node))
     }
 }
 

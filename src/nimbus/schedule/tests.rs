@@ -23,10 +23,7 @@ struct Simulation {
 impl Simulation {
     fn new() -> Self {
         Simulation {
-            state: State {
-                topologies: BTreeMap::new(),
-                version: 1,
-            },
+            state: State::new(BTreeMap::new(), 1),
             beats: Beats::default(),
             scheduler: DefaultScheduler,
             phase: Phase::Settled,
@@ -77,10 +74,9 @@ impl Simulation {
             };
             self.beats.supervisor(&report, SUPERVISOR_MS, self.now_ms);
             for topology in self.state.topologies.values() {
-                let slots = topology.slots();
-                for slot in slots.into_iter().filter(|slot| slot.node.as_str() == *node) {
-                    let executors = topology.executors_at(slot);
-                    let report = worker_report(&topology.id, slot, &executors);
+                for slot in topology.slots().filter(|slot| slot.node.as_str() == *node) {
+                    let executors = topology.executors_at(slot).expect("its own slot");
+                    let report = worker_report(&topology.id, slot, executors);
                     self.beats.worker(&report, slot, self.now_ms);
                 }
             }
