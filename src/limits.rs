@@ -273,6 +273,9 @@ pub const SUPERVISORS_MAX: usize = 10_000;
 /// percent: a thousand times the largest machines, and sums of many stay exact in a double.
 pub const RESOURCE_AMOUNT_MAX: f64 = 1.0e12;
 
+/// Periods of scheduling that the blacklist looks back over: a day of the default ones.
+pub const BLACKLIST_TURNS_MAX: usize = 8640;
+
 /// Kinds of resources that one component or supervisor may name: every round reckons with each.
 pub const RESOURCE_NAMES_MAX: usize = 64;
 

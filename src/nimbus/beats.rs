@@ -73,6 +73,19 @@ pub(crate) enum Heard {
     Refused,
 }
 
+// === impl SupervisorBeat ===
+
+impl SupervisorBeat {
+    /// Its age as reported, and the time since.
+    pub fn uptime_secs(&self, now_ms: u64) -> i64 {
+        let since_secs = i64::try_from(now_ms.saturating_sub(self.seen_ms) / 1000).unwrap_or(0);
+        self.info
+            .uptime_secs
+            .unwrap_or(0)
+            .saturating_add(since_secs)
+    }
+}
+
 // === impl Beats ===
 
 impl Beats {

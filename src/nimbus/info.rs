@@ -203,11 +203,9 @@ impl<'a> Info<'a> {
             let capacity = capacity.unwrap_or_default();
             settings.useful.fragment(&capacity, used)
         });
-        let since_secs = i64::try_from(now_ms.saturating_sub(beat.seen_ms) / 1000).unwrap_or(0);
-        let uptime_secs = info.uptime_secs.unwrap_or(0).saturating_add(since_secs);
         SupervisorSummary {
             host: info.hostname.clone(),
-            uptime_secs: i32::try_from(uptime_secs).unwrap_or(i32::MAX),
+            uptime_secs: i32::try_from(beat.uptime_secs(now_ms)).unwrap_or(i32::MAX),
             num_workers: count(settings::ports(info).count()),
             num_used_workers: count(self.state.on(node).map_or(0, |node| node.n_slots)),
             supervisor_id: node.as_str().to_owned(),

@@ -204,10 +204,10 @@ impl Leader {
         if edit.batch.is_empty() && edit.topologies.is_empty() {
             return Ok(outcome);
         }
-        self.cluster
-            .commit(edit.batch)
-            .await
-            .map_err(ChangeError::Store)?;
+        if !edit.batch.is_empty() {
+            let committed = self.cluster.commit(edit.batch).await;
+            committed.map_err(ChangeError::Store)?;
+        }
         if !edit.redo.is_empty() {
             self.redo(edit.redo).await;
         }

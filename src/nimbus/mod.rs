@@ -59,6 +59,7 @@ use crate::blob::{BlobError, LocalBlobs};
 use crate::cluster::{ClusterState, EmbeddedStore, OpenError, Store, StoreError};
 use crate::conf::{Conf, ConfError, keys};
 use crate::rpc::server::{BindError, Endpoint, Limits, Running, Server};
+use crate::scheduler::choice::ChoiceError;
 use crate::wire::{messages, storm};
 
 /// The daemon; `start` gives a handle to one that runs.
@@ -81,6 +82,8 @@ pub enum StartError {
     Conf(#[from] ConfError),
     #[error(transparent)]
     Class(#[from] ClassError),
+    #[error(transparent)]
+    Scheduler(#[from] ChoiceError),
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
@@ -130,6 +133,7 @@ impl Nimbus {
     ) -> Result<Handle, StartError> {
         let settings = Settings::read(&conf)?;
         let gate = Gate::new(&conf, Daemon::Nimbus)?;
+        let rounds = schedule::Rounds::new(&conf, &settings)?;
         let inbox = settings.local_dir.join("nimbus").join("inbox");
         let blobs = LocalBlobs::open(settings.local_dir.join("blobs"))?;
         let uploads = Uploads::open(inbox, &settings.upload_path_allow, settings.ages);
@@ -159,7 +163,7 @@ impl Nimbus {
         })?;
         leader.thrift_port.get_or_init(|| nimbus.address().port());
         let mut timers = JoinSet::new();
-        timers.spawn(schedule::run(Arc::clone(&leader)));
+        timers.spawn(schedule::run(Arc::clone(&leader), rounds));
         timers.spawn(steer::run_due(Arc::clone(&leader)));
         timers.spawn(housekeeping::run(Arc::clone(&leader)));
         let service = Arc::new(NimbusService::new(Arc::clone(&leader)));

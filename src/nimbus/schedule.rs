@@ -14,9 +14,10 @@ use super::resources;
 use super::settings::{self, Settings};
 use super::state::{Assigned, State, Topology, executor_key, node_info};
 use crate::clock;
-use crate::conf::keys;
+use crate::conf::{Conf, keys};
 use crate::id::{ExecutorId, NodeId, Slot, TopologyId};
-use crate::scheduler::even::DefaultScheduler;
+use crate::scheduler::blacklist::Blacklist;
+use crate::scheduler::choice::{self, ChoiceError};
 use crate::scheduler::resources::Capacity;
 use crate::scheduler::{self, Cluster, Placement, Scheduler, Standing};
 use crate::wire::storm::{Assignment, TopologyStatus};
@@ -37,6 +38,31 @@ pub(crate) struct Snapshot {
     pub worker_cpu_min: f64,
     /// Wall clock.
     pub now_secs: i64,
+    /// Monotonic.
+    pub now_ms: u64,
+}
+
+/// The scheduler and what it remembers from round to round.
+pub(crate) struct Rounds {
+    scheduler: Box<dyn Scheduler>,
+    blacklist: Blacklist,
+    /// By host.
+    racks: BTreeMap<String, String>,
+    turn_ms: u64,
+    /// When the blacklist had its last turn.
+    turned_ms: Option<u64>,
+    /// What the last round saw, and when.
+    last: Option<(Seen, u64)>,
+}
+
+/// Everything that a round's outcome depends on, but for the time.
+#[derive(PartialEq)]
+struct Seen {
+    version: i64,
+    offered: BTreeMap<NodeId, scheduler::Supervisor>,
+    dead: BTreeMap<TopologyId, BTreeSet<ExecutorId>>,
+    phase: Phase,
+    blacklisted: BTreeSet<NodeId>,
 }
 
 /// Whether running topologies may be touched.
@@ -47,10 +73,11 @@ pub(crate) enum Phase {
     Settled,
 }
 
-/// A new assignment of a topology, as it was seen.
+/// What is to be of a topology, as it was seen.
 pub(crate) struct Decision {
     pub seen: Arc<Topology>,
-    pub assigned: Arc<Assigned>,
+    /// None: it stays where it is, and only something else is told of it.
+    pub assigned: Option<Arc<Assigned>>,
     pub sched_status: Option<String>,
     /// Of a rebalance: what changes beside the assignment.
     pub next: Option<Arc<Next>>,
@@ -83,20 +110,48 @@ impl Snapshot {
             local_dir: settings.local_dir.to_string_lossy().into_owned(),
             worker_cpu_min: settings.worker_cpu_min,
             now_secs: clock::wall_secs(),
+            now_ms,
         }
     }
 
-    /// One round: what is assigned anew.
-    pub fn round(&self, scheduler: &mut dyn Scheduler) -> Vec<Decision> {
-        let considered: Vec<&Arc<Topology>> = self
+    /// One round: what is assigned anew. One that sees what the last saw is over at once.
+    pub fn round(&self, rounds: &mut Rounds) -> Vec<Decision> {
+        let mut offered = self.offered();
+        for supervisor in offered.values_mut() {
+            if let Some(rack) = rounds.racks.get(&supervisor.host) {
+                supervisor.rack.clone_from(rack);
+            }
+        }
+        rounds.note_bad(&offered, self.now_ms);
+        let mut seen = Seen {
+            version: self.state.version,
+            offered: offered.clone(),
+            dead: self.dead.clone(),
+            phase: self.phase,
+            blacklisted: rounds.blacklisted(),
+        };
+        for supervisor in seen.offered.values_mut() {
+            supervisor.uptime_secs = 0;
+        }
+        if self.fresh.is_empty() && rounds.is_known(&seen, self.now_ms) {
+            return Vec::new();
+        }
+        let (considered, left_alone): (Vec<&Arc<Topology>>, Vec<&Arc<Topology>>) = self
             .state
             .topologies
             .values()
-            .filter(|topology| self.considers(topology))
-            .collect();
+            .partition(|topology| self.considers(topology));
         let asked = considered.iter().map(|topology| self.asked(topology));
-        let mut cluster = Cluster::new(self.offered(), asked.collect(), self.existing());
-        scheduler.schedule(&mut cluster);
+        let bystanders = left_alone.iter().map(|topology| self.asked(topology));
+        let told = considered.iter().filter_map(|topology| {
+            let status = topology.sched_status.clone()?;
+            Some((topology.id.clone(), status))
+        });
+        let mut cluster = Cluster::new(offered, asked.collect(), self.existing())
+            .with_bystanders(bystanders.collect())
+            .with_statuses(told.collect());
+        rounds.blacklist.apply(&mut cluster);
+        rounds.scheduler.schedule(&mut cluster);
         let mut statuses = cluster.statuses().clone();
         let mut standings = cluster.into_standings();
         for next in self.fresh.values() {
@@ -107,7 +162,10 @@ impl Snapshot {
             let status = statuses.remove(&topology.id);
             self.decide(topology, standing, status)
         };
-        considered.iter().filter_map(decide).collect()
+        let decisions: Vec<Decision> = considered.iter().filter_map(decide).collect();
+        // A decision may come to nothing; then the next round has to make it again.
+        rounds.last = decisions.is_empty().then_some((seen, self.now_ms));
+        decisions
     }
 
     fn asked(&self, topology: &Topology) -> scheduler::Topology {
@@ -143,7 +201,7 @@ impl Snapshot {
                 rack: DEFAULT_RACK.to_owned(),
                 ports: settings::ports(&beat.info).collect(),
                 capacity: resources.map(Capacity::reported).unwrap_or_default(),
-                uptime_secs: beat.info.uptime_secs.unwrap_or(0),
+                uptime_secs: beat.uptime_secs(self.now_ms),
             };
             offered.insert(node.clone(), supervisor);
         }
@@ -197,17 +255,26 @@ impl Snapshot {
     ) -> Option<Decision> {
         let old = topology.assigned.as_deref();
         let next = self.fresh.get(&topology.id).cloned();
-        if next.is_none() && old.is_some_and(|old| old.placement == standing.placement) {
-            return None;
+        let stays = |old: &Assigned| {
+            Arc::ptr_eq(&old.placement, &standing.placement) || old.placement == standing.placement
+        };
+        if next.is_none() && old.is_some_and(stays) {
+            let is_told = topology.sched_status == sched_status;
+            return (!is_told).then(|| Decision {
+                seen: Arc::clone(topology),
+                assigned: None,
+                sched_status,
+                next: None,
+            });
         }
         let record = self.record(topology, &standing);
-        let now_ms = clock::monotonic_millis();
+        let now_ms = self.now_ms;
         Some(Decision {
             seen: match &next {
                 Some(next) => Arc::clone(&next.seen),
                 None => Arc::clone(topology),
             },
-            assigned: Arc::new(Assigned::standing(record, standing, now_ms)),
+            assigned: Some(Arc::new(Assigned::standing(record, standing, now_ms))),
             sched_status,
             next,
         })
@@ -256,6 +323,47 @@ impl Snapshot {
     }
 }
 
+// === impl Rounds ===
+
+impl Rounds {
+    /// With the scheduler that the daemon's conf names.
+    pub fn new(conf: &Conf, settings: &Settings) -> Result<Self, ChoiceError> {
+        let period = settings.monitor_period.as_millis();
+        Ok(Rounds {
+            scheduler: choice::scheduler(conf, clock::monotonic_millis)?,
+            blacklist: Blacklist::new(choice::blacklist(conf)?),
+            racks: choice::racks(conf)?,
+            turn_ms: u64::try_from(period).unwrap_or(u64::MAX),
+            turned_ms: None,
+            last: None,
+        })
+    }
+
+    /// Supervisors that get no new work.
+    pub fn blacklisted(&self) -> BTreeSet<NodeId> {
+        self.blacklist.listed().cloned().collect()
+    }
+
+    /// Rounds come when something happens, the blacklist reckons in periods.
+    fn note_bad(&mut self, offered: &BTreeMap<NodeId, scheduler::Supervisor>, now_ms: u64) {
+        self.blacklist.observe(offered);
+        let turned_ms = *self.turned_ms.get_or_insert(now_ms);
+        // Timers are late, never early; two periods that were slept through are one.
+        if now_ms.saturating_sub(turned_ms) >= self.turn_ms {
+            self.blacklist.turn();
+            self.turned_ms = Some(now_ms);
+        }
+    }
+
+    fn is_known(&self, seen: &Seen, now_ms: u64) -> bool {
+        let Some((last, last_ms)) = &self.last else {
+            return false;
+        };
+        let is_fresh = now_ms.saturating_sub(*last_ms) < WHOLE_ROUND_MS;
+        is_fresh && !self.scheduler.depends_on_time() && last == seen
+    }
+}
+
 fn phase(state: &State, supervisors: &BTreeMap<NodeId, SupervisorBeat>, is_young: bool) -> Phase {
     let all_reported = state
         .nodes()
@@ -280,33 +388,53 @@ fn timeouts(settings: &Settings, topology: &Topology) -> Timeouts {
 }
 
 /// Runs rounds, on the timer and when something changed, until Nimbus stops.
-pub(crate) async fn run(leader: Arc<Leader>) {
+pub(crate) async fn run(leader: Arc<Leader>, rounds: Rounds) {
     let mut stop = leader.stopping();
-    let mut scheduler = DefaultScheduler;
+    let mut rounds = Some(rounds);
     let mut pushes = Pushes::default();
     loop {
-        let wait = match round(&leader, &mut scheduler, &mut pushes).await {
-            Ok(()) => leader.settings.monitor_period,
-            Err(error) => {
-                tracing::error!(%error, "a scheduling round could not be saved");
-                leader.settings.monitor_period
-            }
-        };
+        if let Err(error) = round(&leader, &mut rounds, &mut pushes).await {
+            tracing::error!(%error, "a scheduling round could not be saved");
+        }
+        if rounds.is_none() {
+            tracing::error!("the scheduler is gone: nothing is placed until Nimbus starts anew");
+            return;
+        }
         tokio::select! {
             _ = stop.wait_for(|stopped| *stopped) => return,
             () = leader.schedule_soon.notified() => {}
-            () = tokio::time::sleep(wait) => {}
+            () = tokio::time::sleep(leader.settings.monitor_period) => {}
         }
     }
 }
 
 async fn round(
     leader: &Arc<Leader>,
-    scheduler: &mut DefaultScheduler,
+    rounds: &mut Option<Rounds>,
     pushes: &mut Pushes,
 ) -> Result<(), ChangeError> {
     let snapshot = Snapshot::take(leader, clock::monotonic_millis());
-    let decisions = snapshot.round(scheduler);
+    let Some(mut taken) = rounds.take() else {
+        return Ok(());
+    };
+    // A search for room may take a processor for a while.
+    let searched = tokio::task::spawn_blocking(move || {
+        let decisions = snapshot.round(&mut taken);
+        (snapshot, taken, decisions)
+    });
+    let (snapshot, taken, decisions) = match searched.await {
+        Ok(done) => done,
+        Err(failure) => {
+            tracing::error!(%failure, "a scheduling round failed");
+            return Ok(());
+        }
+    };
+    let blacklisted = taken.blacklisted();
+    if **leader.blacklisted.load() != blacklisted {
+        tracing::info!(?blacklisted, "supervisors that get no new work");
+        leader.blacklisted.store(Arc::new(blacklisted));
+    }
+    *rounds = Some(taken);
     if decisions.is_empty() {
         return Ok(());
     }
@@ -338,12 +466,14 @@ fn publish(state: &State, decisions: Vec<Decision>) -> Result<(Edit, bool), Chan
             overtaken = true;
             continue;
         };
-        edit.batch.assignment(&seen.id, &assigned.record)?;
+        if let Some(assigned) = &assigned {
+            edit.batch.assignment(&seen.id, &assigned.record)?;
+        }
         if let Some(next) = &next {
             rebalance::commit(&mut edit, next)?;
         }
         let topology = Topology {
-            assigned: Some(assigned),
+            assigned: assigned.or_else(|| now.assigned.clone()),
             sched_status,
             ..Topology::clone(next.as_ref().map_or(now, |next| &next.topology))
         };
@@ -355,13 +485,16 @@ fn publish(state: &State, decisions: Vec<Decision>) -> Result<(Edit, bool), Chan
 
 /// Nodes whose executors are others than before.
 fn changed_nodes(decision: &Decision) -> BTreeSet<NodeId> {
+    let Some(assigned) = &decision.assigned else {
+        return BTreeSet::new();
+    };
     let none = Placement::new();
     let old = decision
         .seen
         .assigned
         .as_ref()
         .map_or(&none, |old| old.placement.as_ref());
-    let new = &decision.assigned.placement;
+    let new = assigned.placement.as_ref();
     let moved = |(executor, slot): &(&ExecutorId, &Slot), other: &Placement| {
         other.get(*executor) != Some(*slot)
     };
@@ -373,16 +506,25 @@ fn changed_nodes(decision: &Decision) -> BTreeSet<NodeId> {
 }
 
 fn log(decision: &Decision, dead: Option<&BTreeSet<ExecutorId>>) {
-    let slots: BTreeSet<&Slot> = decision.assigned.placement.values().collect();
+    let status = decision.sched_status.as_deref();
+    let Some(assigned) = &decision.assigned else {
+        tracing::info!(topology = %decision.seen.id, status, "looked at");
+        return;
+    };
     tracing::info!(
         topology = %decision.seen.id,
-        epoch = decision.assigned.record.epoch,
-        n_executors = decision.assigned.placement.len(),
-        n_workers = slots.len(),
+        epoch = assigned.record.epoch,
+        n_executors = assigned.placement.len(),
+        n_workers = assigned.slots.len(),
         n_dead = dead.map_or(0, BTreeSet::len),
+        status,
         "assigned"
     );
 }
+
+/// A round is made whole at least so often, whatever it sees: a search that ran out of time may
+/// find more of it.
+const WHOLE_ROUND_MS: u64 = 60_000;
 
 /// Storm's rack of hosts of which nothing is known.
 const DEFAULT_RACK: &str = "/default-rack";

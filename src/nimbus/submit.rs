@@ -129,6 +129,10 @@ fn check(leader: &Leader, submission: Submission) -> Result<Accepted, Fault> {
     // The name of this machine is none for those where workers run.
     conf.remove(keys::STORM_LOCAL_HOSTNAME);
     let user = topology::normalise::topology(&topology, &conf)?;
+    if leader.settings.is_resource_aware {
+        let numbers = topology::normalise::resource_aware(&user, &conf)?;
+        numbers.write(&mut conf);
+    }
     let plan = Plan::new(user, conf, &leader.conf)?;
     topology::validate::sizes(&plan.user, &plan.conf, &leader.conf)?;
     if let Some(creds) = &options.creds {

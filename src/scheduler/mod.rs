@@ -2,8 +2,11 @@
 //!
 //! Who is alive, when a round runs and what becomes of its result is Nimbus's business.
 
+pub mod blacklist;
+pub mod choice;
 pub mod demand;
 pub mod even;
+pub mod isolation;
 pub mod java_order;
 pub mod resource_aware;
 pub mod resources;
@@ -23,6 +26,11 @@ pub type Placement = BTreeMap<ExecutorId, Slot>;
 pub trait Scheduler: Send {
     /// Runs one round over `cluster`. State kept between rounds belongs to the scheduler.
     fn schedule(&mut self, cluster: &mut Cluster);
+
+    /// Whether a round may come out otherwise only because time has passed.
+    fn depends_on_time(&self) -> bool {
+        false
+    }
 }
 
 /// A supervisor that is alive in this round.
@@ -186,6 +194,10 @@ impl Cluster {
 
     pub fn grey(&self) -> &BTreeSet<NodeId> {
         &self.grey
+    }
+
+    pub fn blacklisted_hosts(&self) -> &BTreeSet<String> {
+        &self.blacklisted_hosts
     }
 
     pub fn is_blacklisted_host(&self, host: &str) -> bool {
@@ -415,6 +427,11 @@ impl Cluster {
     pub fn set_status_if_absent(&mut self, topology: &TopologyId, status: &str) {
         let status = || status.to_owned();
         self.statuses.entry(topology.clone()).or_insert_with(status);
+    }
+
+    /// Nothing is to be told any more.
+    pub fn clear_status(&mut self, topology: &TopologyId) {
+        self.statuses.remove(topology);
     }
 
     pub fn statuses(&self) -> &BTreeMap<TopologyId, String> {

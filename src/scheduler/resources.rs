@@ -40,6 +40,16 @@ impl Resources {
     pub fn of(component: &Component<'_>, conf: &Conf) -> Result<Resources, InvalidTopology> {
         let mut amounts = defaults(component.id, conf)?;
         amounts.extend(declared(component)?);
+        Ok(Resources::named(amounts))
+    }
+
+    /// What one executor of a component of the system asks for.
+    pub fn of_system(component: &str, conf: &Conf) -> Result<Resources, InvalidTopology> {
+        Ok(Resources::named(defaults(component, conf)?))
+    }
+
+    /// What one executor asks for, by short name.
+    fn named(mut amounts: BTreeMap<String, f64>) -> Resources {
         let mut take = |name: &str| amounts.remove(name).unwrap_or(0.0);
         let resources = Resources {
             onheap_mb: take(ONHEAP),
@@ -48,10 +58,10 @@ impl Resources {
             generic: BTreeMap::new(),
         };
         amounts.remove(TOTAL_MEMORY);
-        Ok(Resources {
+        Resources {
             generic: amounts,
             ..resources
-        })
+        }
     }
 
     pub fn memory_mb(&self) -> f64 {
@@ -86,6 +96,30 @@ impl Resources {
 // === impl Capacity ===
 
 impl Capacity {
+    pub fn add(&mut self, other: &Capacity) {
+        self.cpu += other.cpu;
+        self.memory_mb += other.memory_mb;
+        for (name, amount) in &other.generic {
+            *self.generic.entry(name.clone()).or_default() += amount;
+        }
+    }
+
+    /// Takes `other` away, and nothing below zero.
+    pub fn subtract(&mut self, other: &Capacity) {
+        self.cpu = (self.cpu - other.cpu).max(0.0);
+        self.memory_mb = (self.memory_mb - other.memory_mb).max(0.0);
+        for (name, amount) in &mut self.generic {
+            let taken = other.generic.get(name).copied().unwrap_or(0.0);
+            *amount = (*amount - taken).max(0.0);
+        }
+    }
+
+    /// Whether there is anything at all.
+    pub fn is_any(&self) -> bool {
+        let mut others = self.generic.values();
+        self.cpu > 0.0 || self.memory_mb > 0.0 || others.any(|amount| *amount > 0.0)
+    }
+
     /// Reads what a supervisor reports. An amount that is none (negative, infinite, no number)
     /// counts as nothing, one beyond all machines as the most that we reckon with.
     pub fn reported(resources: &BTreeMap<String, f64>) -> Self {

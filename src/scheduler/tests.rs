@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::even::{DefaultScheduler, EvenScheduler};
+use super::even::{DefaultScheduler, EvenScheduler, IdleRebalance};
 use super::*;
 use crate::id::TaskId;
 use crate::testing::fixtures::{self, Tally};
@@ -137,8 +137,8 @@ fn schedules_as_storm_does() {
         let free: Vec<String> = free.iter().map(Slot::to_string).collect();
         let expected_free: Vec<&str> = items(&case["sorted_available_slots"]).map(text).collect();
         match text(&case["scheduler"]) {
-            "EvenScheduler" => EvenScheduler.schedule(&mut cluster),
-            "DefaultScheduler" => DefaultScheduler.schedule(&mut cluster),
+            "EvenScheduler" => EvenScheduler::default().schedule(&mut cluster),
+            "DefaultScheduler" => DefaultScheduler::default().schedule(&mut cluster),
             other => panic!("no scheduler {other} here"),
         }
         let unplaced: Vec<usize> = cluster
@@ -234,7 +234,7 @@ fn a_slot_claimed_twice_stays_with_one() {
     let placement = Placement::from([(ExecutorId::new(TaskId(1), TaskId(1)), slot("n000", 6700))]);
     let existing = BTreeMap::from([("a".into(), placement.clone()), ("b".into(), placement)]);
     let mut cluster = Cluster::new(nodes(&[2]), vec![one("a", 1, 1), one("b", 1, 1)], existing);
-    DefaultScheduler.schedule(&mut cluster);
+    DefaultScheduler::default().schedule(&mut cluster);
     let result = result(cluster);
     let of = |id: &str| result[id].values().next().cloned().unwrap();
     assert_eq!((of("a"), of("b")), (slot("n000", 6700), slot("n000", 6701)));
@@ -248,7 +248,7 @@ fn nothing_to_use_places_nothing() {
             vec![one("a", n_workers, 4)],
             BTreeMap::<_, Standing>::new(),
         );
-        DefaultScheduler.schedule(&mut cluster);
+        DefaultScheduler::default().schedule(&mut cluster);
         assert!(result(cluster).is_empty());
     }
 }
@@ -257,12 +257,39 @@ fn nothing_to_use_places_nothing() {
 fn many_topologies_are_placed_in_one_round() {
     let topologies: Vec<Topology> = (0..300).map(|i| one(&format!("t{i:03}"), 4, 34)).collect();
     let mut cluster = Cluster::new(nodes(&[4; 400]), topologies, BTreeMap::<_, Standing>::new());
-    DefaultScheduler.schedule(&mut cluster);
+    DefaultScheduler::default().schedule(&mut cluster);
     assert!(cluster.needs_scheduling().is_empty());
     assert_eq!(cluster.n_free_slots(), 400);
     let before = result(cluster.clone());
-    DefaultScheduler.schedule(&mut cluster);
+    DefaultScheduler::default().schedule(&mut cluster);
     assert_eq!(result(cluster), before);
+}
+
+#[test]
+fn workers_move_to_a_supervisor_that_has_been_idle_for_a_while() {
+    let mut cluster = Cluster::new(
+        nodes(&[4]),
+        vec![one("a", 4, 8)],
+        BTreeMap::<_, Standing>::new(),
+    );
+    DefaultScheduler::default().schedule(&mut cluster);
+    let (topologies, existing) = (cluster.topologies().to_vec(), cluster.into_standings());
+    for (uptime_secs, moves_max, n_moved) in [(8, None, 0), (9, None, 2), (9, Some(1), 1)] {
+        let mut nodes = nodes(&[4, 4]);
+        nodes
+            .values_mut()
+            .for_each(|node| node.uptime_secs = uptime_secs);
+        let mut cluster = Cluster::new(nodes, topologies.clone(), existing.clone());
+        let idle = Some(IdleRebalance {
+            uptime_min_secs: 9,
+            moves_max,
+        });
+        DefaultScheduler { idle }.schedule(&mut cluster);
+        let slots = cluster.slots(&"a".into()).into_keys();
+        let moved: Vec<Slot> = slots.filter(|slot| slot.node.as_str() == "n001").collect();
+        assert_eq!(moved.len(), n_moved, "{uptime_secs} {moves_max:?}");
+        assert!(cluster.needs_scheduling().is_empty());
+    }
 }
 
 /// A round's input: node sizes, and for each topology its workers, executors and where each of them
@@ -299,9 +326,9 @@ proptest! {
         let before = cluster_of(&round);
         let mut after = before.clone();
         if by_default {
-            DefaultScheduler.schedule(&mut after);
+            DefaultScheduler::default().schedule(&mut after);
         } else {
-            EvenScheduler.schedule(&mut after);
+            EvenScheduler::default().schedule(&mut after);
         }
         let mut holders: BTreeMap<&Slot, &TopologyId> = BTreeMap::new();
         for topology in after.topologies() {
@@ -330,10 +357,10 @@ proptest! {
     #[test]
     fn a_settled_cluster_stays_as_it_is(round in round()) {
         let mut cluster = cluster_of(&round);
-        DefaultScheduler.schedule(&mut cluster);
+        DefaultScheduler::default().schedule(&mut cluster);
         let settled = cluster.needs_scheduling().is_empty();
         let once = result(cluster.clone());
-        DefaultScheduler.schedule(&mut cluster);
+        DefaultScheduler::default().schedule(&mut cluster);
         if settled {
             prop_assert_eq!(result(cluster), once);
         }

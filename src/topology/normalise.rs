@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use crate::conf::{Conf, keys};
+use crate::scheduler::resources::Resources;
 use crate::wire::storm::{ComponentCommon, StormTopology};
 
 use super::conf::{component_int, int, json_conf};
@@ -79,6 +80,23 @@ pub struct ResourceAware {
     pub event_logger_executors: i32,
 }
 
+// === impl ResourceAware ===
+
+impl ResourceAware {
+    /// Writes the numbers into the conf that is saved.
+    pub fn write(self, conf: &mut Conf) {
+        conf.set(keys::TOPOLOGY_ACKER_EXECUTORS, self.acker_executors);
+        conf.set(
+            keys::TOPOLOGY_RAS_ACKER_EXECUTORS_PER_WORKER,
+            self.acker_executors_per_worker,
+        );
+        conf.set(
+            keys::TOPOLOGY_EVENTLOGGER_EXECUTORS,
+            self.event_logger_executors,
+        );
+    }
+}
+
 /// The numbers of system executors under the resource-aware scheduler, where their default is one
 /// for each estimated worker. `conf` is the effective one, `topology` need not be normalised.
 pub fn resource_aware(
@@ -92,7 +110,7 @@ pub fn resource_aware(
             Some(set) if estimated_workers > 0 => {
                 (set, (set - 1).div_euclid(estimated_workers) + 1)
             }
-            Some(set) => (set, per_worker),
+            Some(set) => (set, 0),
             None => (estimated_workers.saturating_mul(per_worker), per_worker),
         };
     let event_loggers = int(conf, keys::TOPOLOGY_EVENTLOGGER_EXECUTORS)?;
@@ -110,18 +128,17 @@ pub fn is_resource_aware(daemon: &Conf) -> bool {
 }
 
 fn estimated_workers(topology: &StormTopology, conf: &Conf) -> Result<i32, InvalidTopology> {
-    let default_mb = float(conf, keys::TOPOLOGY_COMPONENT_RESOURCES_ONHEAP_MEMORY_MB)?;
     let mut total_mb = 0.0;
     for component in components(topology) {
         let own = json_conf(&component)?;
-        let own_mb = float(&own, keys::TOPOLOGY_COMPONENT_RESOURCES_ONHEAP_MEMORY_MB)?;
-        let onheap_mb = own_mb.or(default_mb).unwrap_or(ONHEAP_DEFAULT_MB);
-        total_mb += onheap_mb * f64::from(n_tasks(&component, &own, conf)?);
+        let n_tasks = n_tasks(&component, &own, conf)?;
+        total_mb += Resources::of(&component, conf)?.onheap_mb * f64::from(n_tasks);
     }
-    let acker_mb = float(conf, keys::TOPOLOGY_ACKER_RESOURCES_ONHEAP_MEMORY_MB)?;
-    let acker_mb = acker_mb.unwrap_or(ONHEAP_DEFAULT_MB);
+    let acker_mb = Resources::of_system(super::ACKER, conf)?.memory_mb();
     total_mb += acker_mb * f64::from(system::n_ackers(conf)?);
-    let heap_mb = float(conf, keys::TOPOLOGY_WORKER_MAX_HEAP_SIZE_MB)?.unwrap_or(HEAP_DEFAULT_MB);
+    let heap_mb = float(conf, keys::TOPOLOGY_WORKER_MAX_HEAP_SIZE_MB)?;
+    let daemon_mb = float(conf, keys::WORKER_HEAP_MEMORY_MB)?.unwrap_or(HEAP_DEFAULT_MB);
+    let heap_mb = heap_mb.unwrap_or(daemon_mb);
     // A cast from f64 saturates, and turns what is no number into 0.
     Ok((total_mb / heap_mb).ceil() as i32)
 }
@@ -271,7 +288,6 @@ const CLUSTER_DECIDES: [&str; 4] = [
 const RESOURCE_AWARE_SCHEDULER: &str = "org.apache.storm.scheduler.resource.ResourceAwareScheduler";
 
 /// Storm's defaults, for a conf that does not even have those.
-const ONHEAP_DEFAULT_MB: f64 = 128.0;
 const HEAP_DEFAULT_MB: f64 = 768.0;
 
 #[cfg(test)]

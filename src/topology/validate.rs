@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::conf::{Conf, keys};
 use crate::limits;
+use crate::scheduler::resources::Resources;
 use crate::wire::storm::{Grouping, StormTopology};
 
 use super::{Component, ComponentKind, InvalidTopology, components, conf, is_system_id, normalise};
@@ -177,8 +178,8 @@ pub fn sizes(topology: &StormTopology, conf: &Conf, daemon: &Conf) -> Result<(),
     }
 }
 
-/// Storm's check that the largest component fits a worker's heap, under every scheduler. Only
-/// memory that a component declares itself counts. `submitted` is the topology's conf.
+/// Storm's check that the largest component fits a worker's heap, under every scheduler. The
+/// daemon's conf says nothing of components here. `submitted` is the topology's conf.
 pub fn heap(
     topology: &StormTopology,
     submitted: &Conf,
@@ -191,10 +192,7 @@ pub fn heap(
     };
     let mut largest_mb: f64 = 0.0;
     for component in components(topology) {
-        let own = conf::json_conf(&component)?;
-        let onheap_mb = amount(&own, keys::TOPOLOGY_COMPONENT_RESOURCES_ONHEAP_MEMORY_MB)?;
-        let offheap_mb = amount(&own, keys::TOPOLOGY_COMPONENT_RESOURCES_OFFHEAP_MEMORY_MB)?;
-        largest_mb = largest_mb.max(onheap_mb.unwrap_or(0.0) + offheap_mb.unwrap_or(0.0));
+        largest_mb = largest_mb.max(Resources::of(&component, submitted)?.memory_mb());
     }
     if heap_mb < largest_mb {
         return refuse(format!(

@@ -54,4 +54,7 @@ super::keys! {
     STORMWIRE_TOPOLOGY_EXECUTORS_MAX = "stormwire.topology.executors.max", Own [Integer, Positive];
     /// Most tasks of a topology, system ones included. Integer; null: a million.
     STORMWIRE_TOPOLOGY_TASKS_MAX = "stormwire.topology.tasks.max", Own [Integer, Positive];
+    /// The rack of each host, for the resource-aware scheduler; hosts that are not named stand on
+    /// Storm's default rack. Map of text.
+    STORMWIRE_NETWORK_RACKS = "stormwire.network.racks", Own [MapOfString];
 }

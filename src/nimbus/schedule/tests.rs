@@ -13,9 +13,15 @@ use crate::wire::storm::{ExecutorInfo, StormBase, SupervisorInfo};
 struct Simulation {
     state: State,
     beats: Beats,
-    scheduler: DefaultScheduler,
+    rounds: Rounds,
     phase: Phase,
     now_ms: u64,
+}
+
+fn rounds() -> Rounds {
+    let conf = Conf::defaults().with(keys::STORM_LOCAL_DIR, "/local");
+    let settings = Settings::read(&conf).expect("defaults");
+    Rounds::new(&conf, &settings).expect("defaults")
 }
 
 // === impl Simulation ===
@@ -25,7 +31,7 @@ impl Simulation {
         Simulation {
             state: State::new(BTreeMap::new(), 1),
             beats: Beats::default(),
-            scheduler: DefaultScheduler,
+            rounds: rounds(),
             phase: Phase::Settled,
             now_ms: 0,
         }
@@ -52,12 +58,14 @@ impl Simulation {
             controls: Default::default(),
         };
         self.state.topologies.insert(id.clone(), Arc::new(topology));
+        self.state.version += 1;
         id
     }
 
     fn set_status(&mut self, id: &TopologyId, status: TopologyStatus) {
         let topology = self.state.topologies.get_mut(id).expect("there");
         Arc::make_mut(topology).lifecycle = Lifecycle::new(status);
+        self.state.version += 1;
     }
 
     /// Supervisors report, and so do the workers on them.
@@ -102,9 +110,10 @@ impl Simulation {
             local_dir: "/local".to_owned(),
             worker_cpu_min: 0.0,
             now_secs: i64::try_from(self.now_ms / 1000).expect("small"),
+            now_ms: self.now_ms,
             state,
         };
-        let decisions = snapshot.round(&mut self.scheduler);
+        let decisions = snapshot.round(&mut self.rounds);
         let before = self.state.clone();
         let (edit, overtaken) = publish(&before, decisions).expect("records");
         assert!(!overtaken);
@@ -123,6 +132,7 @@ impl Simulation {
             self.state.topologies.insert(id.clone(), topology);
             changed.push(id);
         }
+        self.state.version += i64::from(!changed.is_empty());
         changed
     }
 
@@ -330,8 +340,9 @@ fn a_decision_that_was_overtaken_is_dropped() {
         local_dir: String::new(),
         worker_cpu_min: 0.0,
         now_secs: 0,
+        now_ms: 0,
     };
-    let decisions = snapshot.round(&mut cluster.scheduler);
+    let decisions = snapshot.round(&mut cluster.rounds);
     assert_eq!(decisions.len(), 1);
     assert_eq!(
         changed_nodes(&decisions[0]),

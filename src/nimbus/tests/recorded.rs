@@ -27,6 +27,7 @@ struct Replay {
     ours: HashMap<String, String>,
     spare_jar: String,
     own_user: String,
+    is_resource_aware: bool,
     /// Topologies that were there although nobody recorded how they came: code and conf by name.
     seeds: BTreeMap<String, Seed>,
     /// Topologies that the current case is about.
@@ -136,6 +137,21 @@ impl Replay {
             .with(keys::STORM_ZOOKEEPER_SUPERACL, Value::Null)
             .with(keys::TOPOLOGY_SKIP_MISSING_KRYO_REGISTRATIONS, true)
             .with(keys::TOPOLOGY_TRIDENT_BATCH_EMIT_INTERVAL_MILLIS, 50);
+        let is_resource_aware = |line: &&Value| {
+            let case = line["case"].as_str();
+            case.is_some_and(|case| case.starts_with("ras-"))
+        };
+        let is_resource_aware = here.iter().any(is_resource_aware);
+        let overrides = match is_resource_aware {
+            true => overrides
+                .with(
+                    keys::STORM_SCHEDULER,
+                    "org.apache.storm.scheduler.resource.ResourceAwareScheduler",
+                )
+                .with(keys::NIMBUS_EXECUTORS_PER_TOPOLOGY, 40)
+                .with(keys::NIMBUS_SLOTS_PER_TOPOLOGY, 3),
+            false => overrides,
+        };
         let fixture = Fixture::with(overrides).await;
         let mut supervisors = Vec::new();
         for (node, first) in [("node-one", 6700), ("node-two", 6704)] {
@@ -163,6 +179,7 @@ impl Replay {
             connections: HashMap::new(),
             ours: HashMap::new(),
             spare_jar,
+            is_resource_aware,
             own_user: user.map_or_else(String::new, |user| user.name),
         }
     }
@@ -250,7 +267,15 @@ impl Replay {
             // One that we lack for a reason is not there.
             drop(client.deactivate(Some(name)).await);
         }
-        if let Some(name) = name.filter(|_| expected["success"]["executors"].is_array()) {
+        // A component's page, of which nobody recorded the whole topology's errors.
+        if let (Some(name), Some(component)) = (name, expected["success"]["component_id"].as_str())
+            && self.is_resource_aware
+        {
+            let errors = json!({ component: expected["success"]["errors"] });
+            let info = json!({"executors": [], "errors": errors});
+            self.feed(name, &info).await;
+        }
+        if let Some(name) = name.filter(|_| !expected["success"]["executors"][0].is_null()) {
             self.feed(name, &expected["success"]).await;
         }
         let levels = expected["success"]["named_logger_level"].as_object();
@@ -666,11 +691,11 @@ fn loosen(value: &mut Value) {
                 counts.for_each(|(_, value)| *value = any());
             }
             // Storm shows every resource that any topology ever named, as zero.
-            if let Some(Value::Object(generic)) = fields.get_mut("assigned_generic_resources") {
-                generic.retain(|_, amount| *amount != json!(0.0));
-            }
-            if let Some(Value::Object(generic)) = fields.get_mut("requested_generic_resources") {
-                generic.retain(|_, amount| *amount != json!(0.0));
+            for key in OF_RESOURCES {
+                if let Some(Value::Object(generic)) = fields.get_mut(key) {
+                    let is_own = |name: &str| name.contains("mb") || name.contains("cpu");
+                    generic.retain(|name, amount| is_own(name) || *amount != json!(0.0));
+                }
             }
             // Which node gets which of a topology's workers is chance in Storm.
             if let Some(Value::Array(workers)) = fields.get_mut("workers") {
@@ -874,6 +899,15 @@ fn seeds(contract: &Contract, here: &[&Value], elsewhere: &[&Value]) -> BTreeMap
     seeds
 }
 
+/// Maps of amounts by the names of resources.
+const OF_RESOURCES: [&str; 6] = [
+    "requested_generic_resources",
+    "assigned_generic_resources",
+    "used_generic_resources",
+    "total_resources",
+    "resources_map",
+    "resources",
+];
 const METHODS_OF_SEEDS: [&str; 4] = [
     "submitTopology",
     "submitTopologyWithOpts",
@@ -881,7 +915,7 @@ const METHODS_OF_SEEDS: [&str; 4] = [
     "getTopologyConf",
 ];
 /// In this order within one recording.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "submit-java",
     "operations-java",
     "validation",
@@ -890,4 +924,5 @@ const FILES: [&str; 8] = [
     "reads-java",
     "reads-python",
     "blobs-java",
+    "resource-aware",
 ];

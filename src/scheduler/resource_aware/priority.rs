@@ -56,7 +56,7 @@ impl Priority {
     pub fn order(self, cluster: &Cluster, pools: &Pools) -> Vec<usize> {
         let mut left = Capacity::default();
         for supervisor in cluster.supervisors().values() {
-            add(&mut left, &supervisor.capacity);
+            left.add(&supervisor.capacity);
         }
         let mut users = users(cluster, pools);
         let mut order = Vec::new();
@@ -76,7 +76,7 @@ impl Priority {
                 cpu: served.asked.cpu,
                 generic: served.asked.generic,
             };
-            add(&mut users[0].assigned, &asked);
+            users[0].assigned.add(&asked);
             left.cpu -= asked.cpu;
             left.memory_mb -= asked.memory_mb;
             for (name, amount) in &asked.generic {
@@ -181,12 +181,4 @@ fn by_priority(a: &Topology, b: &Topology) -> Ordering {
 fn by_age(a: &Topology, b: &Topology) -> Ordering {
     let order = b.uptime_secs.cmp(&a.uptime_secs);
     order.then_with(|| text_order(b.id.as_str(), a.id.as_str()))
-}
-
-fn add(sum: &mut Capacity, other: &Capacity) {
-    sum.cpu += other.cpu;
-    sum.memory_mb += other.memory_mb;
-    for (name, amount) in &other.generic {
-        *sum.generic.entry(name.clone()).or_default() += amount;
-    }
 }
