@@ -81,6 +81,16 @@ pub const CALL_WAIT_MAX: Duration = Duration::from_secs(600);
 /// names.
 pub const GROUP_CACHE_MAX: usize = 10_000;
 
+/// Bytes of one message of a SASL negotiation: a response of DIGEST-MD5 has 4096 at most by its
+/// standard, and the name in it may be a worker's token.
+pub const SASL_MESSAGE_BYTES_MAX: usize = 8192;
+
+/// Longest wait for a login or a TLS handshake to be complete: a few round trips on a slow line.
+pub const LOGIN_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Shortest time between two looks at the files of certificates: how long a renewed one may wait.
+pub const CERTIFICATE_CHECK_MS: u64 = 1000;
+
 // ---- Store and blobs ----------------------------------------------------------------------------
 
 /// Requests that wait for the embedded store's thread; more wait in their callers.

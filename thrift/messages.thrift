@@ -195,6 +195,8 @@ struct TopologyWork {
   9: optional storm.Credentials credentials
   /** What its workers are asked to tell of themselves, by slots' hosts and ports. */
   10: optional list<storm.ProfileRequest> profile_requests
+  /** By which its workers log in at Coordination, where that takes logins: a storm.WorkerToken as base64. Secret. */
+  20: optional string worker_token
 }
 
 /** Everything a node has to run: a topology that is absent has no work here. */
@@ -252,10 +254,19 @@ struct BlobChunk {
   3: required i64 version
 }
 
+/** By which a service knows the tokens of workers. Secret. */
+struct ServiceKeys {
+  1: required i64 version
+  /** By id of the topology and version of the key. */
+  2: required map<string, map<i64, storm.PrivateWorkerKey>> keys
+}
+
 service Coordination {
   SupervisorDirective syncSupervisor(1: SupervisorReport report) throws (1: storm.AuthorizationException e)
   WorkerDirective syncWorker(1: WorkerReport report) throws (1: storm.AuthorizationException e)
   BlobChunk readBlob(1: string key, 2: i64 offset, 3: i32 length) throws (1: storm.AuthorizationException e, 2: storm.KeyNotFoundException knf)
+  /** For daemons that let workers in. Parked while known_version is the newest. */
+  ServiceKeys tokenKeys(1: storm.WorkerTokenServiceType service, 2: i64 known_version, 3: i32 wait_ms) throws (1: storm.AuthorizationException e)
 }
 
 // ---- DRPC: spouts to a DRPC server ----------------------------------------------------------------
@@ -347,6 +358,8 @@ struct WorkerLaunch {
   13: required storm.WorkerResources resources
   /** The topology's topology.worker.timeout.secs in milliseconds; 0 or absent where it has none. */
   14: optional i64 silence_ms
+  /** PEM file with the authorities of Coordination's certificate, where that speaks TLS. */
+  20: optional string tls_authorities
 }
 
 /** A process on this machine, proof against reuse of its pid. */

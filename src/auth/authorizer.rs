@@ -121,7 +121,7 @@ impl Authorizer {
 // === impl SimpleAcl ===
 
 impl SimpleAcl {
-    fn new(conf: &Conf) -> Result<Self, ClassError> {
+    pub(super) fn new(conf: &Conf) -> Result<Self, ClassError> {
         Ok(SimpleAcl {
             admins: Admins::new(conf)?,
             supervisors: set(conf, keys::NIMBUS_SUPERVISOR_USERS)?,
@@ -130,7 +130,12 @@ impl SimpleAcl {
         })
     }
 
-    fn permits(&self, subject: &Subject, operation: Operation, target: Target<'_>) -> bool {
+    pub(super) fn permits(
+        &self,
+        subject: &Subject,
+        operation: Operation,
+        target: Target<'_>,
+    ) -> bool {
         let class = operation.class();
         if self.admins.contain(subject) {
             return true;

@@ -3,11 +3,15 @@
 //!
 //! What an operation is about is found by the service that asks.
 
-use super::authorizer::{Admins, Authorizer, Target, names, set};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::authorizer::{Admins, Authorizer, SimpleAcl, Target, names, set};
 use super::identity::{Identities, Subject};
 use super::impersonation::Impersonation;
 use super::names::ClassError;
 use super::operation::{Class, Operation};
+use super::worker_token::TokenKeys;
 use crate::conf::{Conf, keys};
 use crate::rpc::Caller;
 
@@ -27,7 +31,11 @@ pub struct Gate {
     authorizer: Authorizer,
     impersonation: Option<Impersonation>,
     admins: Admins,
-    supervisors: std::collections::BTreeSet<String>,
+    supervisors: BTreeSet<String>,
+    /// For Coordination, whatever the authorizer is.
+    coordination: SimpleAcl,
+    /// Of the workers that may come by a token.
+    tokens: Option<Arc<TokenKeys>>,
 }
 
 /// What a caller is to the whole cluster.
@@ -78,7 +86,15 @@ impl Gate {
             impersonation: Impersonation::new(conf)?,
             admins: Admins::new(conf)?,
             supervisors: set(conf, keys::NIMBUS_SUPERVISOR_USERS)?,
+            coordination: SimpleAcl::new(conf)?,
+            tokens: None,
         })
+    }
+
+    /// A token of which these have no key any more is refused on open connections, too.
+    pub fn with_tokens(mut self, tokens: Arc<TokenKeys>) -> Self {
+        self.tokens = Some(tokens);
+        self
     }
 
     /// Whether the caller may.
@@ -90,8 +106,9 @@ impl Gate {
     ) -> Result<(), Refused> {
         let subject = self.subject(caller).await;
         self.permit_impersonation(caller, subject.as_ref()).await?;
-        let is_own = is_own(caller, target);
-        if is_own && self.authorizer.permits(subject.as_ref(), operation, target) {
+        if self.is_in_force(caller, target)
+            && self.permits(caller, subject.as_ref(), operation, target)
+        {
             return Ok(());
         }
         let user = caller.principal.as_deref().unwrap_or("unknown");
@@ -112,6 +129,43 @@ impl Gate {
                 topology: None,
             },
         })
+    }
+
+    /// Coordination hands out what Storm keeps in ZooKeeper, behind ZooKeeper's own rules. Where
+    /// callers have names, these must be of supervisors or of the topology's own workers, even
+    /// without an authorizer; keys go to nobody without a name.
+    fn permits(
+        &self,
+        caller: &Caller,
+        subject: Option<&Subject>,
+        operation: Operation,
+        target: Target<'_>,
+    ) -> bool {
+        match subject {
+            Some(subject) if operation.is_coordination() => {
+                let is_own_worker =
+                    operation == Operation::SyncWorker && caller.token_topology.is_some();
+                let is_shut = matches!(self.authorizer, Authorizer::Deny);
+                let acl = &self.coordination;
+                !is_shut && (is_own_worker || acl.permits(subject, operation, target))
+            }
+            None if operation == Operation::TokenKeys => false,
+            subject => self.authorizer.permits(subject, operation, target),
+        }
+    }
+
+    /// A worker that showed its token speaks for its own topology, not for others of the same
+    /// owner, and for as long as the topology has keys.
+    fn is_in_force(&self, caller: &Caller, target: Target<'_>) -> bool {
+        let Some(own) = &caller.token_topology else {
+            return true;
+        };
+        let is_known = self.tokens.as_ref().is_none_or(|tokens| tokens.knows(own));
+        let Target::Topology { conf, .. } = target else {
+            return is_known;
+        };
+        let id = conf.get(keys::STORM_ID).and_then(serde_json::Value::as_str);
+        is_known && id == Some(own)
     }
 
     /// The caller with local user and groups; none on the simple transport.
@@ -180,16 +234,6 @@ impl Gate {
     }
 }
 
-/// A worker that showed its token speaks for its own topology, and not for others of the same
-/// owner.
-fn is_own(caller: &Caller, target: Target<'_>) -> bool {
-    let (Some(own), Target::Topology { conf, .. }) = (&caller.token_topology, target) else {
-        return true;
-    };
-    let id = conf.get(keys::STORM_ID).and_then(serde_json::Value::as_str);
-    id == Some(own)
-}
-
 fn about(operation: Operation, topology: Option<&str>) -> String {
     match topology {
         Some(topology) => format!("{} on topology {topology}", operation.name()),
@@ -216,3 +260,6 @@ impl Daemon {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,6 +68,19 @@ macro_rules! operations {
     };
 }
 
+impl Operation {
+    /// Of our Coordination, which tells what Storm keeps behind ZooKeeper's own rules.
+    pub fn is_coordination(self) -> bool {
+        matches!(
+            self,
+            Operation::SyncSupervisor
+                | Operation::FetchBlob
+                | Operation::TokenKeys
+                | Operation::SyncWorker
+        )
+    }
+}
+
 operations! {
     User {
         SubmitTopology = "submitTopology",
@@ -102,6 +115,7 @@ operations! {
         SendSupervisorWorkerHeartbeats = "sendSupervisorWorkerHeartbeats",
         SyncSupervisor = "syncSupervisor",
         FetchBlob = "fetchBlob",
+        TokenKeys = "tokenKeys",
     }
     TopologyRead {
         GetTopologyConf = "getTopologyConf",
@@ -232,6 +246,7 @@ rows! {
         "syncSupervisor" => SyncSupervisor,
         "syncWorker" => SyncWorker,
         "readBlob" => FetchBlob,
+        "tokenKeys" => TokenKeys,
     }
     "DrpcSpouts" {
         "awaitRequests" => FetchRequest,

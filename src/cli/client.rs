@@ -1,12 +1,11 @@
 //! How a command reaches Nimbus, and how its refusals read.
 
 use std::future::Future;
-use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 
 use super::ClientArgs;
-use crate::auth::tls::{Connector, Identity};
+use crate::auth::door::{Key, Service};
 use crate::conf::{Conf, keys};
 use crate::rpc::client::{Address, ClientOptions, Connection, Retries};
 use crate::rpc::leader::LeaderOptions;
@@ -26,16 +25,15 @@ pub fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 /// Connects as the arguments say: to the address given, or to the leader that the seeds name.
 pub async fn connect(args: &ClientArgs) -> Result<Nimbus> {
     match &args.nimbus {
-        Some(address) => to_address(&parse("--nimbus", address)?).await,
+        Some(address) => to_address(&parse("--nimbus", address)?, &args.conf.conf()?).await,
         None => to_leader(&args.conf.conf()?).await,
     }
 }
 
 /// Connects to one address, with no look for a leader.
-pub async fn to_address(address: &Address) -> Result<Nimbus> {
-    Ok(Client::new(
-        Connection::open(address, &ClientOptions::default()).await?,
-    ))
+pub async fn to_address(address: &Address, conf: &Conf) -> Result<Nimbus> {
+    let options = client_options(conf)?;
+    Ok(Client::new(Connection::open(address, &options).await?))
 }
 
 async fn to_leader(conf: &Conf) -> Result<Nimbus> {
@@ -43,32 +41,13 @@ async fn to_leader(conf: &Conf) -> Result<Nimbus> {
     Ok(Client::new(leader.connection))
 }
 
-/// With `nimbus.thrift.client.use.tls`: TLS, showing the certificate of
-/// `nimbus.thrift.tls.client.cert.path` if there is one.
+/// By TLS or with a login, as Storm's keys say: `nimbus.thrift.client.use.tls`,
+/// `nimbus.thrift.transport`, `storm.thrift.transport`.
 fn client_options(conf: &Conf) -> Result<ClientOptions> {
-    let mut options = ClientOptions::default();
-    if conf
-        .flag(keys::NIMBUS_THRIFT_CLIENT_USE_TLS)?
-        .unwrap_or(false)
-    {
-        let authorities = conf.text(keys::STORMWIRE_TLS_AUTHORITIES)?;
-        let missing = || {
-            let (tls, key) = (
-                keys::NIMBUS_THRIFT_CLIENT_USE_TLS,
-                keys::STORMWIRE_TLS_AUTHORITIES,
-            );
-            format!("{tls} is set, but {key} is not: name a PEM file")
-        };
-        let authorities = authorities.with_context(missing)?;
-        let certificates = conf.text(keys::NIMBUS_THRIFT_TLS_CLIENT_CERT_PATH)?;
-        let key = conf.text(keys::NIMBUS_THRIFT_TLS_CLIENT_KEY_PATH)?;
-        let identity = certificates.zip(key).map(|(certificates, key)| Identity {
-            certificates: certificates.into(),
-            key: key.into(),
-        });
-        options.tls = Some(Connector::new(Path::new(&authorities), identity.as_ref())?);
-    }
-    Ok(options)
+    Ok(ClientOptions {
+        key: Key::new(conf, Service::Nimbus)?,
+        ..ClientOptions::default()
+    })
 }
 
 fn leader_options(conf: &Conf) -> Result<LeaderOptions> {

@@ -50,6 +50,19 @@ pub fn redo(id: &str) -> String {
     format!("/redo/{}", escape(id))
 }
 
+/// Keys of workers' tokens, by service, topology and version.
+pub const SECRET_KEYS: &str = "/secretkeys";
+
+/// All keys of one topology for one service.
+pub fn secret_keys(service: &str, id: &str) -> String {
+    format!("{SECRET_KEYS}/{service}/{}", escape(id))
+}
+
+/// One key.
+pub fn secret_key(service: &str, id: &str, version: i64) -> String {
+    format!("{}/{version}", secret_keys(service, id))
+}
+
 /// Everything about a topology's errors.
 pub fn errors(id: &str) -> String {
     format!("{ERRORS}/{}", escape(id))

@@ -15,7 +15,7 @@ use crate::wire::messages::{
     AssignmentRecord, DeadlineRecord, ErrorRecord, ProfileRecord, RedoRecord,
 };
 use crate::wire::storm::{
-    Credentials, ErrorInfo, LSTopoHistory, LogConfig, ProfileRequest, StormBase,
+    Credentials, ErrorInfo, LSTopoHistory, LogConfig, PrivateWorkerKey, ProfileRequest, StormBase,
 };
 use crate::wire::{self, Wire, WireError};
 
@@ -49,6 +49,15 @@ pub struct StoredTopology {
     pub profiles: Vec<ProfileRequest>,
 }
 
+/// A key of workers' tokens.
+#[derive(Debug)]
+pub struct StoredKey {
+    pub service: String,
+    pub topology: TopologyId,
+    pub version: i64,
+    pub key: PrivateWorkerKey,
+}
+
 /// Everything in the store.
 #[derive(Debug, Default)]
 pub struct Stored {
@@ -57,6 +66,7 @@ pub struct Stored {
     pub damaged: Vec<TopologyId>,
     /// Topologies that were killed.
     pub history: Vec<LSTopoHistory>,
+    pub keys: Vec<StoredKey>,
 }
 
 // === impl ClusterState ===
@@ -90,7 +100,34 @@ impl ClusterState {
             let path = format!("{}/{part}", path::HISTORY);
             stored.history.extend(self.read(&path).await?);
         }
+        stored.keys = self.load_keys().await?;
         Ok(stored)
+    }
+
+    async fn load_keys(&self) -> Result<Vec<StoredKey>, StoreError> {
+        let mut keys = Vec::new();
+        for service in self.store.children(path::SECRET_KEYS).await? {
+            let below = format!("{}/{service}", path::SECRET_KEYS);
+            for part in self.store.children(&below).await? {
+                let Some(topology) = path::unescape(&part).map(TopologyId::from) else {
+                    continue;
+                };
+                for version in self.store.children(&format!("{below}/{part}")).await? {
+                    let path = format!("{below}/{part}/{version}");
+                    let (Ok(version), Some(key)) = (version.parse(), self.read(&path).await?)
+                    else {
+                        continue;
+                    };
+                    keys.push(StoredKey {
+                        service: service.clone(),
+                        topology: topology.clone(),
+                        version,
+                        key,
+                    });
+                }
+            }
+        }
+        Ok(keys)
     }
 
     /// Makes all changes of a batch or none; on disk when this returns.
@@ -284,6 +321,26 @@ impl Batch {
             self.changes.insert(path, None);
         }
         self.removed_below.push(format!("{}/", path::errors(id)));
+        for service in TOKEN_SERVICES {
+            let below = format!("{}/", path::secret_keys(service, id));
+            self.removed_below.push(below);
+        }
+    }
+
+    /// A key of a topology's workers for `service`, which is Storm's name of it in capitals.
+    pub fn secret_key(
+        &mut self,
+        service: &str,
+        id: &TopologyId,
+        version: i64,
+        key: &PrivateWorkerKey,
+    ) -> Result<(), WireError> {
+        self.put(path::secret_key(service, id.as_str(), version), key)
+    }
+
+    pub fn remove_secret_key(&mut self, service: &str, id: &TopologyId, version: i64) {
+        let path = path::secret_key(service, id.as_str(), version);
+        self.changes.insert(path, None);
     }
 
     pub fn is_empty(&self) -> bool {
@@ -295,3 +352,6 @@ impl Batch {
         Ok(())
     }
 }
+
+/// Services that workers enter by tokens.
+const TOKEN_SERVICES: [&str; 3] = ["NIMBUS", "DRPC", "SUPERVISOR"];

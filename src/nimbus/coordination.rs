@@ -7,26 +7,29 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::access::permit_topology;
 use super::beats::{self, Heard};
 use super::fault::Fault;
 use super::leader::{Leader, detached};
 use super::news::Topic;
 use super::profiler;
 use super::state::Topology;
+use crate::auth::{Operation, Target};
 use crate::blob::{BlobChunk, BlobKey};
 use crate::clock;
 use crate::id::{self, ComponentId, ExecutorId, NodeId, Slot, TopologyId};
 use crate::limits;
 use crate::rpc::{Caller, Failure};
 use crate::topology;
+use crate::wire::Open;
 use crate::wire::messages::coordination::{
-    ReadBlobError, Service, SyncSupervisorError, SyncWorkerError,
+    ReadBlobError, Service, SyncSupervisorError, SyncWorkerError, TokenKeysError,
 };
 use crate::wire::messages::{
-    BlobChunk as WireChunk, ComponentError, SupervisorDirective, SupervisorReport, WorkerDirective,
-    WorkerOrder, WorkerReport,
+    BlobChunk as WireChunk, ComponentError, ServiceKeys, SupervisorDirective, SupervisorReport,
+    TopologyWork, WorkerDirective, WorkerOrder, WorkerReport,
 };
-use crate::wire::storm::{AuthorizationException, KeyNotFoundException};
+use crate::wire::storm::{AuthorizationException, KeyNotFoundException, WorkerTokenServiceType};
 
 /// Answers supervisors and workers.
 pub(crate) struct Coordination {
@@ -83,7 +86,7 @@ impl Coordination {
             .on(&node)
             .into_iter()
             .flat_map(|node| &node.topologies);
-        let work = topologies.filter_map(|t| Some((t.id.as_str().to_owned(), t.work()?)));
+        let work = topologies.filter_map(|t| Some((t.id.as_str().to_owned(), self.work(t)?)));
         Ok(SupervisorDirective {
             topologies: work.collect(),
             version: state.version,
@@ -114,7 +117,7 @@ impl Coordination {
                 version = report.known_version;
                 (WorkerOrder::Run, None)
             }
-            Verdict::Run(topology) => (WorkerOrder::Run, topology.work()),
+            Verdict::Run(topology) => (WorkerOrder::Run, self.work(&topology)),
             Verdict::Stop => {
                 let WorkerReport {
                     topology_id,
@@ -157,6 +160,35 @@ impl Coordination {
             return Verdict::Stop;
         }
         Verdict::Run(Arc::clone(topology))
+    }
+
+    /// What nodes and workers have to know, with the token by which the workers come back.
+    fn work(&self, topology: &Topology) -> Option<TopologyWork> {
+        let tokens = &self.leader.tokens;
+        let mut work = topology.work()?;
+        work.worker_token = tokens.for_coordination(&topology.id);
+        let by_service = tokens.credentials(&topology.id);
+        if !by_service.is_empty() {
+            let credentials = work.credentials.get_or_insert_default();
+            credentials.creds.extend(by_service);
+        }
+        Some(work)
+    }
+
+    async fn permit(&self, caller: &Caller, operation: Operation) -> Result<(), Fault> {
+        let gate = &self.leader.gate;
+        Ok(gate.permit(caller, operation, Target::Cluster).await?)
+    }
+
+    /// A worker of a topology that is gone may hear that it is.
+    async fn permit_worker(&self, caller: &Caller, report: &WorkerReport) -> Result<(), Fault> {
+        let id = TopologyId::from(report.topology_id.as_str());
+        match self.leader.state().topologies.get(&id) {
+            None => Ok(()),
+            Some(topology) => {
+                permit_topology(&self.leader, caller, Operation::SyncWorker, topology).await
+            }
+        }
     }
 
     /// Whether a worker has heard all that there is to hear of its topology.
@@ -216,39 +248,79 @@ impl Coordination {
 impl Service for Coordination {
     async fn sync_supervisor(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         report: Option<SupervisorReport>,
     ) -> Result<SupervisorDirective, SyncSupervisorError> {
+        self.permit(caller, Operation::SyncSupervisor).await?;
         let report = report.ok_or_else(|| absent("report"))?;
-        self.supervisor(report).await.map_err(|fault| match fault {
-            Fault::Denied(msg) => AuthorizationException { msg }.into(),
-            other => Failure::Internal(other.to_string()).into(),
-        })
+        Ok(self.supervisor(report).await?)
     }
 
     async fn sync_worker(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         report: Option<WorkerReport>,
     ) -> Result<WorkerDirective, SyncWorkerError> {
-        Ok(self.worker(report.ok_or_else(|| absent("report"))?).await)
+        let report = report.ok_or_else(|| absent("report"))?;
+        self.permit_worker(caller, &report).await?;
+        Ok(self.worker(report).await)
     }
 
     async fn read_blob(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         key: Option<String>,
         offset: Option<i64>,
         length: Option<i32>,
     ) -> Result<WireChunk, ReadBlobError> {
+        self.permit(caller, Operation::FetchBlob).await?;
         let key = key.ok_or_else(|| absent("key"))?;
         let length = length.unwrap_or(i32::MAX);
-        let read = self.blob(key, offset.unwrap_or(0), length).await;
-        read.map_err(|fault| match fault {
-            Fault::KeyNotFound(msg) => KeyNotFoundException { msg }.into(),
-            other => Failure::Internal(other.to_string()).into(),
-        })
+        Ok(self.blob(key, offset.unwrap_or(0), length).await?)
     }
+
+    async fn token_keys(
+        &self,
+        caller: &Caller,
+        service: Option<Open<WorkerTokenServiceType>>,
+        known_version: Option<i64>,
+        wait_ms: Option<i32>,
+    ) -> Result<ServiceKeys, TokenKeysError> {
+        self.permit(caller, Operation::TokenKeys).await?;
+        let service = service.and_then(|service| service.known());
+        let service = service.ok_or_else(|| absent("service"))?;
+        let wait_ms = u64::try_from(wait_ms.unwrap_or(0)).unwrap_or(0);
+        let wait_max = Duration::from_millis(wait_ms.min(limits::PARK_MS_MAX));
+        let tokens = &self.leader.tokens;
+        let mut stopping = self.leader.stopping();
+        tokio::select! {
+            () = tokens.changed(known_version.unwrap_or(0), wait_max) => {}
+            _ = stopping.wait_for(|stopped| *stopped) => {}
+        }
+        Ok(tokens.of_service(service))
+    }
+}
+
+/// Maps refusals to the exceptions that all calls here declare.
+macro_rules! refusals {
+    ($($error:ident $(: $fault:ident => $exception:ident)?;)*) => {$(
+        impl From<Fault> for $error {
+            fn from(fault: Fault) -> Self {
+                match fault {
+                    Fault::Denied(msg) => AuthorizationException { msg }.into(),
+                    $(Fault::$fault(msg) => $exception { msg }.into(),)?
+                    other => Failure::Internal(other.to_string()).into(),
+                }
+            }
+        }
+    )*};
+}
+
+refusals! {
+    SyncSupervisorError;
+    SyncWorkerError;
+    ReadBlobError: KeyNotFound => KeyNotFoundException;
+    TokenKeysError;
 }
 
 fn slot(report: &WorkerReport) -> Option<Slot> {

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::history;
 use super::leader::{ChangeError, Edit, Leader};
-use super::{log_config, profiler};
+use super::{log_config, profiler, tokens};
 use crate::clock;
 use crate::id::{ComponentId, TopologyId};
 use crate::limits;
@@ -20,6 +20,9 @@ pub(crate) async fn run(leader: Arc<Leader>) {
     let mut cleaned_ms = clock::monotonic_millis();
     let mut purged_ms = None;
     clean_inbox(&leader).await;
+    let renew_ms = u64::try_from(leader.settings.renew_period.as_millis()).unwrap_or(u64::MAX);
+    let mut renewed_ms = clock::monotonic_millis();
+    tokens::renew(&leader).await;
     loop {
         tokio::select! {
             _ = stop.wait_for(|stopped| *stopped) => break,
@@ -34,6 +37,10 @@ pub(crate) async fn run(leader: Arc<Leader>) {
         leader.beats().forget_supervisors(FORGET_MS, now_ms);
         forget_news(&leader);
         purged_ms = clean_history(&leader, purged_ms, now_ms).await;
+        if now_ms.saturating_sub(renewed_ms) >= renew_ms {
+            renewed_ms = now_ms;
+            tokens::renew(&leader).await;
+        }
         if now_ms.saturating_sub(cleaned_ms) >= period_ms(&leader) {
             cleaned_ms = now_ms;
             clean_inbox(&leader).await;

@@ -24,9 +24,11 @@ use super::rebalance;
 use super::settings::Settings;
 use super::state::{Assigned, Controls, State, Topology};
 use super::stillness::Stillness;
+use super::tokens::Tokens;
 use super::transition::{Lifecycle, Pending};
 use super::uploads::Uploads;
 use crate::auth::Gate;
+use crate::auth::door::Key;
 use crate::blob::{BlobError, LocalBlobs};
 use crate::clock;
 use crate::cluster::{Batch, ClusterState, StoreError, Stored, StoredTopology};
@@ -51,6 +53,10 @@ pub(crate) struct Leader {
     pub gate: Gate,
     /// Supervisors that get no new work.
     pub blacklisted: ArcSwap<BTreeSet<NodeId>>,
+    /// Of workers.
+    pub tokens: Tokens,
+    /// How Nimbus enters supervisors.
+    pub supervisor_key: Key,
     /// When this Nimbus came up, in monotonic milliseconds.
     pub boot_ms: u64,
     /// Names that are being submitted.
@@ -111,6 +117,8 @@ pub(crate) struct Parts {
     pub uploads: Uploads,
     pub known_class: fn(&str) -> bool,
     pub gate: Gate,
+    pub tokens: Tokens,
+    pub supervisor_key: Key,
 }
 
 // === impl Leader ===
@@ -123,6 +131,7 @@ impl Leader {
         let stored = parts.cluster.load().await?;
         clear_half_made(&parts.blobs, &stored)?;
         redo(&parts, &stored).await?;
+        parts.tokens.restore(stored.keys);
         let mut topologies = BTreeMap::new();
         let mut beats = Beats::default();
         let mut errors = Errors::default();
@@ -148,6 +157,8 @@ impl Leader {
             known_class: parts.known_class,
             gate: parts.gate,
             blacklisted: ArcSwap::default(),
+            tokens: parts.tokens,
+            supervisor_key: parts.supervisor_key,
             boot_ms,
             submitting: Mutex::default(),
             schedule_soon: Notify::new(),
@@ -303,6 +314,7 @@ impl Leader {
                     self.beats().removed(&id);
                     self.stillness().removed(&id);
                     self.errors().removed(&id);
+                    self.tokens.removed(&id);
                     topologies.remove(&id);
                     gone.push(id);
                 }

@@ -36,7 +36,7 @@ mod state;
 mod steer;
 mod stillness;
 mod submit;
-mod tls;
+mod tokens;
 mod transition;
 mod uploads;
 
@@ -52,8 +52,10 @@ use self::coordination::Coordination;
 use self::leader::{Leader, Parts, RestoreError};
 use self::service::NimbusService;
 use self::settings::Settings;
-pub use self::tls::TlsSetupError;
+use self::tokens::Tokens;
 use self::uploads::{UploadError, Uploads};
+use crate::auth::door::{Door, DoorError, Key, Service};
+use crate::auth::worker_token::TokenKeys;
 use crate::auth::{ClassError, Daemon, Gate};
 use crate::blob::{BlobError, LocalBlobs};
 use crate::cluster::{ClusterState, EmbeddedStore, OpenError, Store, StoreError};
@@ -95,7 +97,7 @@ pub enum StartError {
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error(transparent)]
-    Tls(#[from] TlsSetupError),
+    Door(#[from] DoorError),
 }
 
 /// The inbox of uploads cannot be used.
@@ -139,10 +141,12 @@ impl Nimbus {
         let uploads = Uploads::open(inbox, &settings.upload_path_allow, settings.ages);
         let uploads = uploads.map_err(|error: UploadError| InboxError(error.to_string()))?;
         let nimbus = Server::bind(&endpoint(&settings), Limits::default()).await?;
-        let tls = match tls::acceptor(&conf)? {
-            Some(acceptor) => {
+        let tokens = Arc::new(TokenKeys::default());
+        let doors = Doors::new(&conf, &settings, &tokens)?;
+        let tls = match doors.tls {
+            Some(door) => {
                 let server = Server::bind(&tls_endpoint(&settings), Limits::default()).await?;
-                Some((server, acceptor))
+                Some((server, door))
             }
             None => None,
         };
@@ -151,11 +155,13 @@ impl Nimbus {
         let parts = Parts {
             cluster: ClusterState::lead(store).await?,
             settings,
-            conf,
             blobs,
             uploads,
             known_class,
-            gate,
+            gate: gate.with_tokens(Arc::clone(&tokens)),
+            tokens: Tokens::new(&conf, tokens)?,
+            supervisor_key: Key::new(&conf, Service::Supervisor)?,
+            conf,
         };
         let leader = Leader::restore(parts).await.map_err(|error| match error {
             RestoreError::Store(error) => StartError::Store(error),
@@ -170,9 +176,12 @@ impl Nimbus {
         let parked = Arc::new(Coordination::new(Arc::clone(&leader)));
         let dispatch = Arc::new(storm::nimbus::Dispatcher(service));
         Ok(Handle {
-            nimbus: nimbus.serve(Arc::clone(&dispatch)),
-            tls: tls.map(|(server, acceptor)| server.serve_tls(dispatch, acceptor)),
-            coordination: coordination.serve(Arc::new(messages::coordination::Dispatcher(parked))),
+            nimbus: nimbus.serve_behind(Arc::clone(&dispatch), doors.plain),
+            tls: tls.map(|(server, door)| server.serve_behind(dispatch, door)),
+            coordination: coordination.serve_behind(
+                Arc::new(messages::coordination::Dispatcher(parked)),
+                doors.coordination,
+            ),
             leader,
             timers,
         })
@@ -205,6 +214,26 @@ impl Handle {
                 tracing::error!(%failure, "a timer of Nimbus ended badly");
             }
         }
+    }
+}
+
+/// How the three ports are entered.
+struct Doors {
+    plain: Door,
+    tls: Option<Door>,
+    coordination: Door,
+}
+
+impl Doors {
+    fn new(conf: &Conf, settings: &Settings, tokens: &Arc<TokenKeys>) -> Result<Self, DoorError> {
+        let tls_key = keys::NIMBUS_THRIFT_TLS_PORT;
+        let has_tls = settings.tls_port > 0;
+        let tls = has_tls.then(|| Door::tls(conf, Service::Nimbus, tls_key));
+        Ok(Doors {
+            plain: Door::new(conf, Service::Nimbus, Some(Arc::clone(tokens)))?,
+            tls: tls.transpose()?,
+            coordination: Door::coordination(conf, Arc::clone(tokens))?,
+        })
     }
 }
 

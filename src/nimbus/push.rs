@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::beats::SupervisorBeat;
 use super::leader::Leader;
+use crate::auth::door::Key;
 use crate::id::NodeId;
 use crate::limits;
 use crate::rpc::client::{Address, ClientOptions, Connection};
@@ -56,12 +57,13 @@ impl Pushes {
             let address = Address::new(&info.hostname, port);
             let assignments = for_host(leader, &info.hostname);
             let permits = Arc::clone(&self.permits);
+            let key = leader.supervisor_key.clone();
             self.tasks.spawn(async move {
                 // The semaphore is never closed.
                 let Ok(_permit) = permits.acquire().await else {
                     return;
                 };
-                let pushed = tokio::time::timeout(PUSH_WAIT_MAX, send(&address, &assignments));
+                let pushed = tokio::time::timeout(PUSH_WAIT_MAX, send(&address, key, &assignments));
                 match pushed.await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => tracing::debug!(%address, error, "a push failed"),
@@ -85,10 +87,15 @@ fn for_host(leader: &Leader, host: &str) -> SupervisorAssignments {
     }
 }
 
-async fn send(address: &Address, assignments: &SupervisorAssignments) -> Result<(), String> {
+async fn send(
+    address: &Address,
+    key: Key,
+    assignments: &SupervisorAssignments,
+) -> Result<(), String> {
     let options = ClientOptions {
         connect_wait_max: PUSH_WAIT_MAX,
         call_wait_max: PUSH_WAIT_MAX,
+        key,
         ..ClientOptions::default()
     };
     let connection = Connection::open(address, &options).await;

@@ -36,6 +36,8 @@ pub(crate) struct Settings {
     pub worker_cpu_min: f64,
     pub ages: Ages,
     pub clean_inbox_period: Duration,
+    /// Of the tokens of workers.
+    pub renew_period: Duration,
     pub upload_path_allow: Vec<String>,
     pub download_chunk_bytes: usize,
     /// Whether the scheduler is Storm's resource-aware one, with which clients are told more.
@@ -75,6 +77,9 @@ impl Settings {
                 jar: conf.secs(keys::NIMBUS_INBOX_JAR_EXPIRATION_SECS)?,
             },
             clean_inbox_period: conf.secs(keys::NIMBUS_CLEANUP_INBOX_FREQ_SECS)?.max(second),
+            renew_period: conf
+                .secs(keys::NIMBUS_CREDENTIAL_RENEW_FREQ_SECS)?
+                .max(second),
             upload_path_allow: conf.texts(keys::STORMWIRE_UPLOAD_PATH_ALLOW)?,
             download_chunk_bytes: usize::try_from(chunk).unwrap_or(65_536).max(1),
             history_expiry: Expiry::read(conf)?,

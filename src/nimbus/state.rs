@@ -186,6 +186,7 @@ impl Topology {
             log_config: self.controls.log_config.clone(),
             credentials: self.controls.credentials.clone(),
             profile_requests: self.controls.requests(),
+            ..TopologyWork::default()
         })
     }
 

@@ -16,6 +16,7 @@ use super::jar;
 use super::leader::{ChangeError, Edit, Leader, lock};
 use super::plan::{BlobKeys, Plan};
 use super::state::{Controls, Topology};
+use super::tokens::Tokens;
 use super::transition::Lifecycle;
 use super::uploads::LocationError;
 use crate::blob::BlobKeyError;
@@ -81,7 +82,7 @@ pub(crate) async fn submit(leader: Arc<Leader>, submission: Submission) -> Resul
     let (id, name) = (topology.id.clone(), reservation.name.clone());
     let added = leader.change(|state| match state.by_name(&name) {
         Some(_) => Err(already_alive(&name)),
-        None => add(topology),
+        None => add(&leader.tokens, topology),
     });
     match added.await {
         Ok(()) => {}
@@ -89,6 +90,7 @@ pub(crate) async fn submit(leader: Arc<Leader>, submission: Submission) -> Resul
         // the next start.
         Err(fault @ Fault::Undecided(_)) => return Err(fault),
         Err(fault) => {
+            leader.tokens.removed(&id);
             let removing = Arc::clone(&leader);
             tokio::task::spawn_blocking(move || remove_blobs(&removing, &id)).await?;
             return Err(fault);
@@ -277,8 +279,10 @@ pub(crate) fn remove_blobs(leader: &Leader, id: &TopologyId) {
     }
 }
 
-fn add(topology: Topology) -> Result<(Edit, ()), Fault> {
+fn add(tokens: &Tokens, topology: Topology) -> Result<(Edit, ()), Fault> {
     let mut edit = Edit::default();
+    let drawn = tokens.draw(&topology.id, &topology.base, &mut edit.batch);
+    drawn.map_err(ChangeError::Record)?;
     edit.batch
         .base(&topology.id, &topology.base)
         .map_err(ChangeError::Record)?;

@@ -19,7 +19,8 @@ use tracing::debug;
 
 use super::framing::{self, Form, FramingError, Inbound, fill};
 use super::{Channel, Failure};
-use crate::auth::tls::Connector;
+use crate::auth::door::{self, Key, LoginFailure};
+use crate::auth::sasl::client::{Login, LoginError, Negotiation, Step};
 use crate::limits;
 
 /// Host and port of a service.
@@ -39,8 +40,8 @@ pub struct ClientOptions {
     pub call_wait_max: Duration,
     /// Largest reply accepted.
     pub reply_bytes_max: usize,
-    /// TLS, for a server's TLS port; without it the default transport.
-    pub tls: Option<Connector>,
+    /// TLS and login, as the server wants them; without them the default transport.
+    pub key: Key,
 }
 
 /// How often and after which pauses a connection is tried again (control-plane 1.6).
@@ -99,9 +100,27 @@ pub enum ConnectError {
         source: io::Error,
     },
     #[error(
+        "no login at {address}: {source}; check that it takes logins (storm.thrift.transport, or \
+         nimbus.thrift.transport and the like), and the name and password in the login file"
+    )]
+    Login {
+        address: Address,
+        #[source]
+        source: LoginFailed,
+    },
+    #[error(
         "cannot connect to {address}: no answer within {waited:?}; check host, port and firewalls"
     )]
     TimedOut { address: Address, waited: Duration },
+}
+
+/// Why a login did not come about.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginFailed {
+    #[error(transparent)]
+    Negotiation(#[from] LoginError),
+    #[error("{0}")]
+    Connection(#[from] LoginFailure),
 }
 
 /// Why a call got no reply. Travels inside `Failure::Transport`.
@@ -182,7 +201,7 @@ impl Default for ClientOptions {
             connect_wait_max: limits::CONNECT_WAIT_MAX,
             call_wait_max: limits::CALL_WAIT_MAX,
             reply_bytes_max: limits::FRAME_BYTES_MAX,
-            tls: None,
+            key: Key::default(),
         }
     }
 }
@@ -267,7 +286,7 @@ impl Connection {
         options: &ClientOptions,
     ) -> Result<Self, ConnectError> {
         let stream = connect(address).await?;
-        let (stream, form): (Box<dyn Stream>, _) = match &options.tls {
+        let (mut stream, mut form): (Box<dyn Stream>, _) = match &options.key.tls {
             None => (Box::new(stream), Form::Framed),
             Some(tls) => {
                 let greeted = tls.connect(&address.host, stream).await;
@@ -278,6 +297,14 @@ impl Connection {
                 (Box::new(stream), Form::Unframed)
             }
         };
+        if let Some(login) = &options.key.login {
+            let logged_in = log_in(&mut stream, login, &address.host).await;
+            logged_in.map_err(|source| ConnectError::Login {
+                address: address.clone(),
+                source,
+            })?;
+            form = Form::Framed;
+        }
         Ok(Connection {
             stream,
             form,
@@ -426,6 +453,7 @@ impl From<ConnectError> for Failure {
             ConnectError::Connect { source, .. } | ConnectError::Tls { source, .. } => {
                 source.kind()
             }
+            ConnectError::Login { .. } => io::ErrorKind::PermissionDenied,
             ConnectError::TimedOut { .. } => io::ErrorKind::TimedOut,
         };
         Failure::Transport(io::Error::new(kind, error))
@@ -442,6 +470,24 @@ impl From<CallError> for Failure {
             CallError::Unusable { .. } => io::ErrorKind::NotConnected,
         };
         Failure::Transport(io::Error::new(kind, error))
+    }
+}
+
+async fn log_in(
+    stream: &mut Box<dyn Stream>,
+    login: &Login,
+    host: &str,
+) -> Result<(), LoginFailed> {
+    let sent = |error| LoginFailed::Connection(LoginFailure::Io(error));
+    let mut negotiation = Negotiation::new(login, host);
+    for message in negotiation.opening() {
+        door::send(stream, &message).await.map_err(sent)?;
+    }
+    loop {
+        match negotiation.handle(&door::receive(stream).await?)? {
+            Step::Reply(message) => door::send(stream, &message).await.map_err(sent)?,
+            Step::Done => return Ok(()),
+        }
     }
 }
 

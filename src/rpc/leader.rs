@@ -21,7 +21,7 @@ pub struct LeaderOptions {
     pub seeds: Vec<String>,
     /// `nimbus.thrift.port`.
     pub port: u16,
-    /// `nimbus.thrift.tls.port`: used instead when `client` has TLS.
+    /// `nimbus.thrift.tls.port`: used instead when `client` has TLS, unless it is 0.
     pub tls_port: u16,
     pub client: ClientOptions,
     /// For each connection.
@@ -102,9 +102,9 @@ impl LeaderOptions {
     pub async fn find(&self) -> Result<Leader, NimbusLeaderNotFoundError> {
         let mut failures = Vec::new();
         for host in &self.seeds {
-            let port = match self.client.tls {
-                Some(_) => self.tls_port,
-                None => self.port,
+            let port = match self.client.key.tls {
+                Some(_) if self.tls_port > 0 => self.tls_port,
+                _ => self.port,
             };
             let seed = Address::new(host.as_str(), port);
             match self.ask(&seed).await {
@@ -157,8 +157,9 @@ impl LeaderOptions {
     }
 
     fn address_of(&self, seed: &Address, leader: &NimbusSummary) -> Result<Address, SeedFailure> {
-        let port = match self.client.tls {
-            Some(_) => leader.tls_port.unwrap_or_default(),
+        let tls_port = leader.tls_port.filter(|port| *port > 0);
+        let port = match self.client.key.tls {
+            Some(_) => tls_port.unwrap_or(leader.port),
             None => leader.port,
         };
         match u16::try_from(port) {

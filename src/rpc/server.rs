@@ -3,6 +3,7 @@
 //! What happens on one connection is in `connection`, who may stay in `admission`. Knows no
 //! service.
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +21,8 @@ use super::admission::{Admission, Admitted, Bounds, Seat};
 use super::connection::{Connection, End};
 use super::framing::Form;
 use super::{Caller, Dispatch};
-use crate::auth::tls::Acceptor;
+use crate::auth::door::{Door, SaslDoor};
+use crate::auth::tls;
 use crate::conf::keys;
 use crate::{clock, limits};
 
@@ -44,6 +46,8 @@ pub struct Limits {
     pub reply_bytes_max: usize,
     pub read_ahead_bytes_max: usize,
     pub connections: Bounds,
+    /// For a TLS handshake or a login.
+    pub greeting_wait_max: Duration,
     pub frame_wait_max: Duration,
     pub reply_wait_max: Duration,
     /// Bytes per second.
@@ -116,19 +120,11 @@ pub enum BindError {
     },
 }
 
-/// How a server's connections begin.
-#[derive(Debug)]
-enum Greeting {
-    /// With the first request.
-    None,
-    Tls(Acceptor),
-}
-
 /// What all tasks of one server share.
 struct Shared<D> {
     service: &'static str,
     dispatch: Arc<D>,
-    greeting: Greeting,
+    door: Door,
     limits: Limits,
     counters: Arc<Counters>,
     admission: Arc<Admission>,
@@ -189,6 +185,7 @@ impl Default for Limits {
                 unproven_max: limits::UNPROVEN_CONNECTIONS_MAX,
                 half_sent_bytes_max: limits::HALF_SENT_BYTES_MAX,
             },
+            greeting_wait_max: limits::LOGIN_WAIT_MAX,
             frame_wait_max: limits::FRAME_WAIT_MAX,
             reply_wait_max: limits::REPLY_WAIT_MAX,
             rate_min: limits::FRAME_RATE_MIN,
@@ -257,22 +254,17 @@ impl Server {
 
     /// Answers from now on, and says so in the log.
     pub fn serve<D: Dispatch>(self, dispatch: Arc<D>) -> Running {
-        self.start(dispatch, Greeting::None)
+        self.serve_behind(dispatch, Door::Open)
     }
 
-    /// As `serve`, inside TLS and there without frames (control-plane 1.5). Callers have the name
-    /// that their certificate gives them.
-    pub fn serve_tls<D: Dispatch>(self, dispatch: Arc<D>, acceptor: Acceptor) -> Running {
-        self.start(dispatch, Greeting::Tls(acceptor))
-    }
-
-    fn start<D: Dispatch>(self, dispatch: Arc<D>, greeting: Greeting) -> Running {
+    /// As `serve`, for those who come through a door. Callers have the name that they proved.
+    pub fn serve_behind<D: Dispatch>(self, dispatch: Arc<D>, door: Door) -> Running {
         let (stop, stopped) = watch::channel(false);
         let counters = Arc::new(Counters::default());
         let shared = Shared {
             service: self.service,
             dispatch,
-            greeting,
+            door,
             admission: Admission::new(self.limits.connections),
             limits: self.limits,
             counters: Arc::clone(&counters),
@@ -343,23 +335,63 @@ impl<D: Dispatch> Shared<D> {
             peer: Some(peer),
             ..Caller::default()
         };
-        match &self.greeting {
-            Greeting::None => Ok(self.converse(stream, Form::Framed, caller, seat).await),
-            Greeting::Tls(acceptor) => {
-                let waited = self.limits.frame_wait_max;
-                let mut stop = self.stop.clone();
-                let greeted = tokio::select! {
-                    biased;
-                    () = seat.evicted() => return Err(End::Evicted),
-                    greeted = timeout(waited, acceptor.accept(stream)) => greeted,
-                    () = stopped(&mut stop) => return Err(End::Stopped),
-                };
-                let greeted = greeted.map_err(|_| End::GreetingLate { waited })?;
-                let (stream, principal) = greeted.map_err(End::Greeting)?;
-                caller.principal = Some(principal);
+        match &self.door {
+            Door::Open => Ok(self.converse(stream, Form::Framed, caller, seat).await),
+            Door::Sasl(sasl) => {
+                let (stream, caller) = self.logged_in(sasl, stream, caller, &seat).await?;
+                Ok(self.converse(stream, Form::Framed, caller, seat).await)
+            }
+            Door::Tls(acceptor) => {
+                let (stream, principal) = self.greeted(&seat, acceptor.accept(stream)).await?;
+                caller.principal = Some(principal.unwrap_or_else(|| tls::ANONYMOUS.to_owned()));
                 Ok(self.converse(stream, Form::Unframed, caller, seat).await)
             }
+            Door::TlsOrLogin(acceptor, sasl) => {
+                let (stream, principal) = self.greeted(&seat, acceptor.accept(stream)).await?;
+                if principal.is_some() {
+                    caller.principal = principal;
+                    return Ok(self.converse(stream, Form::Unframed, caller, seat).await);
+                }
+                let (stream, caller) = self.logged_in(sasl, stream, caller, &seat).await?;
+                Ok(self.converse(stream, Form::Framed, caller, seat).await)
+            }
         }
+    }
+
+    async fn logged_in<S>(
+        &self,
+        sasl: &SaslDoor,
+        mut stream: S,
+        mut caller: Caller,
+        seat: &Seat,
+    ) -> Result<(S, Caller), End>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let login = async { sasl.log_in(&mut stream).await.map_err(io::Error::other) };
+        let identity = self.greeted(seat, login).await?;
+        caller.principal = Some(identity.principal);
+        caller.real_principal = identity.real_principal;
+        caller.token_topology = identity.token_topology;
+        Ok((stream, caller))
+    }
+
+    /// Waits for a handshake or login, but not for ever and not for one that must go.
+    async fn greeted<T>(
+        &self,
+        seat: &Seat,
+        greeting: impl Future<Output = io::Result<T>>,
+    ) -> Result<T, End> {
+        let waited = self.limits.greeting_wait_max;
+        let mut stop = self.stop.clone();
+        let greeted = tokio::select! {
+            biased;
+            () = seat.evicted() => return Err(End::Evicted),
+            greeted = timeout(waited, greeting) => greeted,
+            () = stopped(&mut stop) => return Err(End::Stopped),
+        };
+        let greeted = greeted.map_err(|_| End::GreetingLate { waited })?;
+        greeted.map_err(End::Greeting)
     }
 
     async fn converse<S>(&self, stream: S, form: Form, caller: Caller, seat: Seat) -> End

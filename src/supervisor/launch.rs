@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,6 +46,8 @@ pub struct Launcher {
     pub program: PathBuf,
     /// `host:port` addresses of Coordination.
     pub coordination: Vec<String>,
+    /// PEM file for workers, where Coordination speaks TLS.
+    pub tls_authorities: Option<String>,
     /// Held while a generation is drawn: workers of one topology may start at the same time.
     pub drawing: Arc<Mutex<()>>,
 }
@@ -187,6 +189,7 @@ impl Launcher {
             work: plan.desired.work.clone(),
             resources: plan.desired.resources.clone(),
             silence_ms: i64::try_from(plan.silence_ms).ok(),
+            tls_authorities: self.tls_authorities.clone(),
         };
         let path = layout::launch_record(dir);
         write_durably(&path, &wire::to_bytes(&launch)?).map_err(prepare_error(&path))?;
@@ -300,17 +303,13 @@ pub(super) fn next_generation(launches: &Path, epoch: i64) -> io::Result<i64> {
     Ok(id::generation(epoch, count))
 }
 
-/// Write, fsync, rename, fsync the directory: the file is whole or as it was.
+/// Write, fsync, rename, fsync the directory: the file is whole or as it was. Nobody else may read
+/// it: records of workers hold their tokens.
 pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let half = path.with_extension("half");
-    // A worker's instructions hold its topology's credentials.
-    let mut options = fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&half)?;
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(&half)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&half, path)?;

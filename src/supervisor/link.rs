@@ -10,6 +10,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{Mutex, Notify, mpsc, watch};
 
+use crate::auth::door::Key;
 use crate::backoff::Backoff;
 use crate::rpc::Failure;
 use crate::rpc::client::{Address, ClientOptions, Reconnecting};
@@ -20,6 +21,7 @@ use crate::wire::messages::{BlobChunk, SupervisorDirective, SupervisorReport};
 #[derive(Clone)]
 pub struct Link {
     addresses: Arc<Vec<Address>>,
+    key: Key,
     blobs: Arc<Mutex<Rotation>>,
 }
 
@@ -55,6 +57,7 @@ pub enum LinkError {
 /// A client of one address, and of the next when that fails.
 struct Rotation {
     addresses: Arc<Vec<Address>>,
+    key: Key,
     index: usize,
     client: Option<Client<Reconnecting>>,
 }
@@ -63,10 +66,14 @@ struct Rotation {
 
 impl Link {
     /// `addresses` must not be empty.
-    pub fn new(addresses: Vec<Address>) -> Self {
+    pub fn new(addresses: Vec<Address>, key: Key) -> Self {
         let addresses = Arc::new(addresses);
-        let blobs = Arc::new(Mutex::new(Rotation::new(addresses.clone())));
-        Link { addresses, blobs }
+        let blobs = Arc::new(Mutex::new(Rotation::new(addresses.clone(), key.clone())));
+        Link {
+            addresses,
+            key,
+            blobs,
+        }
     }
 
     /// Reads a part of a blob. Every address is tried once.
@@ -109,7 +116,7 @@ impl Link {
         nudged: &Notify,
         news: mpsc::Sender<News>,
     ) {
-        let mut rotation = Rotation::new(self.addresses.clone());
+        let mut rotation = Rotation::new(self.addresses.clone(), self.key.clone());
         let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
         let mut known_version = 0;
         let mut errors_until = 0;
@@ -174,9 +181,10 @@ impl Reported {
 // === impl Rotation ===
 
 impl Rotation {
-    fn new(addresses: Arc<Vec<Address>>) -> Self {
+    fn new(addresses: Arc<Vec<Address>>, key: Key) -> Self {
         Rotation {
             addresses,
+            key,
             index: 0,
             client: None,
         }
@@ -189,6 +197,7 @@ impl Rotation {
     fn client(&mut self) -> &mut Client<Reconnecting> {
         let options = ClientOptions {
             call_wait_max: CALL_WAIT_MAX,
+            key: self.key.clone(),
             ..ClientOptions::default()
         };
         let address = &self.addresses[self.index];

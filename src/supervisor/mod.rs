@@ -27,11 +27,15 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::auth::door::{Door, DoorError, Service};
+use crate::auth::key_feed::{Following, KeyFeed};
+use crate::auth::worker_token::TokenKeys;
+use crate::auth::{ClassError, Daemon, Gate};
 use crate::conf::{Conf, ConfError, keys};
 use crate::id::NodeId;
 use crate::process;
 use crate::rpc::server::{BindError, Endpoint, Limits, Running, Server};
-use crate::wire::storm;
+use crate::wire::storm::{self, WorkerTokenServiceType};
 pub use launch::{NotRecorded, wait_until_recorded};
 use supervise::{Core, Settings};
 
@@ -51,6 +55,8 @@ pub struct Handle {
     pub node: NodeId,
     stop: watch::Sender<Option<Stop>>,
     server: Running,
+    /// Brings the keys of workers' tokens for as long as it is held.
+    _feed: Option<Following>,
     core: JoinHandle<()>,
 }
 
@@ -66,12 +72,19 @@ pub enum StartError {
     )]
     Locked { path: PathBuf },
     #[error(transparent)]
+    Class(#[from] ClassError),
+    #[error(transparent)]
+    Door(#[from] DoorError),
+    #[error(transparent)]
     Bind(#[from] BindError),
 }
 
 /// Starts a supervisor whose built-in workers run `program`.
 pub async fn start(conf: &Conf, program: PathBuf) -> Result<Handle, StartError> {
     let settings = Settings::from_conf(conf, program)?;
+    let tokens = Arc::new(TokenKeys::default());
+    let door = Door::new(conf, Service::Supervisor, Some(Arc::clone(&tokens)))?;
+    let gate = Gate::new(conf, Daemon::Supervisor)?.with_tokens(Arc::clone(&tokens));
     let dir = settings.layout.supervisor();
     for path in [
         &dir,
@@ -92,10 +105,19 @@ pub async fn start(conf: &Conf, program: PathBuf) -> Result<Handle, StartError> 
         shared: shared.clone(),
         layout: settings.layout.clone(),
         host: settings.host.clone(),
+        gate,
     };
     let server = Server::bind(&endpoint(conf)?, Limits::default()).await?;
     let address = server.address();
-    let server = server.serve(Arc::new(storm::supervisor::Dispatcher(Arc::new(service))));
+    let feed = door.is_sasl().then(|| KeyFeed {
+        addresses: settings.coordination.clone(),
+        key: settings.key.clone(),
+        service: WorkerTokenServiceType::Supervisor,
+        keys: tokens,
+    });
+    let feed = feed.map(KeyFeed::start);
+    let service = Arc::new(storm::supervisor::Dispatcher(Arc::new(service)));
+    let server = server.serve_behind(service, door);
     let (stop, stopped) = watch::channel(None);
     let core = Core::new(settings, node.clone(), address.port(), shared);
     let core = tokio::spawn(async move {
@@ -107,6 +129,7 @@ pub async fn start(conf: &Conf, program: PathBuf) -> Result<Handle, StartError> 
         node,
         stop,
         server,
+        _feed: feed,
         core,
     })
 }

@@ -9,16 +9,19 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
 use super::layout::Layout;
+use crate::auth::{Gate, Operation, Refused, Target};
 use crate::id::TopologyId;
 use crate::limits;
 use crate::rpc::{Caller, Failure};
 use crate::wire::messages::SupervisorDirective;
+use crate::wire::stored;
 use crate::wire::storm::supervisor::{
     GetLocalAssignmentForStormError, SendSupervisorAssignmentsError,
     SendSupervisorWorkerHeartbeatError, Service,
 };
 use crate::wire::storm::{
-    Assignment, NotAliveException, SupervisorAssignments, SupervisorWorkerHeartbeat,
+    Assignment, AuthorizationException, NotAliveException, SupervisorAssignments,
+    SupervisorWorkerHeartbeat,
 };
 
 /// What the service and the supervisor's core share.
@@ -36,24 +39,57 @@ pub struct SupervisorService {
     pub layout: Layout,
     /// What texts call this supervisor, as Storm's do.
     pub host: String,
+    pub gate: Gate,
+}
+
+// === impl SupervisorService ===
+
+impl SupervisorService {
+    /// Whether the caller may, by the topology's conf if that is here.
+    async fn permit(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        id: &str,
+    ) -> Result<(), AuthorizationException> {
+        let code = self.layout.code(&TopologyId::from(id));
+        let stored = tokio::fs::read(code.join("stormconf.ser")).await.ok();
+        let conf = stored.and_then(|stored| stored::unpack_conf(&stored).ok());
+        let target = match &conf {
+            Some(conf) => Target::Topology { name: id, conf },
+            None => Target::Named(id),
+        };
+        let permitted = self.gate.permit(caller, operation, target).await;
+        permitted.map_err(denied)
+    }
+}
+
+fn denied(refused: Refused) -> AuthorizationException {
+    let msg = short(refused.to_string());
+    AuthorizationException { msg }
 }
 
 impl Service for SupervisorService {
     async fn send_supervisor_assignments(
         &self,
-        _: &Caller,
+        caller: &Caller,
         _: Option<SupervisorAssignments>,
     ) -> Result<(), SendSupervisorAssignmentsError> {
+        let operation = Operation::SendSupervisorAssignments;
+        let permitted = self.gate.permit(caller, operation, Target::Cluster).await;
+        permitted.map_err(denied)?;
         self.shared.nudged.notify_one();
         Ok(())
     }
 
     async fn get_local_assignment_for_storm(
         &self,
-        _: &Caller,
+        caller: &Caller,
         id: Option<String>,
     ) -> Result<Assignment, GetLocalAssignmentForStormError> {
         let id = id.ok_or_else(|| Failure::Internal("`id` is null".to_owned()))?;
+        self.permit(caller, Operation::GetLocalAssignmentForStorm, &id)
+            .await?;
         let directive = self.shared.directive.load();
         let work = directive
             .as_ref()
@@ -72,19 +108,19 @@ impl Service for SupervisorService {
     /// its supervisor sees elsewhere: by its process, its file and its reports to Nimbus.
     async fn send_supervisor_worker_heartbeat(
         &self,
-        _: &Caller,
+        caller: &Caller,
         heartbeat: Option<SupervisorWorkerHeartbeat>,
     ) -> Result<(), SendSupervisorWorkerHeartbeatError> {
         let heartbeat =
             heartbeat.ok_or_else(|| Failure::Internal("`heartbeat` is null".to_owned()))?;
-        let code = self
-            .layout
-            .code(&TopologyId::from(heartbeat.storm_id.as_str()));
+        let id = heartbeat.storm_id;
+        let code = self.layout.code(&TopologyId::from(id.as_str()));
         let is_here = tokio::fs::try_exists(code.join("stormconf.ser")).await;
         if is_here.unwrap_or(false) {
-            return Ok(());
+            let operation = Operation::SendLocalWorkerHeartbeat;
+            return Ok(self.permit(caller, operation, &id).await?);
         }
-        let id = short(heartbeat.storm_id);
+        let id = short(id);
         let text = format!("{id} does not appear to be alive, you should probably exit");
         Err(Failure::Internal(text).into())
     }

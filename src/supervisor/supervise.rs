@@ -20,6 +20,7 @@ use super::localizer::{self, Localizer};
 use super::service::Shared;
 use super::slot::{Desired, Launched, Order, Patience, Slot, WorkerId};
 use super::{Stop, desired};
+use crate::auth::door::{DoorError, Key, Transport};
 use crate::clock;
 use crate::conf::{Conf, ConfError, keys};
 use crate::id::{NodeId, TopologyId};
@@ -38,6 +39,9 @@ pub struct Settings {
     pub program: PathBuf,
     pub ports: BTreeSet<u16>,
     pub coordination: Vec<Address>,
+    /// How Coordination is entered.
+    pub key: Key,
+    pub tls_authorities: Option<String>,
     patience: Patience,
     silence_ms: u64,
     /// Reactor threads of each worker; by default the cores are shared out among the slots in use.
@@ -103,7 +107,7 @@ enum Event {
 // === impl Settings ===
 
 impl Settings {
-    pub fn from_conf(conf: &Conf, program: PathBuf) -> Result<Self, ConfError> {
+    pub fn from_conf(conf: &Conf, program: PathBuf) -> Result<Self, DoorError> {
         let port = |port: i64| u16::try_from(port).ok();
         let ports = conf.ints(keys::SUPERVISOR_SLOTS_PORTS)?;
         let secs_ms = |key| Ok::<u64, ConfError>(millis(conf.secs(key)?));
@@ -119,6 +123,11 @@ impl Settings {
                 .iter()
                 .map(|seed| Address::new(seed, coordination_port))
                 .collect(),
+            key: Key::of_coordination(conf)?,
+            tls_authorities: match Transport::of_coordination(conf)? {
+                Transport::Tls => conf.text(keys::STORMWIRE_TLS_AUTHORITIES)?,
+                _ => None,
+            },
             patience: Patience {
                 start_ms: secs_ms(keys::SUPERVISOR_WORKER_START_TIMEOUT_SECS)?,
                 shutdown_ms: secs_ms(keys::SUPERVISOR_WORKER_SHUTDOWN_SLEEP_SECS)?,
@@ -153,7 +162,7 @@ fn capacity(conf: &Conf) -> Result<BTreeMap<String, f64>, ConfError> {
 impl Core {
     pub fn new(settings: Settings, node: NodeId, server_port: u16, shared: Arc<Shared>) -> Self {
         let (events, inbox) = mpsc::channel(SUPERVISOR_EVENTS_MAX);
-        let link = Link::new(settings.coordination.clone());
+        let link = Link::new(settings.coordination.clone(), settings.key.clone());
         let layout = settings.layout.clone();
         let place = |port: &u16| {
             (
@@ -179,6 +188,7 @@ impl Core {
                     .iter()
                     .map(ToString::to_string)
                     .collect(),
+                tls_authorities: settings.tls_authorities.clone(),
                 drawing: Arc::default(),
             },
             places: settings.ports.iter().map(place).collect(),

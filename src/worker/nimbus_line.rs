@@ -5,12 +5,14 @@
 //! addresses in turn. Decides nothing.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tracing::warn;
 
+use crate::auth::door::{DoorError, Key};
 use crate::backoff::Backoff;
 use crate::rpc::client::{Address, ClientOptions, Reconnecting};
 use crate::wire::messages::coordination::Client;
@@ -29,6 +31,8 @@ pub struct NimbusLine {
     started: Instant,
     stats_every: Duration,
     addresses: Vec<Address>,
+    /// How Coordination is entered: by the newest token.
+    key: Key,
     address: usize,
     client: Option<Client<Reconnecting>>,
     /// Versions of the statistics that Nimbus has, by the executor's place.
@@ -52,9 +56,11 @@ struct StatsNews(BTreeMap<storm::ExecutorInfo, storm::ExecutorStats>);
 
 /// Why a worker cannot talk to Nimbus at all.
 #[derive(Debug, thiserror::Error)]
-#[error("`{text}` is no address of Coordination: host:port is")]
-pub struct AddressError {
-    text: String,
+pub enum LineError {
+    #[error("`{text}` is no address of Coordination: host:port is")]
+    Address { text: String },
+    #[error(transparent)]
+    Door(#[from] DoorError),
 }
 
 // === impl NimbusLine ===
@@ -64,11 +70,13 @@ impl NimbusLine {
         launch: Arc<WorkerLaunch>,
         shared: Arc<Shared>,
         rhythm: Rhythm,
-    ) -> Result<Self, AddressError> {
+    ) -> Result<Self, LineError> {
+        let key = key(&launch, launch.work.worker_token.as_deref())?;
         let addresses = launch.coordination.iter().map(|text| parse(text));
         Ok(NimbusLine {
             phase: phase(&launch.work),
             addresses: addresses.collect::<Result<_, _>>()?,
+            key,
             launch,
             known_stats: vec![0; shared.executors.len()],
             shared,
@@ -102,6 +110,7 @@ impl NimbusLine {
                     backoff.reset();
                     answered = Instant::now();
                     known_version = directive.version;
+                    self.renew_key(directive.work.as_ref());
                     self.known_stats = versions;
                     self.told(&report);
                     if is_stats_due {
@@ -170,10 +179,27 @@ impl NimbusLine {
         profiled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A token that was renewed serves for the next connection.
+    fn renew_key(&mut self, work: Option<&TopologyWork>) {
+        let token = work.and_then(|work| work.worker_token.as_deref());
+        let Some(token) = token else {
+            return;
+        };
+        match key(&self.launch, Some(token)) {
+            Ok(key) if self.key.login != key.login => {
+                self.key = key;
+                self.client = None;
+            }
+            Ok(_) => {}
+            Err(error) => warn!(%error, "the renewed token is of no use"),
+        }
+    }
+
     fn client(&mut self) -> &mut Client<Reconnecting> {
         let address = &self.addresses[self.address];
         let options = ClientOptions {
             call_wait_max: CALL_WAIT_MAX,
+            key: self.key.clone(),
             ..ClientOptions::default()
         };
         self.client
@@ -251,7 +277,11 @@ pub fn phase(work: &TopologyWork) -> TopologyPhase {
     phase.unwrap_or(TopologyPhase::Steady)
 }
 
-fn parse(text: &str) -> Result<Address, AddressError> {
+fn key(launch: &WorkerLaunch, token: Option<&str>) -> Result<Key, DoorError> {
+    Key::of_worker(token, launch.tls_authorities.as_deref().map(Path::new))
+}
+
+fn parse(text: &str) -> Result<Address, LineError> {
     let address = || {
         let (host, port) = text.rsplit_once(':')?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -260,7 +290,7 @@ fn parse(text: &str) -> Result<Address, AddressError> {
         Some(Address { host, port })
     };
     let text = text.to_owned();
-    address().ok_or(AddressError { text })
+    address().ok_or(LineError::Address { text })
 }
 
 /// How long Nimbus may hold a question while nothing changes: also the heartbeat's rhythm.

@@ -30,7 +30,7 @@ use crate::worker::controls::{self, Consequence, Controls};
 use crate::worker::engine::{Engine, EngineError, EngineOptions};
 use crate::worker::intake::WorkerIntake;
 use crate::worker::log_levels::LogLevels;
-use crate::worker::nimbus_line::{self, AddressError, NimbusLine, Rhythm};
+use crate::worker::nimbus_line::{self, LineError, NimbusLine, Rhythm};
 use crate::worker::peers::Peers;
 use crate::worker::program::{Program, ProgramError};
 use crate::worker::rest::{Spinning, Time};
@@ -55,7 +55,7 @@ pub enum WorkerError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error(transparent)]
-    Address(#[from] AddressError),
+    Line(#[from] LineError),
 }
 
 /// A worker that runs.

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
+use crate::auth::door::{Door, Key};
 use crate::rpc::client::{Address, ClientOptions, Connection};
 use crate::rpc::server::{Counters, Endpoint, Limits, Running, Server};
 use crate::rpc::{Caller, Channel, Close, Dispatch};
@@ -83,20 +84,21 @@ async fn start(authority: &Authority, clients: &Clients) -> (Running, Address) {
         port_key: "test.port",
     };
     let limits = Limits {
-        frame_wait_max: std::time::Duration::from_millis(200),
+        greeting_wait_max: std::time::Duration::from_millis(200),
         ..Limits::default()
     };
     let server = Server::bind(&endpoint, limits).await.unwrap();
     let address = Address::new("127.0.0.1", server.address().port());
     let identity = authority.identity("server", &["127.0.0.1"]);
     let acceptor = Acceptor::new(&identity, clients).unwrap();
-    (server.serve_tls(Arc::new(WhoAmI), acceptor), address)
+    let running = server.serve_behind(Arc::new(WhoAmI), Door::Tls(acceptor));
+    (running, address)
 }
 
 /// The name that the server gives us, or why it does not.
 async fn name_seen(address: &Address, tls: Option<Connector>) -> Result<String, String> {
     let options = ClientOptions {
-        tls,
+        key: Key { tls, login: None },
         ..ClientOptions::default()
     };
     let mut connection = Connection::open(address, &options)

@@ -76,13 +76,14 @@ async fn demo(args: &DemoArgs, dir: &Path) -> Result<Outcome> {
     };
     let submission = Submission::new(&plan)?;
 
-    let cluster = Cluster::start(&conf(dir)?).await?;
+    let conf = conf(dir)?;
+    let cluster = Cluster::start(&conf).await?;
     let thrift = Address::new(
         cluster.nimbus.address().ip().to_string(),
         cluster.nimbus.address().port(),
     );
     println!("cluster: nimbus {thrift}, one supervisor, workers as child processes");
-    let mut nimbus = client::to_address(&thrift).await?;
+    let mut nimbus = client::to_address(&thrift, &conf).await?;
     let started = Instant::now();
     submit(&mut nimbus, &submission).await?;
     let watched = tokio::select! {

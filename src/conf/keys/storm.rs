@@ -46,6 +46,9 @@ super::keys! {
     STORM_AUTH_SIMPLE_WHITE_LIST_USERS = "storm.auth.simple-white-list.users", Daemon [StringList];
     /// Class of the transport of every Thrift service.
     STORM_THRIFT_TRANSPORT_PLUGIN = "storm.thrift.transport", Topology [String];
+    /// File with names and passwords: Java's login configuration with the sections StormServer and
+    /// StormClient. Path; looked for where storm.yaml is. With Storm this is a property of the JVM.
+    JAAS_FILE = "java.security.auth.login.config", Daemon [String];
     /// Timeout of Thrift clients, in milliseconds. Integer.
     STORM_THRIFT_SOCKET_TIMEOUT_MS = "storm.thrift.socket.timeout.ms", Topology [Integer];
     /// Timeout of TLS clients, in milliseconds. Integer.

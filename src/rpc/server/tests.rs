@@ -436,7 +436,7 @@ async fn without_descriptors_the_longest_idle_connection_goes() {
     let shared = Shared {
         service: "test",
         dispatch: Arc::new(Words::default()),
-        greeting: Greeting::None,
+        door: Door::Open,
         admission: Admission::new(Limits::default().connections),
         limits: short(),
         counters: Arc::default(),

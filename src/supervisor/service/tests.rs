@@ -6,6 +6,8 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::*;
+use crate::auth::Daemon;
+use crate::conf::Conf;
 use crate::rpc::Dispatch;
 use crate::testing::fixtures::{self, Tally};
 use crate::testing::replay::{any, difference, forget};
@@ -59,6 +61,7 @@ impl Recorded {
             shared,
             layout,
             host: "localhost".to_owned(),
+            gate: Gate::new(&Conf::defaults(), Daemon::Supervisor).expect("known classes"),
         };
         Recorded {
             contract,
