@@ -39,7 +39,7 @@ from wire import (
 FRAME_BYTES_MAX = 16_384_000
 # What the process may grow by in a test, in MB: two of the largest frames, and slack.
 GROWTH_MB_MAX = 64
-PORTS = ["nimbus", "coordination", "supervisor"]
+PORTS = ["nimbus", "coordination", "supervisor", "drpc", "drpc-invocations"]
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +79,14 @@ def check_serves(target, within_secs=2):
     with coordination.connect(target.addresses["coordination"]) as daemon:
         with pytest.raises(messages.storm.KeyNotFoundException):
             daemon.readBlob("nobody", 0, 10)
+    invocations = peers.ThriftPy2(peers.storm.DistributedRPCInvocations)
+    with invocations.connect(target.addresses["drpc-invocations"]) as spout:
+        assert spout.fetchRequest("nobody").request_id == ""
+    with closing(Raw(target.addresses["drpc-http"], within_secs)) as http:
+        http.send(b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert http.receive(12) == b"HTTP/1.1 404"
     taken = time.monotonic() - started
-    assert taken < within_secs, f"three calls took {taken:.1f} s"
+    assert taken < within_secs, f"five calls took {taken:.1f} s"
 
 
 # ---- Frames and headers --------------------------------------------------------------------------
@@ -157,6 +163,8 @@ def method_of(target, port):
         "nimbus": "getTopologyInfo",
         "coordination": "readBlob",
         "supervisor": "getLocalAssignmentForStorm",
+        "drpc": "execute",
+        "drpc-invocations": "fetchRequest",
     }
     (name,) = [methods[each] for each in PORTS if target.addresses[each] == port]
     return name
