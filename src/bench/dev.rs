@@ -23,6 +23,7 @@ pub struct Dev {
     child: Child,
     log: PathBuf,
     nimbus: Address,
+    drpc: Address,
 }
 
 // === impl Dev ===
@@ -55,13 +56,19 @@ impl Dev {
             child,
             log,
             nimbus: Address::new("127.0.0.1", 0),
+            drpc: Address::new("127.0.0.1", 0),
         };
-        dev.nimbus = dev.await_ready()?;
+        (dev.nimbus, dev.drpc) = dev.await_ready()?;
         Ok(dev)
     }
 
     pub fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).unwrap_or(0)
+    }
+
+    /// Where clients call functions.
+    pub fn drpc(&self) -> &Address {
+        &self.drpc
     }
 
     /// Makes calls to its Nimbus.
@@ -75,16 +82,18 @@ impl Dev {
         })
     }
 
-    /// Reads what it prints up to `ready`; gives Nimbus's address.
-    fn await_ready(&mut self) -> Result<Address> {
+    /// Reads what it prints up to `ready`; gives the addresses of Nimbus and of DRPC's clients.
+    fn await_ready(&mut self) -> Result<(Address, Address)> {
         let stdout = self.child.stdout.take().context("dev has no output")?;
-        let mut address = None;
+        let (mut nimbus, mut drpc) = (None, None);
         for line in BufReader::new(stdout).lines() {
             let line = line?;
             match line.split_once(' ') {
-                Some(("nimbus", rest)) => address = parse(rest),
+                Some(("nimbus", rest)) => nimbus = parse(rest),
+                Some(("drpc", rest)) => drpc = parse(rest),
                 None if line == "ready" => {
-                    return address.context("dev did not say where Nimbus listens");
+                    let addresses = nimbus.zip(drpc);
+                    return addresses.context("dev did not say where it listens");
                 }
                 _ => {}
             }

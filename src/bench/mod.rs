@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod components;
 pub mod control;
 pub mod dev;
+pub mod drpc;
 pub mod engine;
 pub mod histogram;
 pub mod machine;
@@ -39,6 +40,8 @@ pub enum Case {
     Idle,
     /// Death of a worker by SIGKILL to its next tuple.
     Restart,
+    /// Calls of a function that a built-in bolt answers, on `stormwire dev`, over loopback.
+    Drpc,
 }
 
 /// How cases run.
@@ -99,13 +102,14 @@ pub fn run(case: Case, options: &Options) -> Result<Vec<Figure>> {
         Case::Submit => cluster::submit(options),
         Case::Idle => cluster::idle(options),
         Case::Restart => cluster::restart(options),
+        Case::Drpc => drpc::round_trip(options),
     }
 }
 
 // === impl Case ===
 
 impl Case {
-    pub const ALL: [Case; 8] = [
+    pub const ALL: [Case; 9] = [
         Case::Null,
         Case::NullAcked,
         Case::Id,
@@ -114,6 +118,7 @@ impl Case {
         Case::Submit,
         Case::Idle,
         Case::Restart,
+        Case::Drpc,
     ];
 
     pub fn name(self) -> &'static str {
@@ -126,6 +131,7 @@ impl Case {
             Case::Submit => "submit",
             Case::Idle => "idle",
             Case::Restart => "restart",
+            Case::Drpc => "drpc",
         }
     }
 }

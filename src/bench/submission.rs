@@ -39,9 +39,19 @@ pub async fn submit(
     jar: &str,
     topology: &StormTopology,
 ) -> Result<()> {
+    submit_acked(nimbus, (name, jar), topology, 0).await
+}
+
+/// Submits with one worker and so many ackers.
+pub async fn submit_acked(
+    nimbus: &mut Nimbus,
+    (name, jar): (&str, &str),
+    topology: &StormTopology,
+    n_ackers: i32,
+) -> Result<()> {
     let conf = Conf::new()
         .with(keys::TOPOLOGY_WORKERS, 1)
-        .with(keys::TOPOLOGY_ACKER_EXECUTORS, 0);
+        .with(keys::TOPOLOGY_ACKER_EXECUTORS, n_ackers);
     let conf = conf.to_json();
     let submitted = nimbus.submit_topology(Some(name), Some(jar), Some(&conf), Some(topology));
     let submitted = submitted.await;
@@ -63,12 +73,43 @@ pub fn idle(n_executors: i32) -> StormTopology {
     topology(timer, sink, n_executors - 1)
 }
 
-fn topology(spout: ComponentObject, bolt: ComponentObject, n_bolts: i32) -> StormTopology {
-    let source = GlobalStreamId {
-        component_id: "spout".to_owned(),
-        stream_id: "default".to_owned(),
+/// A function that a built-in bolt answers.
+pub fn function(name: &str) -> StormTopology {
+    let name = JavaObjectArg::StringArg(name.to_owned());
+    let spout = object("org.apache.storm.drpc.DRPCSpout", vec![name]);
+    let exclaim = "org.apache.storm.starter.ManualDRPC$ExclamationBolt";
+    let mut topology = topology(spout, object(exclaim, Vec::new()), 1);
+    let returns = Bolt {
+        bolt_object: object("org.apache.storm.drpc.ReturnResults", Vec::new()),
+        common: ComponentCommon {
+            inputs: BTreeMap::from([(source("bolt"), shuffle())]),
+            parallelism_hint: Some(1),
+            ..Default::default()
+        },
     };
-    let shuffle = Grouping::Shuffle(NullStruct::default());
+    let streams = |fields: &[&str]| BTreeMap::from([("default".to_owned(), stream(fields))]);
+    for spout in topology.spouts.values_mut() {
+        spout.common.streams = streams(&["args", "return-info"]);
+    }
+    for bolt in topology.bolts.values_mut() {
+        bolt.common.streams = streams(&["result", "return-info"]);
+    }
+    topology.bolts.insert("return".to_owned(), returns);
+    topology
+}
+
+fn source(component: &str) -> GlobalStreamId {
+    GlobalStreamId {
+        component_id: component.to_owned(),
+        stream_id: "default".to_owned(),
+    }
+}
+
+fn shuffle() -> Grouping {
+    Grouping::Shuffle(NullStruct::default())
+}
+
+fn topology(spout: ComponentObject, bolt: ComponentObject, n_bolts: i32) -> StormTopology {
     let spout = SpoutSpec {
         spout_object: spout,
         common: ComponentCommon {
@@ -80,7 +121,7 @@ fn topology(spout: ComponentObject, bolt: ComponentObject, n_bolts: i32) -> Stor
     let bolt = Bolt {
         bolt_object: bolt,
         common: ComponentCommon {
-            inputs: BTreeMap::from([(source, shuffle)]),
+            inputs: BTreeMap::from([(source("spout"), shuffle())]),
             parallelism_hint: Some(n_bolts),
             ..Default::default()
         },
