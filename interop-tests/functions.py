@@ -73,6 +73,51 @@ def linear(builder, function, *bolts, package="org.apache.storm", parallelism=2)
     )
 
 
+COORDINATED = "org.apache.storm.coordination.CoordinatedBolt"
+REPORTS = f"{COORDINATED}/coord-stream"
+
+
+def coordinated(builder, function, *bolts, package="org.apache.storm"):
+    """What LinearDRPCTopologyBuilder builds. Each bolt is (arguments of the bolt inside, fields it
+    emits, fields it is grouped by, tasks); the last one gets the ids.
+    """
+    types = builder.types
+    builder.spout(
+        "spout",
+        builder.native(f"{package}.drpc.DRPCSpout", function),
+        {"default": ["args", "return-info"]},
+    ).bolt(
+        "prepare-request",
+        builder.native(f"{package}.drpc.PrepareRequest"),
+        {"spout": builder.shuffle()},
+        {"default": ["request", "args"], "ret": ["request", "return"], "id": ["request"]},
+    )
+    before, fields = "prepare-request", ["request", "args"]
+    for number, (inside, fields, group, tasks) in enumerate(bolts):
+        is_last = number == len(bolts) - 1
+        sources = ["", f"{before}=single", f"{before}=all"][min(number, 2)]
+        ids = "prepare-request:id" if is_last else ""
+        component = builder.native(f"{package}.coordination.CoordinatedBolt", sources, ids, *inside)
+        inputs = {before: builder.fields(*group) if group else builder.shuffle()}
+        if number:
+            inputs[f"{before}:{REPORTS}"] = types.Grouping(direct=types.NullStruct())
+        if is_last:
+            inputs["prepare-request:id"] = builder.fields("request")
+        before = f"bolt{number}"
+        builder.bolt(before, component, inputs, {"default": fields}, parallelism=tasks)
+        builder.topology.bolts[before].common.streams[REPORTS] = types.StreamInfo(
+            output_fields=["id", "count"], direct=True
+        )
+    return builder.bolt(
+        "join",
+        builder.native(f"{package}.drpc.JoinResult", "prepare-request"),
+        {before: builder.fields(fields[0]), "prepare-request:ret": builder.fields("request")},
+        {"default": ["result", "return-info"]},
+    ).bolt(
+        "return", builder.native(f"{package}.drpc.ReturnResults"), {"join": builder.shuffle()}
+    )
+
+
 def client(kind, address, timeout_secs=20):
     """A connection of one kind of peer to the service for clients."""
     service = {peers.ThriftPy2: peers.storm.DistributedRPC, peers.Apache: "DistributedRPC"}[kind]

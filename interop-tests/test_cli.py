@@ -152,7 +152,11 @@ def test_a_bad_setting_is_named_before_anything_starts(tmp_path):
         ("storm.local.dir=/dev/null/x", "/dev/null/x"),
     ]:
         ran = subprocess.run(
-            [PROGRAM, "dev", "-c", f"storm.local.dir={tmp_path}/local", "-c", setting],
+            [
+                *(PROGRAM, "dev", "-c", f"storm.local.dir={tmp_path}/local"),
+                *("-c", "drpc.port=0", "-c", "drpc.invocations.port=0", "-c", "drpc.http.port=0"),
+                *("-c", setting),
+            ],
             capture_output=True,
             text=True,
             timeout=30,

@@ -74,6 +74,70 @@ def test_a_linear_topology(cluster, peer, nimbus, package):
         assert [each.outcome() for each in calls] == [f"call {n}!!!" for n in range(40)]
 
 
+def reach(builder):
+    starter = "org.apache.storm.starter.ReachTopology"
+    return functions.coordinated(
+        builder,
+        "reach",
+        ((f"{starter}$GetTweeters",), ["id", "tweeter"], None, 2),
+        ((f"{starter}$GetFollowers",), ["id", "follower"], None, 4),
+        ((f"{starter}$PartialUniquer",), ["id", "partial-count"], ["id", "follower"], 3),
+        ((f"{starter}$CountAggregator",), ["id", "reach"], ["id"], 3),
+    )
+
+
+def test_a_coordinated_topology_finishes_when_all_of_a_request_is_there(cluster, peer, nimbus):
+    """Storm's ReachTopology: the answers are its own."""
+    conf = {"topology.workers": 2}
+    with running(peer, nimbus, "reach", reach(Builder(peer.types)), {}, conf):
+        address = cluster.addresses[CLIENTS]
+        expected = {
+            "foo.com/blog/1": "16",
+            "engineering.twitter.com/blog/5": "14",
+            "notaurl.com": "0",
+        }
+        calls = [(url, Call(address, "reach", url)) for url in list(expected) * 8]
+        for url, each in calls:
+            assert each.outcome() == expected[url], url
+
+
+def test_a_python_batch_has_the_last_word(cluster, peer, nimbus):
+    builder = functions.coordinated(
+        Builder(peer.types),
+        "longest",
+        (("shell", "python3", "spread.py"), ["request", "word"], None, 2),
+        (("shell-batch", "python3", "longest.py"), ["request", "longest"], ["request"], 2),
+    )
+    files = component_files("spread.py", "longest.py")
+    conf = {"topology.workers": 2, "topology.stats.sample.rate": 1.0}
+    with running(peer, nimbus, "longest", builder, files, conf) as id:
+        address = cluster.addresses[CLIENTS]
+        calls = [Call(address, "longest", "a bb ccc dd " + "e" * n) for n in range(4, 24)]
+        for n, each in zip(range(4, 24), calls):
+            assert each.outcome() == "5: " + "e" * n
+        assert functions.call(address, "longest", "") == "0: nothing"
+        eventually("all trees are complete", lambda: acked(nimbus, id, "spout") >= 21)
+        assert failed(nimbus, id, "spout") == 0
+
+
+def acked(nimbus, id, spout):
+    return of_spout(nimbus, id, spout, "acked")
+
+
+def failed(nimbus, id, spout):
+    return of_spout(nimbus, id, spout, "failed")
+
+
+def of_spout(nimbus, id, spout, what):
+    """A count of a spout in the stream `default`, of all time."""
+    count = 0
+    for executor in nimbus.getTopologyInfo(id).executors:
+        if executor.component_id == spout and executor.stats:
+            windows = getattr(executor.stats.specific.spout, what)
+            count += windows.get(":all-time", {}).get("default", 0)
+    return count
+
+
 def test_a_serialized_component_is_refused_with_the_fix(peer, nimbus):
     builder = Builder(peer.types)
     java = peer.types.ComponentObject(serialized_java=b"\xac\xed\x00\x05")

@@ -7,12 +7,29 @@ use std::time::Duration;
 
 use crate::component::{ComponentFailure, Result};
 use crate::id::TaskId;
-use crate::tuple::{Tuple, Value, ValueRef};
+use crate::tuple::{HeldTuple, Tuple, Value, ValueRef};
 use crate::worker::emit::{Emitter, Order};
 
 /// A bolt's way out.
 pub struct Collector<'a> {
     emitter: &'a mut Emitter,
+    witness: Option<&'a mut Witness>,
+}
+
+/// What a bolt did with a collector that another bolt lent it: emits go out and are noted, acks and
+/// fails are only noted.
+#[derive(Default)]
+pub struct Witness {
+    noted: Vec<Noted>,
+    task_ids: Vec<TaskId>,
+}
+
+/// One of these doings, in their order.
+pub enum Noted {
+    /// The first value of the tuple, and the tasks it went to.
+    Emitted(Value, Vec<TaskId>),
+    Acked(HeldTuple),
+    Failed(HeldTuple),
 }
 
 /// A spout's way out.
@@ -63,7 +80,18 @@ pub enum EmitError {
 
 impl<'a> Collector<'a> {
     pub(crate) fn new(emitter: &'a mut Emitter) -> Self {
-        Collector { emitter }
+        Collector {
+            emitter,
+            witness: None,
+        }
+    }
+
+    /// A collector to lend to another bolt.
+    pub fn watched<'w>(&'w mut self, witness: &'w mut Witness) -> Collector<'w> {
+        Collector {
+            emitter: &mut *self.emitter,
+            witness: Some(witness),
+        }
     }
 
     /// Emits to the stream `default`, anchored to `anchor`.
@@ -73,12 +101,22 @@ impl<'a> Collector<'a> {
         anchor: &Tuple<'_>,
         values: impl AsRef<[ValueRef<'v>]>,
     ) -> Result<()> {
+        if self.witness.is_some() {
+            let emit = Emit {
+                anchors: std::slice::from_ref(anchor),
+                ..Emit::default()
+            };
+            return self.emit_with(emit, values);
+        }
         self.emitter.emit_anchored(anchor, values.as_ref())
     }
 
     /// Emits to the stream `default` without an anchor: nobody hears of its loss.
     #[inline]
     pub fn emit_unanchored<'v>(&mut self, values: impl AsRef<[ValueRef<'v>]>) -> Result<()> {
+        if self.witness.is_some() {
+            return self.emit_with(Emit::default(), values);
+        }
         self.emitter.emit_unanchored(values.as_ref())
     }
 
@@ -88,6 +126,9 @@ impl<'a> Collector<'a> {
         emit: Emit<'_>,
         values: impl AsRef<[ValueRef<'v>]>,
     ) -> Result<()> {
+        if let Some(witness) = &mut self.witness {
+            return witness.emit(self.emitter, emit, values.as_ref());
+        }
         let order = Order {
             stream: emit.stream,
             direct: emit.direct,
@@ -102,13 +143,19 @@ impl<'a> Collector<'a> {
     /// `fail`.
     #[inline]
     pub fn ack(&mut self, tuple: &Tuple<'_>) {
-        self.emitter.ack(tuple);
+        match &mut self.witness {
+            None => self.emitter.ack(tuple),
+            Some(witness) => witness.noted.push(Noted::Acked(tuple.hold())),
+        }
     }
 
     /// Fails the trees of `tuple`: their spouts are told at once.
     #[inline]
     pub fn fail(&mut self, tuple: &Tuple<'_>) {
-        self.emitter.fail(tuple);
+        match &mut self.witness {
+            None => self.emitter.fail(tuple),
+            Some(witness) => witness.noted.push(Noted::Failed(tuple.hold())),
+        }
     }
 
     /// Starts the time-out of the trees of `tuple` anew.
@@ -129,6 +176,37 @@ impl<'a> Collector<'a> {
     /// Has `poll` called again no later than after `delay`.
     pub fn wake_after(&mut self, delay: Duration) {
         self.emitter.wake_after(delay);
+    }
+}
+
+// === impl Witness ===
+
+impl Witness {
+    /// What was noted since the last call.
+    pub fn take(&mut self) -> Vec<Noted> {
+        std::mem::take(&mut self.noted)
+    }
+
+    fn emit(
+        &mut self,
+        emitter: &mut Emitter,
+        emit: Emit<'_>,
+        values: &[ValueRef<'_>],
+    ) -> Result<()> {
+        let order = Order {
+            stream: emit.stream,
+            direct: emit.direct,
+            event_time_us: emit.event_time_us,
+            task_ids: Some(&mut self.task_ids),
+        };
+        emitter.emit_ordered(order, emit.anchors, values)?;
+        let first = values.first().copied().unwrap_or_default().to_value();
+        self.noted
+            .push(Noted::Emitted(first, self.task_ids.clone()));
+        if let Some(task_ids) = emit.task_ids {
+            task_ids.clone_from(&self.task_ids);
+        }
+        Ok(())
     }
 }
 

@@ -18,7 +18,7 @@ use crate::id::ComponentId;
 use crate::tuple::{Tuple, Value};
 use crate::wire::storm;
 
-pub use collector::{Collector, Emit, EmitError, SpoutCollector, SpoutEmit};
+pub use collector::{Collector, Emit, EmitError, Noted, SpoutCollector, SpoutEmit, Witness};
 pub use context::{TaskContext, TopologyView, Waker, WorkerPlace};
 pub use credentials::Credentials;
 pub use failure::ComponentFailure;

@@ -5,12 +5,15 @@
 //! executor's turn. The server is the daemon's (`crate::drpc`).
 
 pub mod answer;
+pub mod coordinated;
 pub mod fetch;
 pub mod join_result;
 pub mod prepare_request;
+pub mod reach;
 pub mod return_results;
 pub mod sample;
 pub mod spout;
+pub mod tracking;
 
 #[cfg(test)]
 mod tests;

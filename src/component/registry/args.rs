@@ -106,6 +106,13 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// All that were not read.
+    pub fn rest(&mut self) -> Vec<JavaObjectArg> {
+        let rest = self.args.get(self.position..).unwrap_or_default().to_vec();
+        self.position = self.position.max(self.args.len());
+        rest
+    }
+
     /// Nothing may be left over.
     pub fn finish(self) -> Result<(), ArgumentError> {
         match self.args.len() {

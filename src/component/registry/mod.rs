@@ -48,19 +48,34 @@
 //! | `drpc.PrepareRequest` | (args, return info) in: (request: long, args); on `ret` (request, return info), on `id` (request) |
 //! | `drpc.JoinResult` | component of the return infos; (request, result) and (request, return info) in: (result: text, return info) |
 //! | `drpc.ReturnResults` | (result, return info) in |
+//! | `coordination.CoordinatedBolt` | sources, ids, the bolt inside: see below |
+//! | `starter.ReachTopology$GetTweeters`, `$GetFollowers` | (request, key) in: (request, entry) each |
+//! | `starter.ReachTopology$PartialUniquer`, `$CountAggregator` | inside a `CoordinatedBolt`: (request, count: int) at the end |
 //! | `starter.ManualDRPC$ExclamationBolt` | (args, return info) in: (args with !!!, return info) |
 //! | `starter.BasicDRPCTopology$ExclaimBolt` | (request, args) in: (request, args with !) |
+//!
+//! Java's `CoordinatedBolt` gets objects, which no Thrift client can send; ours gets texts: the
+//! sources (`bolt0=single,bolt1=all`: whether one task of a source reports on a request, or each;
+//! empty for the first bolt), the stream of ids (`prepare-request:id`, or empty), then the bolt
+//! inside: a class name and its arguments; or `shell`, a command and a script; or `shell-batch`, the
+//! same, whose child gets a last tuple, of the id stream or else of the coordination stream, when all
+//! tuples of a request are there. The component declares the direct stream
+//! `org.apache.storm.coordination.CoordinatedBolt/coord-stream` (id, count), the next one subscribes
+//! to it directly.
 //!
 //! Relative paths lie in the topology's `resources`. Knows nothing of shell components (`shell`).
 
 mod args;
+mod coordinated;
 
 use std::borrow::Cow;
 
 pub use args::{Args, ArgumentError};
 
+use crate::component::drpc::coordinated::{BatchBolt, Delegate};
 use crate::component::drpc::join_result::JoinResultBolt;
 use crate::component::drpc::prepare_request::PrepareRequestBolt;
+use crate::component::drpc::reach::{CountAggregator, LookUpBolt, PartialUniquer};
 use crate::component::drpc::return_results::ReturnResultsBolt;
 use crate::component::drpc::sample::{ExclaimBolt, ManualExclaimBolt};
 use crate::component::drpc::spout::DrpcSpout;
@@ -95,6 +110,8 @@ pub enum RegistryError {
          (stormwire.*), and no code of a JVM"
     )]
     UnknownClass { class: String },
+    #[error("{class} gathers what belongs together: name it inside a {COORDINATED}")]
+    Uncoordinated { class: String },
     #[error("{class} is a {actual}, not a {wanted}")]
     WrongKind {
         class: String,
@@ -117,6 +134,8 @@ struct Entry {
 enum Make {
     Spout(fn(&mut Args<'_>) -> Result<Box<dyn Spout>, ArgumentError>),
     Bolt(fn(&mut Args<'_>) -> Result<Box<dyn Bolt>, ArgumentError>),
+    /// For the inside of a `CoordinatedBolt` only.
+    Batch(fn(&mut Args<'_>) -> Result<Box<dyn BatchBolt>, ArgumentError>),
 }
 
 /// Whether a class is built in, as a spout or as a bolt.
@@ -136,7 +155,7 @@ pub fn check(object: &JavaObject, kind: Kind) -> Result<(), RegistryError> {
 pub fn spout(object: &JavaObject) -> Result<Box<dyn Spout>, RegistryError> {
     match entry(object)?.make {
         Make::Spout(make) => construct(object, make),
-        Make::Bolt(_) => Err(wrong_kind(object, Kind::Bolt, Kind::Spout)),
+        Make::Bolt(_) | Make::Batch(_) => Err(wrong_kind(object, Kind::Bolt, Kind::Spout)),
     }
 }
 
@@ -145,6 +164,17 @@ pub fn bolt(object: &JavaObject) -> Result<Box<dyn Bolt>, RegistryError> {
     match entry(object)?.make {
         Make::Bolt(make) => construct(object, make),
         Make::Spout(_) => Err(wrong_kind(object, Kind::Spout, Kind::Bolt)),
+        Make::Batch(_) => Err(RegistryError::Uncoordinated {
+            class: object.full_class_name.clone(),
+        }),
+    }
+}
+
+/// A new bolt for the inside of a `CoordinatedBolt`.
+fn delegate(object: &JavaObject) -> Result<Delegate, RegistryError> {
+    match entry(object)?.make {
+        Make::Batch(make) => construct(object, make).map(Delegate::Batch),
+        _ => bolt(object).map(Delegate::Bolt),
     }
 }
 
@@ -404,6 +434,26 @@ const ENTRIES: &[Entry] = &[
         make: Make::Bolt(|_| Ok(Box::new(ReturnResultsBolt::default()))),
     },
     Entry {
+        names: &[COORDINATED],
+        make: Make::Bolt(|args| coordinated::read(args)),
+    },
+    Entry {
+        names: &["org.apache.storm.starter.ReachTopology$GetTweeters"],
+        make: Make::Bolt(|_| Ok(Box::new(LookUpBolt::tweeters()))),
+    },
+    Entry {
+        names: &["org.apache.storm.starter.ReachTopology$GetFollowers"],
+        make: Make::Bolt(|_| Ok(Box::new(LookUpBolt::followers()))),
+    },
+    Entry {
+        names: &["org.apache.storm.starter.ReachTopology$PartialUniquer"],
+        make: Make::Batch(|_| Ok(Box::new(PartialUniquer::default()))),
+    },
+    Entry {
+        names: &["org.apache.storm.starter.ReachTopology$CountAggregator"],
+        make: Make::Batch(|_| Ok(Box::new(CountAggregator::default()))),
+    },
+    Entry {
         names: &["org.apache.storm.starter.ManualDRPC$ExclamationBolt"],
         make: Make::Bolt(|_| Ok(Box::new(ManualExclaimBolt))),
     },
@@ -420,6 +470,8 @@ const ENTRIES: &[Entry] = &[
     },
 ];
 
+/// The bolt around those whose tuples belong together.
+const COORDINATED: &str = "org.apache.storm.coordination.CoordinatedBolt";
 /// What Storm's benchmark spout emits.
 const CONST_TEXT: &str = "some data";
 /// How long Storm's sample spouts sleep between emits.
