@@ -266,7 +266,7 @@ service Coordination {
   WorkerDirective syncWorker(1: WorkerReport report) throws (1: storm.AuthorizationException e)
   BlobChunk readBlob(1: string key, 2: i64 offset, 3: i32 length) throws (1: storm.AuthorizationException e, 2: storm.KeyNotFoundException knf)
   /** For daemons that let workers in. Parked while known_version is the newest. */
-  ServiceKeys tokenKeys(1: storm.WorkerTokenServiceType service, 2: i64 known_version, 3: i32 wait_ms) throws (1: storm.AuthorizationException e)
+  ServiceKeys tokenKeys(1: storm.WorkerTokenServiceType kind, 2: i64 known_version, 3: i32 wait_ms) throws (1: storm.AuthorizationException e)
 }
 
 // ---- DRPC: spouts to a DRPC server ----------------------------------------------------------------
