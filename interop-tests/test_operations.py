@@ -361,6 +361,32 @@ def test_components_get_credentials(cluster, peer, nimbus, tmp_path):
         kill(peer, nimbus, "secrets")
 
 
+def test_credentials_survive_a_kill(own_cluster, peer, tmp_path):
+    """Issue 3: what was answered is on disk: after kill -9 a component gets the newest ones."""
+    path = tmp_path / "held"
+    types = peer.types
+    builder = Builder(types)
+    builder.spout("ticks", builder.native("stormwire.TimerSpout", 100), {"default": ["n", "time"]})
+    watch = builder.native("stormwire.testing.CredentialDigest", str(path))
+    builder.bolt("watch", watch, {"ticks": builder.shuffle()})
+    cluster = own_cluster(slots=1)
+    with peer.connect(cluster.nimbus) as nimbus:
+        options = types.SubmitOptions(
+            initial_status=types.TopologyInitialStatus.INACTIVE,
+            creds=types.Credentials(creds={"first": "one", "second": "two"}),
+        )
+        location = upload(nimbus, jar({"nothing": ""}))
+        nimbus.submitTopologyWithOpts("durable", location, "{}", builder.topology, options)
+        nimbus.uploadNewCredentials("durable", types.Credentials(creds={"second": "three"}))
+    cluster.kill_all()
+    assert not list(tmp_path.glob("held.*")), "no component was to start before"
+    cluster.start()
+    with peer.connect(cluster.nimbus) as nimbus:
+        nimbus.activate("durable")
+        expected = {"first": digest("one"), "second": digest("three")}
+        eventually("those of before the kill", lambda: held(path) == expected)
+
+
 def leaks(cluster, nimbus, id):
     """G8: no reply and no log holds a secret, and only its owner may read the files that do."""
     replies = [

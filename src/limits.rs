@@ -371,8 +371,9 @@ pub const LOGGERS_MAX: usize = 100;
 /// them with each change of their work.
 pub const CREDENTIALS_BYTES_MAX: usize = 256 << 10;
 
-/// Requests for profiles of one topology that wait: each action on each slot of some hundred.
-pub const PROFILE_REQUESTS_MAX: usize = 1024;
+/// Requests for profiles of one topology that wait: each action on some tens of slots. All its
+/// workers are told of them.
+pub const PROFILE_REQUESTS_MAX: usize = 256;
 
 /// Longest name of a request for a profile, in bytes: a host, a port and an action.
 pub const PROFILE_KEY_BYTES_MAX: usize = 320;

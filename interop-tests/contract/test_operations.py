@@ -171,6 +171,15 @@ def test_sampling_of_a_component(topology, nimbus):
     assert sampling_of(nimbus, topology) == {"ticks": (False, 20.0)}
 
 
+def test_sampling_of_a_component_that_does_not_exist(topology, nimbus):
+    """C 3.2: kept as any other; an id that none could have is refused, or they would pile up."""
+    nimbus.debug(topology.name, "nothing", True, 10.0)
+    assert sampling_of(nimbus, topology) == {"nothing": (True, 10.0)}
+    with rules.internal("debug"):
+        nimbus.debug(topology.name, "x" * 100_000, True, 10.0)
+    assert sampling_of(nimbus, topology) == {"nothing": (True, 10.0)}
+
+
 def test_sampling_of_nobody(nimbus, types):
     """C 3.2: NotAlive for a name that is not alive; null is INTERNAL_ERROR."""
     with rules.refused(types.NotAliveException, "nobody is not alive"):
@@ -230,6 +239,17 @@ def test_requests_that_name_no_slot(topology, nimbus, types):
     )
     with rules.internal("setWorkerProfiler"):
         nimbus.setWorkerProfiler(topology.id, no_port)
+
+
+def test_requests_are_bounded(topology, nimbus, types):
+    """Ours: hosts that nobody has, and many of them, do not grow what Nimbus keeps."""
+    with rules.internal("setWorkerProfiler"):
+        request = request_for(types, "h" * 100_000, 6700, "JSTACK_DUMP", 60)
+        nimbus.setWorkerProfiler(topology.id, request)
+    with rules.internal("setWorkerProfiler", "wait already"):
+        for port in range(300):
+            request = request_for(types, "elsewhere", port, "JSTACK_DUMP", 60)
+            nimbus.setWorkerProfiler(topology.id, request)
 
 
 # ---- Credentials ---------------------------------------------------------------------------------
