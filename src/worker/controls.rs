@@ -58,6 +58,15 @@ impl Controls {
         }
     }
 
+    /// As `follow`, with what the worker was launched with: requests may have been carried out
+    /// since that was written, so they wait for Nimbus's word.
+    pub fn begin(&mut self, work: TopologyWork) {
+        self.follow(&TopologyWork {
+            profile_requests: None,
+            ..work
+        });
+    }
+
     /// Takes over what Nimbus says of the topology.
     pub fn follow(&mut self, work: &TopologyWork) {
         self.config.clone_from(&work.log_config);

@@ -168,11 +168,7 @@ impl Worker {
             n_beats: 0,
             is_active: false,
         };
-        // Requests may have been carried out since these instructions were written: Nimbus knows.
-        worker.controls.follow(&TopologyWork {
-            profile_requests: None,
-            ..work.clone()
-        });
+        worker.controls.begin(work.clone());
         worker.follow_status(&work);
         info!(port, n_executors = executors.len(), "the worker runs");
         Ok(worker)
