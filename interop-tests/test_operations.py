@@ -187,7 +187,13 @@ def test_events_of_several_workers(cluster, peer, nimbus, tmp_path):
         nimbus.debug("spread", None, True, 50.0)
         eventually("events", lambda: len(events(cluster, id)) > 20)
         logs = files(cluster, id, "events.log")
-        assert sum("pulse" in path.read_text() for path in logs) == 1
+        (log,) = [path for path in logs if "pulse" in path.read_text()]
+        # C 3.3: where the component's page says that its events are.
+        page = nimbus.getComponentPageInfo(id, "pulse", ":all-time", False)
+        assert page.eventlog_port == int(log.parent.name) and page.eventlog_host
+        assert page.debug_options is None
+        page = nimbus.getTopologyPageInfo(id, ":all-time", False)
+        assert (page.debug_options.enable, page.debug_options.samplingpct) == (True, 50.0)
 
 
 def test_without_event_loggers_sampling_changes_nothing(cluster, peer, nimbus, tmp_path):
@@ -301,6 +307,7 @@ def test_a_worker_restarts_when_it_is_told_to(cluster, peer, nimbus, tmp_path):
 
         after = eventually("a new worker", replaced)
         assert after.port == before.port
+        assert not nimbus.getTopologyInfo(id).errors.get("__system"), "it is no failure"
         arrive(out)
         time.sleep(3)
         stays(cluster, id, [after.pid])

@@ -155,7 +155,7 @@ fn show(config: &LogConfig) -> String {
     if rows.is_empty() {
         return "No levels are set: workers log as they were started to.".to_owned();
     }
-    table(["LOGGER", "LEVEL", "UNTIL"], rows.into_iter()).to_string()
+    table(["LOGGER", "LEVEL", "UNTIL"], rows)
 }
 
 /// Lines NAME=VALUE; those that begin with `#` or `!` are comments, as in Java's properties.

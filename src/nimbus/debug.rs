@@ -68,8 +68,8 @@ fn merge(
     let of_key = options.entry(key).or_default();
     of_key.enable = Some(enable);
     if enable {
-        // `max` turns what is no number into 0.
-        of_key.samplingpct = Some(percent.max(0.0).min(100.0));
+        let percent = if percent.is_nan() { 0.0 } else { percent };
+        of_key.samplingpct = Some(percent.clamp(0.0, 100.0));
     }
     Ok(())
 }

@@ -303,6 +303,15 @@ impl Slot {
         }
     }
 
+    /// The worker ended because somebody asked for another in its place: no failure to report.
+    pub fn handle_restart(&mut self, id: &WorkerId) {
+        if self.worker().is_some_and(|(worker, _)| worker == id) {
+            self.orders.push_back(Order::CleanUp(id.clone()));
+            self.state = State::Empty;
+            self.begin();
+        }
+    }
+
     /// Called about five times a second: start timeouts, silence, overdue kills, due restarts.
     pub fn handle_timer(&mut self, now_ms: u64) {
         match &self.state {

@@ -102,6 +102,8 @@ enum Event {
         id: WorkerId,
         how: String,
     },
+    /// A worker ended because somebody asked for another process in its place.
+    MadeRoom { port: u16, id: WorkerId },
 }
 
 // === impl Settings ===
@@ -293,6 +295,7 @@ impl Core {
             }
             Event::Launched { port, outcome } => self.handle_launched(port, outcome, now_ms),
             Event::Exited { port, id, how } => self.handle_exited(port, &id, &how, now_ms),
+            Event::MadeRoom { port, id } => self.handle_room(port, &id),
         }
     }
 
@@ -355,14 +358,16 @@ impl Core {
         let (id, mut child) = (started.id.clone(), started.child);
         self.tasks.spawn(async move {
             let how = match child.wait().await {
-                Ok(status) if status.code() == Some(worker::EXIT_RESTART) => {
-                    "it was asked to restart".to_owned()
-                }
-                Ok(status) => status.to_string(),
-                Err(error) => format!("its end could not be waited for: {error}"),
+                Ok(status) if status.code() == Some(worker::EXIT_RESTART) => None,
+                Ok(status) => Some(status.to_string()),
+                Err(error) => Some(format!("its end could not be waited for: {error}")),
+            };
+            let ended = match how {
+                Some(how) => Event::Exited { port, id, how },
+                None => Event::MadeRoom { port, id },
             };
             // The core outlives this task unless it is stopping.
-            let _ = events.send(Event::Exited { port, id, how }).await;
+            let _ = events.send(ended).await;
         });
         let launched = Launched {
             id: started.id,
@@ -380,6 +385,16 @@ impl Core {
             place.live = None;
             place.slot.handle_exit(id, how, now_ms);
             self.sweep();
+        }
+    }
+
+    fn handle_room(&mut self, port: u16, id: &WorkerId) {
+        let place = self.places.get_mut(&port);
+        let held = |place: &&mut Place| place.live.as_ref().is_some_and(|live| live.id == *id);
+        if let Some(place) = place.filter(held) {
+            tracing::info!(port, worker = id.0, "a worker ended to be started anew");
+            place.live = None;
+            place.slot.handle_restart(id);
         }
     }
 

@@ -91,6 +91,19 @@ fn rebalanced() -> Desired {
 }
 
 #[test]
+fn a_worker_that_was_asked_to_restart_has_not_failed() {
+    let mut slot = running(0);
+    slot.handle_restart(&worker("other"));
+    assert_eq!(orders(&mut slot), []);
+    slot.handle_restart(&worker("w"));
+    let found = orders(&mut slot);
+    assert!(
+        matches!(&found[..], [Order::CleanUp(_), Order::Localize { .. }]),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn another_conf_needs_another_process_once() {
     let mut slot = running(0);
     slot.handle_desired(Some(rebalanced()), 5);

@@ -16,9 +16,9 @@ fn beat(time: &[u8]) -> SupervisorWorkerHeartbeat {
 
 #[test]
 fn an_i64_is_read_from_an_i32() {
-    let now = 1_795_340_102;
+    let now = 1_795_340_102_i32;
     for time in [
-        field(8, 3, &(now as i32).to_be_bytes()),
+        field(8, 3, &now.to_be_bytes()),
         field(10, 3, &i64::from(now).to_be_bytes()),
     ] {
         assert_eq!(beat(&time).time_secs, i64::from(now));
