@@ -231,6 +231,8 @@ struct WorkerReport {
   /** Epoch of the assignment that all threads of the worker follow. */
   11: optional i64 epoch
   12: optional Activity activity
+  /** What of its directives the worker had carried out when it counted its activity. */
+  13: optional TopologyPhase phase
   /** Requests of its directive's work that it has carried out. */
   14: optional list<storm.ProfileRequest> profiled
 }
@@ -360,6 +362,8 @@ struct WorkerLaunch {
   14: optional i64 silence_ms
   /** PEM file with the authorities of Coordination's certificate, where that speaks TLS. */
   20: optional string tls_authorities
+  /** Where its supervisor listens, and so does the worker: the conf of the topology is of Nimbus's machine. */
+  25: optional string bind_address
 }
 
 /** A process on this machine, proof against reuse of its pid. */

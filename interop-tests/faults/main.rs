@@ -3,6 +3,7 @@
 //! Group A of the fault catalogue as far as the cluster goes today. `STORMWIRE_LONG=1` runs full
 //! counts, `STORMWIRE_SEED` repeats a run, `STORMWIRE_BIN` names the program under test.
 
+mod rebalance;
 mod run;
 
 use std::path::PathBuf;

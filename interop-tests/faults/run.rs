@@ -1,6 +1,6 @@
 //! One loaded cluster: a ledger topology that runs, is fed, struck and judged.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Cursor, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,16 +10,35 @@ use stormwire::testing::cluster::{TestCluster, WorkerProcess, eventually};
 use stormwire::testing::ledger::{Ledger, Verdict};
 use stormwire::testing::nemesis::{Fault, Strike};
 use stormwire::wire::storm::{
-    Bolt, ComponentCommon, ComponentObject, GlobalStreamId, Grouping, JavaObject, JavaObjectArg,
-    KillOptions, NullStruct, ShellComponent, SpoutSpec, StormTopology, StreamInfo,
+    Bolt, ComponentCommon, ComponentObject, ExecutorInfo, GlobalStreamId, Grouping, JavaObject,
+    JavaObjectArg, KillOptions, NullStruct, RebalanceOptions, ShellComponent, SpoutSpec,
+    StormTopology, StreamInfo,
 };
 
 /// A cluster with a ledger topology under load.
 pub struct Run {
     pub cluster: TestCluster,
     ledger: Ledger,
+    n_ackers: u64,
     // Removed last.
     _dir: tempfile::TempDir,
+}
+
+/// What stands between the source and the sink, and who watches over the tuples.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    pub relay: Relay,
+    /// Acker tasks; 0 leaves tuples untracked.
+    pub n_ackers: u64,
+}
+
+/// How the relay is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relay {
+    /// A native bolt of six tasks, fed by the ids' partition.
+    Native,
+    /// Two Python children.
+    Shell,
 }
 
 /// `topology.max.spout.pending` of the ledger topology.
@@ -35,6 +54,12 @@ const BURST_HEAD_START: Duration = Duration::from_millis(40);
 /// when the spout's worker dies, since only the source can say what is done.
 pub const UNCOMMITTED_MAX: u64 = 1_000;
 
+/// How long nothing may arrive before a run without acks counts as over.
+const CALM: Duration = Duration::from_secs(2);
+
+/// For a rebalance with all its bounds, on a busy machine.
+const STATUS_WAIT_MAX: Duration = Duration::from_secs(180);
+
 /// Its spout tasks.
 pub const N_SPOUTS: u64 = 2;
 
@@ -44,6 +69,15 @@ impl Run {
     /// Starts a cluster with two slots more than the topology needs, submits, and waits until
     /// tuples are acked.
     pub fn start(program: &Path, n_supervisors: usize) -> Self {
+        let shape = Shape {
+            relay: Relay::Shell,
+            n_ackers: 2,
+        };
+        Self::start_as(program, n_supervisors, shape)
+    }
+
+    /// As `start`, with a topology of that shape.
+    pub fn start_as(program: &Path, n_supervisors: usize, shape: Shape) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let cluster = TestCluster::start(program, dir.path(), n_supervisors, 3)
             .setting("nimbus.task.timeout.secs=6")
@@ -55,9 +89,10 @@ impl Run {
         let mut run = Run {
             cluster,
             ledger,
+            n_ackers: shape.n_ackers,
             _dir: dir,
         };
-        let topology = ledger_topology(&run.ledger);
+        let topology = ledger_topology(&run.ledger, shape.relay);
         run.submit(
             "ledger",
             &topology,
@@ -175,6 +210,71 @@ impl Run {
         self.ledger.check().expect("the ledger's files can be read")
     }
 
+    /// Waits until nothing arrives any more, and compares: where nobody acks, the source knows only
+    /// what it emitted.
+    pub fn finish_untracked(&mut self) -> Verdict {
+        let goal = self.ledger.n_fed();
+        eventually("everything fed is emitted", || {
+            self.ledger.n_committed() >= goal
+        });
+        let mut n_bytes = None;
+        eventually("nothing arrives any more", || {
+            std::thread::sleep(CALM);
+            let now = self.ledger.n_sunk_bytes();
+            n_bytes.replace(now) == Some(now)
+        });
+        self.ledger.check().expect("the ledger's files can be read")
+    }
+
+    /// Asks for a rebalance, works on, and returns when it is over.
+    pub fn rebalance(&mut self, options: &RebalanceOptions) {
+        self.begin_rebalance(options);
+        self.await_status("ACTIVE");
+    }
+
+    pub fn begin_rebalance(&mut self, options: &RebalanceOptions) {
+        self.feed_burst();
+        let asked = self.cluster.nimbus(|mut nimbus| async move {
+            let asked = nimbus.rebalance(Some("ledger"), Some(options)).await;
+            asked.map_err(|e| e.to_string())
+        });
+        asked.expect("a rebalance may be asked for");
+    }
+
+    /// Works on until the topology has a status.
+    pub fn await_status(&mut self, wanted: &str) {
+        let since = Instant::now();
+        while self.status().as_deref() != Some(wanted) {
+            assert!(since.elapsed() < STATUS_WAIT_MAX, "it is never {wanted}");
+            self.work_for(Duration::from_millis(100));
+        }
+    }
+
+    /// What Nimbus says, if it answers.
+    pub fn status(&self) -> Option<String> {
+        let summary = self.cluster.nimbus(|mut nimbus| async move {
+            let summary = nimbus.get_topology_summary_by_name(Some("ledger")).await;
+            summary.map_err(|e| e.to_string())
+        });
+        summary.ok().map(|summary| summary.status)
+    }
+
+    /// Workers by slot: pid and executors.
+    pub fn slots(&self) -> BTreeMap<(String, i32), (i32, Vec<ExecutorInfo>)> {
+        let workers = self.workers_of("ledger").into_iter();
+        let slot = |(name, worker): (String, WorkerProcess)| {
+            let launch = worker.launch;
+            ((name, launch.port), (worker.process.pid, launch.executors))
+        };
+        workers.map(slot).collect()
+    }
+
+    pub fn feed_burst(&mut self) {
+        self.ledger
+            .feed(BURST)
+            .expect("the ledger's source can be written");
+    }
+
     pub fn worker_pids(&self) -> BTreeSet<i32> {
         self.worker_pids_of("ledger")
     }
@@ -225,6 +325,7 @@ impl Run {
 
     fn submit(&self, name: &str, topology: &StormTopology, jar: Vec<u8>) -> Result<(), String> {
         let conf = CONF.replace("PENDING", &PENDING_MAX.to_string());
+        let conf = conf.replace("ACKERS", &self.n_ackers.to_string());
         self.cluster.nimbus(|mut nimbus| async move {
             let location = nimbus
                 .begin_file_upload()
@@ -311,8 +412,8 @@ impl Run {
     }
 }
 
-/// Spout, Python relay, sink: two tasks of each, over two workers.
-fn ledger_topology(ledger: &Ledger) -> StormTopology {
+/// Spout, relay, sink: two executors of each, over two workers.
+fn ledger_topology(ledger: &Ledger, relay: Relay) -> StormTopology {
     let text = |path: std::path::PathBuf| JavaObjectArg::StringArg(path.display().to_string());
     let spout = SpoutSpec {
         spout_object: ComponentObject::JavaObject(JavaObject {
@@ -321,23 +422,38 @@ fn ledger_topology(ledger: &Ledger) -> StormTopology {
         }),
         common: common(&["partition", "seq", "attempt"], N_SPOUTS as i32),
     };
-    let relay = ComponentObject::Shell(ShellComponent {
-        execution_command: Some("python3".to_owned()),
-        script: Some("relay.py".to_owned()),
-    });
+    let fields = ["partition", "seq", "attempt"];
+    let relay = match relay {
+        Relay::Shell => {
+            let relay = ComponentObject::Shell(ShellComponent {
+                execution_command: Some("python3".to_owned()),
+                script: Some("relay.py".to_owned()),
+            });
+            bolt(relay, "source", &fields)
+        }
+        Relay::Native => {
+            let relay = ComponentObject::JavaObject(JavaObject {
+                full_class_name: "stormwire.IdBolt".to_owned(),
+                args_list: Vec::new(),
+            });
+            let mut relay = bolt(relay, "source", &fields);
+            for grouping in relay.common.inputs.values_mut() {
+                *grouping = Grouping::Fields(vec!["partition".to_owned()]);
+            }
+            relay.common.json_conf = Some(r#"{"topology.tasks": 6}"#.to_owned());
+            relay
+        }
+    };
     let sink = ComponentObject::JavaObject(JavaObject {
         full_class_name: "stormwire.testing.LedgerSink".to_owned(),
         args_list: vec![text(ledger.sink())],
     });
     let mut topology = StormTopology::default();
     topology.spouts.insert("source".to_owned(), spout);
-    topology.bolts.insert(
-        "relay".to_owned(),
-        bolt(relay, "source", &["partition", "seq", "attempt"]),
-    );
-    topology
-        .bolts
-        .insert("sink".to_owned(), bolt(sink, "relay", &[]));
+    topology.bolts.insert("relay".to_owned(), relay);
+    let mut sink = bolt(sink, "relay", &[]);
+    sink.common.json_conf = Some(r#"{"topology.tasks": 3}"#.to_owned());
+    topology.bolts.insert("sink".to_owned(), sink);
     topology
 }
 
@@ -397,5 +513,5 @@ fn jar(scripts: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// Time-outs scaled down, so that one fault's cycle takes seconds.
-const CONF: &str = r#"{"topology.workers": 2, "topology.acker.executors": 2,
+const CONF: &str = r#"{"topology.workers": 2, "topology.acker.executors": ACKERS,
     "topology.message.timeout.secs": 5, "topology.max.spout.pending": PENDING}"#;

@@ -8,6 +8,7 @@ mod daemon;
 mod demo;
 mod drpc;
 mod operations;
+mod steer;
 mod submit;
 mod table;
 mod topology;
@@ -46,12 +47,14 @@ pub enum Command {
     Submit(submit::SubmitArgs),
     /// List the topologies that run.
     List(ClientArgs),
-    /// End a topology, once the tuples in flight had time to finish.
-    Kill(topology::KillArgs),
-    /// Let a topology's spouts emit again.
-    Activate(topology::NameArgs),
-    /// Stop a topology's spouts; its bolts finish what is in flight.
-    Deactivate(topology::NameArgs),
+    /// End topologies, once the tuples in flight had time to finish.
+    Kill(steer::KillArgs),
+    /// Let topologies' spouts emit again.
+    Activate(steer::NamesArgs),
+    /// Stop topologies' spouts; their bolts finish what is in flight.
+    Deactivate(steer::NamesArgs),
+    /// Change a running topology's workers, executors, resources or settings.
+    Rebalance(steer::RebalanceArgs),
     /// Show a topology: components, executors, counts, latencies, errors.
     Info(topology::NameArgs),
     /// Call functions that topologies answer, and print their results.
@@ -123,9 +126,10 @@ impl Cli {
             Command::Worker(args) => daemon::worker(&args.launch, levels),
             Command::Submit(args) => submit::run(args),
             Command::List(args) => topology::list(&args),
-            Command::Kill(args) => topology::kill(&args),
-            Command::Activate(args) => topology::activate(&args),
-            Command::Deactivate(args) => topology::deactivate(&args),
+            Command::Kill(args) => steer::kill(&args),
+            Command::Activate(args) => steer::activate(&args),
+            Command::Deactivate(args) => steer::deactivate(&args),
+            Command::Rebalance(args) => steer::rebalance(&args),
             Command::Info(args) => topology::info(&args),
             Command::DrpcClient(args) => drpc::run(&args),
             Command::SetLogLevel(args) => operations::set_log_level(&args),

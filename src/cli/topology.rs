@@ -1,5 +1,6 @@
-//! `list`, `kill`, `activate`, `deactivate`, `info`: steering and looking at topologies over
-//! Thrift.
+//! `list`, `info`: looking at topologies over Thrift.
+//!
+//! What changes them is in `steer`.
 
 use std::collections::BTreeMap;
 
@@ -10,26 +11,16 @@ use super::ClientArgs;
 use super::client::{self, refused};
 use super::table::{span, table};
 use crate::wire::storm::{
-    ErrorInfo, ExecutorSpecificStats, ExecutorSummary, GlobalStreamId, KillOptions, TopologyInfo,
+    ErrorInfo, ExecutorSpecificStats, ExecutorSummary, GlobalStreamId, TopologyInfo,
 };
 
-/// A topology to act on.
+/// A topology to look at.
 #[derive(Debug, Args)]
 pub struct NameArgs {
     /// The topology's name.
     pub name: String,
     #[command(flatten)]
     pub client: ClientArgs,
-}
-
-/// A topology to end.
-#[derive(Debug, Args)]
-pub struct KillArgs {
-    #[command(flatten)]
-    pub topology: NameArgs,
-    /// Seconds between stopping its spouts and ending its workers; by default its message timeout.
-    #[arg(short, long, value_name = "SECS")]
-    pub wait: Option<i32>,
 }
 
 /// `stormwire list`.
@@ -69,47 +60,6 @@ pub fn list(args: &ClientArgs) -> Result<i32> {
         ]
     });
     println!("{}", table(head, rows));
-    Ok(0)
-}
-
-/// `stormwire kill`.
-pub fn kill(args: &KillArgs) -> Result<i32> {
-    let name = &args.topology.name;
-    let options = KillOptions {
-        wait_secs: args.wait,
-    };
-    client::block_on(async {
-        let mut nimbus = client::connect(&args.topology.client).await?;
-        let killed = nimbus
-            .kill_topology_with_opts(Some(name), Some(&options))
-            .await;
-        killed.map_err(|e| refused(&format!("kill {name}"), e))
-    })?;
-    println!("Killed topology: {name}");
-    Ok(0)
-}
-
-/// `stormwire activate`.
-pub fn activate(args: &NameArgs) -> Result<i32> {
-    let name = &args.name;
-    client::block_on(async {
-        let mut nimbus = client::connect(&args.client).await?;
-        let activated = nimbus.activate(Some(name)).await;
-        activated.map_err(|e| refused(&format!("activate {name}"), e))
-    })?;
-    println!("Activated topology: {name}");
-    Ok(0)
-}
-
-/// `stormwire deactivate`.
-pub fn deactivate(args: &NameArgs) -> Result<i32> {
-    let name = &args.name;
-    client::block_on(async {
-        let mut nimbus = client::connect(&args.client).await?;
-        let deactivated = nimbus.deactivate(Some(name)).await;
-        deactivated.map_err(|e| refused(&format!("deactivate {name}"), e))
-    })?;
-    println!("Deactivated topology: {name}");
     Ok(0)
 }
 

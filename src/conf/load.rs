@@ -31,6 +31,11 @@ impl Conf {
         Ok(conf.overlay(&read_overrides(overrides)?))
     }
 
+    /// What `KEY=VALUE` texts say, with no defaults below them.
+    pub fn from_settings(settings: &[String]) -> Result<Conf, ConfError> {
+        read_overrides(settings)
+    }
+
     /// What one file says, with no defaults below it.
     pub fn from_file(file: &Path) -> Result<Conf, ConfError> {
         read_file(file)

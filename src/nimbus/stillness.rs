@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::transition::Flow;
 use crate::id::{Slot, TopologyId};
-use crate::wire::messages::{Activity, WorkerReport};
+use crate::wire::messages::{Activity, TopologyPhase, WorkerReport};
 
 /// The last words of all workers.
 #[derive(Debug, Default)]
@@ -43,7 +43,9 @@ impl Stillness {
             .get(slot)
             .filter(|known| known.generation == report.generation);
         let activity = report.activity.clone().unwrap_or_default();
-        let is_idle = report.activity.is_some() && activity.n_waiting == 0;
+        // A worker that has not heard of the drain may be idle and start to work.
+        let is_draining = report.phase == Some(TopologyPhase::Draining.into());
+        let is_idle = is_draining && report.activity.is_some() && activity.n_waiting == 0;
         let unchanged = known.filter(|known| known.activity == activity);
         let since_ms = unchanged.and_then(|known| known.idle_since_ms);
         let pulse = Pulse {
@@ -149,6 +151,7 @@ mod tests {
             let report = WorkerReport {
                 topology_id: "t".to_owned(),
                 generation: 1 << 20,
+                phase: Some(TopologyPhase::Draining.into()),
                 activity: Some(Activity {
                     n_waiting: *n_waiting,
                     n_sent: *n_sent,
@@ -210,6 +213,26 @@ mod tests {
         // A frame that is on its way arrives within the calm; one that broke off never does.
         assert_eq!(flow_after(&until(1_000, 0, 6), 1_000), Flow::Moving);
         assert_eq!(flow_after(&until(1_200, 0, 6), 1_200), Flow::Still);
+    }
+
+    #[test]
+    fn calm_before_the_drain_says_nothing() {
+        let mut stillness = Stillness::default();
+        let report = |phase: TopologyPhase| WorkerReport {
+            topology_id: "t".to_owned(),
+            activity: Some(Activity::default()),
+            phase: Some(phase.into()),
+            ..WorkerReport::default()
+        };
+        for at_ms in [0, 100, 200] {
+            stillness.heard(&report(TopologyPhase::Settling), &slot(1), at_ms);
+        }
+        stillness.heard(&report(TopologyPhase::Draining), &slot(1), 300);
+        assert_eq!(stillness.flow(&"t".into(), 300), Flow::Moving);
+        stillness.heard(&report(TopologyPhase::Draining), &slot(1), 350);
+        assert_eq!(stillness.flow(&"t".into(), 350), Flow::Moving);
+        stillness.heard(&report(TopologyPhase::Draining), &slot(1), 400);
+        assert_eq!(stillness.flow(&"t".into(), 400), Flow::Still);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod cluster;
 mod life;
+mod rebalance;
 mod recorded;
 mod refused;
 

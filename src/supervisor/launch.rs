@@ -42,6 +42,8 @@ pub struct Launcher {
     pub layout: Layout,
     pub node: NodeId,
     pub host: String,
+    /// `stormwire.bind.address` of this machine, for workers too.
+    pub bind_address: String,
     /// The program that `WorkerKind::BuiltIn` runs.
     pub program: PathBuf,
     /// `host:port` addresses of Coordination.
@@ -190,6 +192,7 @@ impl Launcher {
             resources: plan.desired.resources.clone(),
             silence_ms: i64::try_from(plan.silence_ms).ok(),
             tls_authorities: self.tls_authorities.clone(),
+            bind_address: Some(self.bind_address.clone()),
         };
         let path = layout::launch_record(dir);
         write_durably(&path, &wire::to_bytes(&launch)?).map_err(prepare_error(&path))?;

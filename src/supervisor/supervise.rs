@@ -36,6 +36,7 @@ use crate::worker;
 pub struct Settings {
     pub layout: Layout,
     pub host: String,
+    bind_address: String,
     pub program: PathBuf,
     pub ports: BTreeSet<u16>,
     pub coordination: Vec<Address>,
@@ -119,6 +120,7 @@ impl Settings {
         Ok(Settings {
             layout: Layout::new(conf.local_dir()?, conf.log_dir()?),
             host: conf.host_name()?,
+            bind_address: conf.text_or(keys::STORMWIRE_BIND_ADDRESS, "127.0.0.1")?,
             program,
             ports: ports.into_iter().filter_map(port).collect(),
             coordination: seeds
@@ -184,6 +186,7 @@ impl Core {
                 layout,
                 node: node.clone(),
                 host: settings.host.clone(),
+                bind_address: settings.bind_address.clone(),
                 program: settings.program.clone(),
                 coordination: settings
                     .coordination

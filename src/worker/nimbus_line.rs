@@ -231,6 +231,8 @@ impl NimbusLine {
                 TopologyPhase::Draining | TopologyPhase::Settling => BRISK_PARK_MS,
             },
             epoch: Some(self.shared.epoch()),
+            // Asked for first: what is counted is of this phase or a later one.
+            phase: self.shared.phase().map(Into::into),
             activity: Some(self.shared.activity()),
             profiled: Some(self.profiled().clone()).filter(|told| !told.is_empty()),
         }

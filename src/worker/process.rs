@@ -122,7 +122,11 @@ impl Worker {
         let conf = program.conf.clone();
         let port = launch.port;
         let port = u16::try_from(port).map_err(|_| WorkerError::BadPort { port })?;
-        let listener = listen(&conf, port).await?;
+        let host = match &launch.bind_address {
+            Some(address) => address.clone(),
+            None => conf.text_or(keys::STORMWIRE_BIND_ADDRESS, "127.0.0.1")?,
+        };
+        let listener = listen(&host, port).await?;
         let identity = Arc::new(identity(&launch, &program, port));
         let slot = Slot {
             node: identity.node.clone(),
@@ -228,6 +232,7 @@ impl Worker {
             shared.follow(work.epoch);
             self.controls.follow(&work);
             self.follow_status(&work);
+            self.engine.shared().enter(nimbus_line::phase(&work));
         }
     }
 
@@ -327,9 +332,8 @@ fn load(code_dir: &Path) -> Result<(StormTopology, Conf), WorkerError> {
     Ok((code, Conf::defaults().overlay(&conf)))
 }
 
-async fn listen(conf: &Conf, port: u16) -> Result<TcpListener, WorkerError> {
-    let host = conf.text_or(keys::STORMWIRE_BIND_ADDRESS, "127.0.0.1")?;
-    let listener = TcpListener::bind((host.as_str(), port)).await;
+async fn listen(host: &str, port: u16) -> Result<TcpListener, WorkerError> {
+    let listener = TcpListener::bind((host, port)).await;
     listener.map_err(|source| WorkerError::Listen {
         address: format!("{host}:{port}"),
         source,

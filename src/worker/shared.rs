@@ -66,6 +66,7 @@ struct Following {
     version: u64,
     /// The one before, which some thread may still follow.
     epoch_before: i64,
+    phase: Option<messages::TopologyPhase>,
 }
 
 /// What outsiders need of an executor.
@@ -192,8 +193,19 @@ impl Shared {
                 epoch,
                 version: self.routes_version(),
                 epoch_before: following.epoch,
+                phase: following.phase,
             };
         }
+    }
+
+    /// What this phase asks of the worker was told to all threads.
+    pub fn enter(&self, phase: messages::TopologyPhase) {
+        self.following().phase = Some(phase);
+    }
+
+    /// The phase that was entered last.
+    pub fn phase(&self) -> Option<messages::TopologyPhase> {
+        self.following().phase
     }
 
     /// The epoch of the assignment that all threads follow.

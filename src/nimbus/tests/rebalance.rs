@@ -1,0 +1,114 @@
+//! Rebalances over restarts of Nimbus: what is left of the delay, and changes that are whole or not
+//! there.
+
+use super::*;
+use crate::cluster::{Batch, ClusterState, EmbeddedStore};
+use crate::id::TopologyId;
+use crate::wire::messages::RedoRecord;
+use crate::wire::stored;
+use crate::wire::storm::{RebalanceOptions, TopologySummary};
+
+async fn summary(client: &mut Client) -> TopologySummary {
+    let summary = client.get_topology_summary_by_name(Some("words")).await;
+    summary.expect("alive")
+}
+
+async fn conf_of(client: &mut Client, id: &str) -> Conf {
+    let conf = client.get_topology_conf(Some(id)).await.expect("alive");
+    Conf::from_json(&conf).expect("JSON")
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_with_a_rebalance_and_goes_back_to_what_was() {
+    let mut fixture = Fixture::new().await;
+    let (mut client, mut line) = (fixture.client().await, fixture.line().await);
+    submit(&mut client, "words", &words(4)).await;
+    work(&mut line, "node").await;
+    client.deactivate(Some("words")).await.expect("alive");
+    let options = RebalanceOptions {
+        wait_secs: Some(1),
+        num_workers: Some(3),
+        num_executors: Some([("bolt".to_owned(), 2)].into()),
+        topology_conf_overrides: Some(r#"{"topology.max.spout.pending": 9}"#.to_owned()),
+        ..RebalanceOptions::default()
+    };
+    let asked = client.rebalance(Some("words"), Some(&options)).await;
+    asked.expect("accepted");
+    fixture.restart().await;
+    let (mut client, mut line) = (fixture.client().await, fixture.line().await);
+    assert_eq!(summary(&mut client).await.status, "REBALANCING");
+    work(&mut line, "node").await;
+    let found = eventually("the end of the rebalance", async || {
+        let found = summary(&mut client).await;
+        (found.status == "INACTIVE").then_some(found)
+    })
+    .await;
+    assert_eq!((found.num_workers, found.num_executors), (3, 4));
+    let conf = conf_of(&mut client, &found.id).await;
+    let pending = conf.int(keys::TOPOLOGY_MAX_SPOUT_PENDING);
+    assert_eq!(pending.expect("a number"), Some(9));
+    // On disk too, blobs and record alike.
+    fixture.restart().await;
+    let mut client = fixture.client().await;
+    let again = summary(&mut client).await;
+    assert_eq!((again.status.as_str(), again.num_workers), ("INACTIVE", 3));
+    assert_eq!(conf_of(&mut client, &found.id).await, conf);
+}
+
+#[tokio::test]
+async fn what_was_committed_reaches_its_blobs_at_the_next_start() {
+    let mut fixture = Fixture::new().await;
+    let mut client = fixture.client().await;
+    submit(&mut client, "words", &words(1)).await;
+    let id = summary(&mut client).await.id;
+    let conf = conf_of(&mut client, &id).await;
+    fixture.nimbus.take().expect("running").shutdown().await;
+    // The moment after the commit of a rebalance, before its blobs were written.
+    let changed = conf.clone().with(keys::TOPOLOGY_MAX_SPOUT_PENDING, 9);
+    let store = EmbeddedStore::open(&fixture.path().join("nimbus").join("store")).expect("free");
+    let cluster = ClusterState::lead(std::sync::Arc::new(store))
+        .await
+        .expect("leads");
+    let mut batch = Batch::default();
+    let redo = RedoRecord {
+        code: None,
+        conf: Some(stored::pack_conf(&changed)),
+    };
+    batch
+        .redo(&TopologyId::from(id.as_str()), &redo)
+        .expect("small");
+    cluster.load().await.expect("readable");
+    cluster.commit(batch).await.expect("room");
+    drop(cluster);
+    for _ in 0..2 {
+        fixture.nimbus = Some(start(&fixture.conf).await);
+        let mut client = fixture.client().await;
+        assert_eq!(conf_of(&mut client, &id).await, changed);
+        fixture.nimbus.take().expect("running").shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn a_kill_overtakes_a_rebalance_for_good() {
+    let mut fixture = Fixture::new().await;
+    let mut client = fixture.client().await;
+    submit(&mut client, "words", &words(1)).await;
+    let options = RebalanceOptions {
+        wait_secs: Some(600),
+        ..RebalanceOptions::default()
+    };
+    let asked = client.rebalance(Some("words"), Some(&options)).await;
+    asked.expect("accepted");
+    let now = crate::wire::storm::KillOptions { wait_secs: Some(1) };
+    let killed = client
+        .kill_topology_with_opts(Some("words"), Some(&now))
+        .await;
+    killed.expect("alive");
+    fixture.restart().await;
+    let mut client = fixture.client().await;
+    eventually("its end", async || {
+        let all = client.get_topology_summaries().await.expect("answers");
+        all.is_empty().then_some(())
+    })
+    .await;
+}
