@@ -116,13 +116,11 @@ impl NimbusLine {
                     if is_stats_due {
                         stats_due = Instant::now() + self.stats_every;
                     }
-                    let epoch = directive.work.as_ref().map(|work| work.epoch);
-                    self.phase = directive.work.as_ref().map_or(TopologyPhase::Steady, phase);
+                    let epoch = self.enter(directive.work.as_ref());
                     if news.send(directive).await.is_err() {
                         return;
                     }
-                    if let Some(epoch) = epoch.filter(|_| self.phase != TopologyPhase::Steady) {
-                        // The next report is to say so.
+                    if let Some(epoch) = epoch {
                         self.wait_until_followed(epoch).await;
                     }
                 }
@@ -159,6 +157,14 @@ impl NimbusLine {
                 }
             }
         }
+    }
+
+    /// Takes note of what the topology goes through; gives the epoch that the next report is to
+    /// say is followed, where Nimbus waits for that.
+    fn enter(&mut self, work: Option<&TopologyWork>) -> Option<i64> {
+        self.phase = work.map_or(TopologyPhase::Steady, phase);
+        work.map(|work| work.epoch)
+            .filter(|_| self.phase != TopologyPhase::Steady)
     }
 
     async fn wait_until_followed(&self, epoch: i64) {

@@ -120,13 +120,7 @@ impl Worker {
             conf,
         )?);
         let conf = program.conf.clone();
-        let port = launch.port;
-        let port = u16::try_from(port).map_err(|_| WorkerError::BadPort { port })?;
-        let host = match &launch.bind_address {
-            Some(address) => address.clone(),
-            None => conf.text_or(keys::STORMWIRE_BIND_ADDRESS, "127.0.0.1")?,
-        };
-        let listener = listen(&host, port).await?;
+        let (port, listener) = listen(&launch, &conf).await?;
         let identity = Arc::new(identity(&launch, &program, port));
         let slot = Slot {
             node: identity.node.clone(),
@@ -332,12 +326,20 @@ fn load(code_dir: &Path) -> Result<(StormTopology, Conf), WorkerError> {
     Ok((code, Conf::defaults().overlay(&conf)))
 }
 
-async fn listen(host: &str, port: u16) -> Result<TcpListener, WorkerError> {
-    let listener = TcpListener::bind((host, port)).await;
-    listener.map_err(|source| WorkerError::Listen {
+/// The worker's port, open where its supervisor listens: the conf is of Nimbus's machine.
+async fn listen(launch: &WorkerLaunch, conf: &Conf) -> Result<(u16, TcpListener), WorkerError> {
+    let port = launch.port;
+    let port = u16::try_from(port).map_err(|_| WorkerError::BadPort { port })?;
+    let host = match &launch.bind_address {
+        Some(address) => address.clone(),
+        None => conf.text_or(keys::STORMWIRE_BIND_ADDRESS, "127.0.0.1")?,
+    };
+    let listener = TcpListener::bind((host.as_str(), port)).await;
+    let listener = listener.map_err(|source| WorkerError::Listen {
         address: format!("{host}:{port}"),
         source,
-    })
+    })?;
+    Ok((port, listener))
 }
 
 fn place(
