@@ -150,6 +150,8 @@ impl Nimbus {
             }
             None => None,
         };
+        // Storm's clients take the port from a topology's conf, for example to upload credentials.
+        let conf = conf.with(keys::NIMBUS_THRIFT_PORT, nimbus.address().port());
         let coordination = coordination_endpoint(&settings);
         let coordination = Server::bind(&coordination, Limits::default()).await?;
         let parts = Parts {
