@@ -232,6 +232,7 @@ def test_pages_have_what_it_requires(cluster, standing, generation):
             assert page.id == standing[1] and set(page.id_to_spout_agg_stats) == {"pulse"}
             component = nimbus.getComponentPageInfo(standing[1], "sink", window, True)
             assert component.component_type == generation.types.ComponentType.BOLT
+        assert standing[1] in nimbus.getTopologyHistory(None).topo_ids
 
 
 @of("2.x", "3.x")
@@ -242,6 +243,8 @@ def test_summaries_have_what_it_requires(cluster, standing, generation):
         assert id in [each.id for each in nimbus.getTopologySummaries()]
         assert nimbus.getTopologySummaryByName(name).id == nimbus.getTopologySummary(id).id == id
         assert nimbus.getTopologyInfoByName(name).id == id
+        (owner,) = nimbus.getOwnerResourceSummaries("ahab")
+        assert owner.owner == "ahab"
 
 
 @of("0.9", "1.x")
@@ -291,7 +294,7 @@ def test_heartbeats_tell_the_time_in_its_width(cluster, standing, generation):
 
 
 def test_it_steers(cluster, standing, generation):
-    """C 3.2: activate, deactivate, kill of what is not there, with its exceptions."""
+    """C 3.2: activate, deactivate, rebalance, kill of what is not there, with its exceptions."""
     name, types = standing[0], generation.types
     with generation.connect(cluster.nimbus) as nimbus:
         nimbus.deactivate(name)
@@ -299,6 +302,7 @@ def test_it_steers(cluster, standing, generation):
         for order in (
             lambda: nimbus.activate("nobody"),
             lambda: nimbus.killTopologyWithOpts("nobody", types.KillOptions()),
+            lambda: nimbus.rebalance("nobody", types.RebalanceOptions()),
         ):
             with pytest.raises(types.NotAliveException) as refusal:
                 order()
@@ -313,8 +317,10 @@ def test_a_call_without_arguments_is_answered(cluster, generation):
         for method, n_arguments in generation.methods().items():
             try:
                 getattr(nimbus, method)(*[None] * n_arguments)
-            except (TApplicationException, TException):
-                pass
+            except TApplicationException as error:
+                assert error.type != TApplicationException.UNKNOWN_METHOD, method
+            except TException:
+                pass  # a declared refusal
         assert nimbus.getClusterInfo().supervisors
 
 
