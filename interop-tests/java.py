@@ -13,6 +13,8 @@ from pathlib import Path
 
 BUILT = Path(__file__).resolve().parent / ".env/java"
 
+STORE_PASSWORD = "of a test's stores"
+
 Step = namedtuple("Step", "outcome name duration told")
 
 
@@ -44,6 +46,23 @@ def run(program, arguments, settings=None, properties=None, directory=None, time
     assert process.returncode == 0, f"{program} ended with {process.returncode}\n{output}"
     assert steps, f"{program} did nothing\n{output}"
     return steps
+
+
+def stores(directory, made, identity):
+    """Java's stores of a client's certificate and of the authority that it trusts: two paths.
+
+    `made` are secured.Certificates, `identity` is what they issued.
+    """
+    keys, trusted = directory / "keys.p12", directory / "trusted.p12"
+    pack = ["openssl", "pkcs12", "-export", "-in", identity[0], "-inkey", identity[1]]
+    trust = ["keytool", "-importcert", "-noprompt", "-alias", "ours", "-file", made.authority]
+    for command in (
+        [*pack, "-out", keys, "-passout", f"pass:{STORE_PASSWORD}"],
+        [*trust, "-keystore", trusted, "-storetype", "PKCS12", "-storepass", STORE_PASSWORD],
+    ):
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return keys, trusted
 
 
 def versions():

@@ -28,7 +28,7 @@ final class Functions {
 
     void run(Steps steps) {
         steps.step("DRPC topology", () -> {
-            StormSubmitter.submitTopology(name, new Config(), topology());
+            StormSubmitter.submitTopology(name, new Config(), topology(function));
             isServed = true;
             return null;
         });
@@ -54,7 +54,7 @@ final class Functions {
     }
 
     /** What Storm's users build by hand for DRPC: DRPCSpout, their bolt, ReturnResults. */
-    private StormTopology topology() {
+    static StormTopology topology(String function) {
         TopologyBuilder builder = new TopologyBuilder();
         builder.setSpout("calls", new Remote.Spout("args", "return-info"));
         builder.setBolt("exclaim", new Remote.Bolt("result", "return-info"))

@@ -19,6 +19,7 @@ public final class Genuine {
         new Blobs(conf, "java-" + args[0]).run(steps);
         new Life(conf, "java-" + args[0], args[1]).run(steps);
         new Functions(conf, "java-" + args[0] + "-drpc").run(steps);
+        new Commands(conf, "java-" + args[0] + "-storm", args[1]).run(steps);
         steps.finish();
     }
 }

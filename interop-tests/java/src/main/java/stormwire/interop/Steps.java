@@ -26,7 +26,7 @@ final class Steps {
             line("passed", name, started, told == null ? "" : told.toString());
         } catch (Throwable failure) {
             failures.add(name);
-            line("FAILED", name, started, failure.toString());
+            line("FAILED", name, started, causes(failure));
             StringWriter trace = new StringWriter();
             failure.printStackTrace(new PrintWriter(trace));
             System.err.println(name + ": " + trace);
@@ -40,6 +40,14 @@ final class Steps {
         System.out.flush();
         // Storm's client leaves threads behind that would keep the process alive.
         Runtime.getRuntime().halt(failures.isEmpty() ? 0 : 1);
+    }
+
+    private static String causes(Throwable failure) {
+        StringBuilder told = new StringBuilder(failure.toString());
+        for (Throwable cause = failure.getCause(); cause != null; cause = cause.getCause()) {
+            told.append(" because ").append(cause);
+        }
+        return told.toString();
     }
 
     private static void line(String outcome, String name, long started, String told) {
