@@ -9,8 +9,10 @@ pub mod control;
 pub mod dev;
 pub mod drpc;
 pub mod engine;
+pub mod fleet;
 pub mod histogram;
 pub mod machine;
+pub mod scale;
 pub mod submission;
 
 #[cfg(test)]
@@ -42,6 +44,8 @@ pub enum Case {
     Restart,
     /// Calls of a function that a built-in bolt answers, on `stormwire dev`, over loopback.
     Drpc,
+    /// Calls to a Nimbus with more and more topologies, whose supervisors and workers report.
+    ControlScale,
 }
 
 /// How cases run.
@@ -57,6 +61,8 @@ pub struct Options {
     pub idle: Duration,
     /// Numbers of threads of the engine cases.
     pub threads: Vec<usize>,
+    /// Numbers of topologies at which the control plane is measured, growing.
+    pub topologies: Vec<usize>,
 }
 
 /// One line of the table.
@@ -103,13 +109,14 @@ pub fn run(case: Case, options: &Options) -> Result<Vec<Figure>> {
         Case::Idle => cluster::idle(options),
         Case::Restart => cluster::restart(options),
         Case::Drpc => drpc::round_trip(options),
+        Case::ControlScale => scale::control_scale(options),
     }
 }
 
 // === impl Case ===
 
 impl Case {
-    pub const ALL: [Case; 9] = [
+    pub const ALL: [Case; 10] = [
         Case::Null,
         Case::NullAcked,
         Case::Id,
@@ -119,6 +126,7 @@ impl Case {
         Case::Idle,
         Case::Restart,
         Case::Drpc,
+        Case::ControlScale,
     ];
 
     pub fn name(self) -> &'static str {
@@ -132,6 +140,7 @@ impl Case {
             Case::Idle => "idle",
             Case::Restart => "restart",
             Case::Drpc => "drpc",
+            Case::ControlScale => "control-scale",
         }
     }
 }
@@ -148,6 +157,7 @@ impl Options {
             n_repetitions: 5,
             idle: Duration::from_secs(10),
             threads: vec![machine::n_cores()],
+            topologies: vec![10, 100, 300, 1000],
         }
     }
 
@@ -160,6 +170,7 @@ impl Options {
             n_repetitions: 1,
             idle: Duration::from_secs(1),
             threads: vec![machine::n_cores()],
+            topologies: vec![2, 4],
         }
     }
 }
