@@ -12,9 +12,10 @@ use crate::messaging::codec;
 pub struct AckRecord {
     pub root: u64,
     /// `Init` and `Ack`: XOR of edges. Notices: milliseconds from the acker's first sight of the
-    /// root.
+    /// root. `Tally`: how many messages it counts.
     pub value: u64,
-    /// `Init` and notices: the spout's task.
+    /// `Init` and notices: the spout's task. `Tally`: the number of the stream that Storm's messages
+    /// would have come by.
     pub task: TaskId,
     pub kind: AckKind,
 }
@@ -36,6 +37,8 @@ pub enum AckKind {
     Failed,
     /// To the spout: the time-out of the tree starts anew.
     Extended,
+    /// To the acker: so many messages came to it by a stream, for its statistics.
+    Tally,
 }
 
 /// Why ack records could not be read.
@@ -60,7 +63,7 @@ impl AckRecord {
     /// Whether the record goes to an acker; else to a spout.
     #[inline]
     pub fn is_for_acker(&self) -> bool {
-        (self.kind as u8) <= AckKind::Reset as u8
+        (self.kind as u8) <= AckKind::Reset as u8 || self.kind == AckKind::Tally
     }
 
     /// Takes in the record that follows it, where both say no more than one can.
@@ -88,6 +91,7 @@ impl AckKind {
             4 => AckKind::Completed,
             5 => AckKind::Failed,
             6 => AckKind::Extended,
+            7 => AckKind::Tally,
             _ => return None,
         })
     }
@@ -190,7 +194,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn record() -> impl Strategy<Value = AckRecord> {
-        (0u8..7, any::<u64>(), any::<u64>(), any::<i32>()).prop_map(|(kind, root, value, task)| {
+        (0u8..8, any::<u64>(), any::<u64>(), any::<i32>()).prop_map(|(kind, root, value, task)| {
             let kind = AckKind::from_byte(kind).unwrap();
             AckRecord {
                 root,

@@ -94,4 +94,4 @@ impl LinkIdentity {
 }
 
 /// Of frames and batch bodies together.
-pub const WIRE_VERSION: i32 = 1;
+pub const WIRE_VERSION: i32 = 2;

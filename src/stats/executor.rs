@@ -224,7 +224,11 @@ impl ExecutorTable {
                 by_stream.insert(key(info), figure);
             }
         }
-        windows.into()
+        // Storm names no window of what was never counted.
+        let counted = windows
+            .into_iter()
+            .filter(|(_, by_stream)| !by_stream.is_empty());
+        counted.collect()
     }
 }
 

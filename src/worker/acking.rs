@@ -126,7 +126,7 @@ fn push(records: &mut Vec<AckRecord>, record: &AckRecord) {
     }
 }
 
-/// A record as the ledger takes it; none for a notice.
+/// A record as the ledger takes it; none for a notice and for what only counts.
 #[inline]
 pub fn for_ledger(record: &AckRecord) -> Option<LedgerRecord> {
     let AckRecord {
@@ -141,7 +141,7 @@ pub fn for_ledger(record: &AckRecord) -> Option<LedgerRecord> {
         AckKind::Ack => LedgerRecord::Ack { root, value },
         AckKind::Fail => LedgerRecord::Fail { root },
         AckKind::Reset => LedgerRecord::Reset { root },
-        AckKind::Completed | AckKind::Failed | AckKind::Extended => return None,
+        AckKind::Completed | AckKind::Failed | AckKind::Extended | AckKind::Tally => return None,
     })
 }
 
@@ -167,7 +167,7 @@ pub fn outcome(kind: AckKind) -> Option<Outcome> {
         AckKind::Completed => Some(Outcome::Acked),
         AckKind::Failed => Some(Outcome::Failed),
         AckKind::Extended => Some(Outcome::Reset),
-        AckKind::Init | AckKind::Ack | AckKind::Fail | AckKind::Reset => None,
+        AckKind::Init | AckKind::Ack | AckKind::Fail | AckKind::Reset | AckKind::Tally => None,
     }
 }
 

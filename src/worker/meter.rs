@@ -106,6 +106,33 @@ impl Meter {
         }
     }
 
+    /// A sampled message to an acker; gives how many it stands for.
+    pub fn sent_to_acker(&mut self, stream: StreamNumber) -> u64 {
+        self.has_news = true;
+        self.table.emitted(stream, self.weight, self.started_ms);
+        self.table.transferred(stream, self.weight, self.started_ms);
+        self.weight
+    }
+
+    /// So many messages came to this acker by a stream. Each takes it less than the microsecond in
+    /// which latencies are measured.
+    pub fn acker_took(&mut self, stream: StreamNumber, n: u64) {
+        self.has_news = true;
+        self.table.executed(stream, n, self.started_ms);
+        self.table.acked(stream, n, self.started_ms);
+        self.table.execute_latency(stream, 0, self.started_ms);
+        self.table.ack_latency(stream, 0, self.started_ms);
+    }
+
+    /// A tick came to this acker: Storm's does not ack those.
+    pub fn acker_ticked(&mut self, stream: StreamNumber) {
+        if self.executions.is_hit() {
+            self.has_news = true;
+            self.table.executed(stream, self.weight, self.started_ms);
+            self.table.execute_latency(stream, 0, self.started_ms);
+        }
+    }
+
     /// Whether the next tracked tuple is sampled.
     #[inline]
     pub fn samples_tree(&mut self) -> bool {

@@ -9,7 +9,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::id::TaskId;
-use crate::messaging::acks::AckRecord;
+use crate::messaging::acks::{AckKind, AckRecord};
+use crate::tuple::StreamNumber;
 use crate::worker::acking::{self, AckRoutes, AckStep};
 use crate::worker::executor::{Executor, ExecutorRole, Progress, Recycling};
 use crate::worker::inbox::{Origin, Queued};
@@ -100,6 +101,7 @@ impl Reactor {
     /// Runs until stopped.
     pub fn run(mut self) {
         self.door.occupy();
+        self.watch_stats();
         self.shared.activities[self.index].begin();
         while !self.is_stopped {
             let now_us = self.time.now_us();
@@ -122,6 +124,21 @@ impl Reactor {
         for place in 0..self.executors.len() {
             self.executors[place].end();
             self.show(place);
+        }
+    }
+
+    /// Statistics are told from the beginning: those of what was never activated are empty.
+    fn watch_stats(&mut self) {
+        let now_us = self.time.now_us();
+        for place in 0..self.executors.len() {
+            self.show(place);
+            let alarms = [
+                (Alarm::RotateStats, self.rotate_every),
+                (Alarm::ShowStats, self.stats_every),
+            ];
+            for (alarm, every) in alarms {
+                self.timers.set(later(now_us, every), place, alarm);
+            }
         }
     }
 
@@ -213,12 +230,7 @@ impl Reactor {
             if !matches!(executor.role, ExecutorRole::Spout(_)) {
                 executor.start();
             }
-            let alarms = [
-                (Alarm::Tick, every),
-                (Alarm::Expire, executor.expire_every),
-                (Alarm::RotateStats, Some(self.rotate_every)),
-                (Alarm::ShowStats, Some(self.stats_every)),
-            ];
+            let alarms = [(Alarm::Tick, every), (Alarm::Expire, executor.expire_every)];
             for (alarm, every) in alarms {
                 if let Some(every) = every {
                     self.timers.set(later(now_us, every), place, alarm);
@@ -257,7 +269,12 @@ impl Reactor {
             Alarm::Expire => {
                 match &mut executor.role {
                     ExecutorRole::Spout(spout) => spout.expire(),
-                    ExecutorRole::Acker(ledger) => ledger.handle_tick(),
+                    ExecutorRole::Acker(ledger) => {
+                        ledger.handle_tick();
+                        if let Some(stream) = self.program.tick_stream() {
+                            executor.emitter.meter.acker_ticked(stream);
+                        }
+                    }
                     _ => {}
                 }
                 executor.expire_every
@@ -392,6 +409,11 @@ impl Reactor {
         }
         records.clear();
         self.executors[place].emitter.acks = records;
+        let mut tallies = std::mem::take(&mut self.executors[place].emitter.tallies);
+        for tally in tallies.drain(..) {
+            self.settle(&tally, now_us);
+        }
+        self.executors[place].emitter.tallies = tallies;
     }
 
     #[inline]
@@ -399,13 +421,17 @@ impl Reactor {
         match self.acks.route(record) {
             AckStep::Sent => {}
             AckStep::Ledger(place) => {
-                let ExecutorRole::Acker(ledger) = &mut self.executors[place].role else {
+                let executor = &mut self.executors[place];
+                let ExecutorRole::Acker(ledger) = &mut executor.role else {
                     return;
                 };
                 let now_ms = (now_us / 1000) as i64;
-                let notice =
-                    acking::for_ledger(record).and_then(|record| ledger.handle(record, now_ms));
-                if let Some(notice) = notice {
+                let Some(taken) = acking::for_ledger(record) else {
+                    self.count(place, record);
+                    return;
+                };
+                if let Some(notice) = ledger.handle(taken, now_ms) {
+                    executor.emitter.told_spout(notice.outcome);
                     let notice = acking::from_ledger(&notice);
                     if let AckStep::Spout(place) = self.acks.route(&notice) {
                         self.notify(place, &notice);
@@ -413,6 +439,18 @@ impl Reactor {
                 }
             }
             AckStep::Spout(place) => self.notify(place, record),
+        }
+    }
+
+    /// An acker's statistics: another worker may have sent anything.
+    fn count(&mut self, place: usize, tally: &AckRecord) {
+        let stream = u32::try_from(tally.task.0).map(StreamNumber);
+        let known = stream
+            .ok()
+            .filter(|stream| self.shared.streams.get(*stream).is_some());
+        if let Some(stream) = known.filter(|_| tally.kind == AckKind::Tally) {
+            let n = tally.value.min(TALLY_MAX);
+            self.executors[place].emitter.meter.acker_took(stream, n);
         }
     }
 
@@ -578,6 +616,9 @@ impl Reactor {
         lists.any(|records| !records.is_empty()) || lanes.any(Lanes::awaits_ring)
     }
 }
+
+/// Most messages of one tally: more than any turn sends.
+const TALLY_MAX: u64 = u32::MAX as u64;
 
 fn later(now_us: u64, delay: Duration) -> u64 {
     now_us.saturating_add(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX))

@@ -1,5 +1,6 @@
 //! Every tracked tuple is acked or failed exactly once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,7 +10,8 @@ use crate::component::{Collector, ComponentFailure, Emit};
 use crate::conf::keys;
 use crate::tuple::{HeldTuple, Tuple};
 use crate::values;
-use crate::worker::engine::EngineOptions;
+use crate::wire::storm;
+use crate::worker::engine::{Engine, EngineOptions};
 
 fn acked(n: i64) -> Vec<Outcome> {
     (0..n).map(Outcome::Acked).collect()
@@ -295,5 +297,86 @@ fn a_reset_keeps_a_tree_alive() {
         eventually("a tick", || engine.shared().is_resting());
     }
     assert_eq!(events.wait_for(1), [Outcome::Acked(0)]);
+    stop(engine);
+}
+
+/// Storm's acker is a bolt: its page tells what came from whom and what it told the spouts.
+#[test]
+fn ackers_count_as_storms_do() {
+    for n_threads in [1, 3] {
+        let events = Events::new();
+        let topology = chain(100, &events)
+            .conf(keys::TOPOLOGY_ACKER_EXECUTORS, 2)
+            .conf(keys::TOPOLOGY_STATS_SAMPLE_RATE, 1.0);
+        let engine = topology.run(threads(n_threads));
+        events.wait_for(100);
+        let totals = || {
+            let mut totals = Totals::default();
+            for (executor, stats) in engine.stats() {
+                let handle = engine.shared().executor_of(executor.first).unwrap();
+                totals.add(handle.component.as_str(), &stats);
+            }
+            totals
+        };
+        let expected = Totals {
+            emitted: of([
+                ("__acker __ack_ack", 100),
+                ("pass __ack_ack", 100),
+                ("pass default", 100),
+                ("sink __ack_ack", 100),
+                ("spout __ack_init", 100),
+                ("spout default", 100),
+            ]),
+            executed: of([
+                ("__acker pass:__ack_ack", 100),
+                ("__acker sink:__ack_ack", 100),
+                ("__acker spout:__ack_init", 100),
+                ("pass spout:default", 100),
+                ("sink pass:default", 100),
+            ]),
+        };
+        eventually("all is counted", || totals() == expected);
+        stop(engine);
+    }
+}
+
+/// All time, by component and stream.
+#[derive(Debug, Default, PartialEq)]
+struct Totals {
+    emitted: BTreeMap<String, i64>,
+    executed: BTreeMap<String, i64>,
+}
+
+impl Totals {
+    fn add(&mut self, component: &str, stats: &storm::ExecutorStats) {
+        for (stream, n) in stats.emitted.get(":all-time").into_iter().flatten() {
+            let sum = self.emitted.entry(format!("{component} {stream}"));
+            *sum.or_default() += n;
+        }
+        let storm::ExecutorSpecificStats::Bolt(bolt) = &stats.specific else {
+            return;
+        };
+        for (source, n) in bolt.executed.get(":all-time").into_iter().flatten() {
+            let key = format!("{component} {}:{}", source.component_id, source.stream_id);
+            *self.executed.entry(key).or_default() += n;
+            // Everything is acked, by the acker too.
+            assert_eq!(bolt.acked[":all-time"].get(source), Some(n));
+        }
+    }
+}
+
+fn of<const N: usize>(counts: [(&str, i64); N]) -> BTreeMap<String, i64> {
+    counts.map(|(key, n)| (key.to_owned(), n)).into()
+}
+
+#[test]
+fn what_was_never_activated_tells_empty_statistics() {
+    let events = Events::new();
+    let (program, executors, factory) = chain(1, &events).build();
+    let engine = Engine::start(program, &executors, factory, threads(1)).unwrap();
+    eventually("all executors tell", || engine.stats().len() == 6);
+    for stats in engine.stats().into_values() {
+        assert!(stats.emitted.is_empty() && stats.transferred.is_empty());
+    }
     stop(engine);
 }

@@ -505,7 +505,13 @@ fn statistics_count_what_flowed() {
         let mut stats = handles.filter(|h| h.component.as_str() == component);
         stats.next().and_then(|handle| handle.stats())
     };
-    eventually("they are shown", || read("sink").is_some());
+    // The first to be shown are empty.
+    eventually("they are shown", || {
+        ["spout", "sink"].iter().all(|component| {
+            let shown = read(component);
+            shown.is_some_and(|stats| !stats.emitted.is_empty())
+        })
+    });
     let emitted = read("spout").unwrap().emitted;
     assert_eq!(emitted[":all-time"]["default"], 100);
     let crate::wire::storm::ExecutorSpecificStats::Bolt(bolt) = read("sink").unwrap().specific
