@@ -2,6 +2,7 @@
 die. The rules of the services themselves are in contract/test_drpc.py.
 """
 
+import http.client
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import pytest
 
 import functions
 import peers
+import secured
 from cluster import PROGRAM, Cluster, eventually, free_ports
 from functions import CLIENTS, HTTP, SPOUTS, Call
 from topologies import Builder, component_files, running
@@ -173,8 +175,8 @@ def test_a_child_that_dies_fails_its_requests_and_answers_the_next(cluster, peer
 
 def server(tmp_path, name="drpc", **settings):
     """`stormwire drpc` on ports that stay the same when it starts again."""
-    clients, spouts, http = free_ports(3)
-    ports = {"drpc.port": clients, "drpc.invocations.port": spouts, "drpc.http.port": http}
+    clients, spouts, web = free_ports(3)
+    ports = {"drpc.port": clients, "drpc.invocations.port": spouts, "drpc.http.port": web}
     return Cluster(tmp_path / name, settings={**ports, **settings}, command="drpc")
 
 
@@ -343,3 +345,93 @@ def test_the_client_command(cluster, peer, nimbus):
         assert done.returncode == 1 and "Request failed" in done.stderr, done
         done = drpc_client(cluster, "by-command")
         assert done.returncode == 1 and "argument" in done.stderr, done
+
+
+# ---- Who is there --------------------------------------------------------------------------------
+
+
+def test_logins_on_every_port(own_cluster, tmp_path):
+    """DIGEST-MD5: clients by their accounts, the topology's worker by its token; and the ACL."""
+    acl = tmp_path / "drpc-auth-acl.yaml"
+    acl.write_text(
+        "drpc.authorizer.acl:\n"
+        "  exclaim:\n    client.users: [bob]\n    invocation.user: ann\n"
+        "  stolen:\n    client.users: [bob]\n    invocation.user: rae\n"
+    )
+    settings = {
+        **secured.digest(tmp_path / "digest"),
+        "drpc.authorizer": secured.AUTH + "authorizer.DRPCSimpleACLAuthorizer",
+        "drpc.authorizer.acl.filename": str(acl),
+        "drpc.authorizer.acl.strict": "true",
+        "drpc.request.timeout.secs": 3,
+    }
+    cluster = own_cluster(slots=2, settings=settings)
+    apache = peers.Apache()
+    builder = Builder(apache.types)
+    functions.direct(builder, "exclaim", builder.python("exclaim.py"))
+    with secured.login(cluster.nimbus, "ann") as nimbus:
+        with running(apache, nimbus, "exclaim", builder, EXCLAIM_FILES):
+            clients = cluster.addresses[CLIENTS]
+            with secured.login(clients, "bob", "DistributedRPC") as drpc:
+                assert eventually("an answer", lambda: answer(drpc, "exclaim")) == "x!!!"
+            with secured.login(clients, "rae", "DistributedRPC") as drpc:
+                told = "DRPC request 'execute' for 'rae' user is not authorized"
+                assert refusal(drpc.execute, "exclaim", "x") == told
+                assert refusal(drpc.execute, "unknown", "x") == told
+            spouts = cluster.addresses[SPOUTS]
+            with secured.login(spouts, "bob", "DistributedRPCInvocations") as invocations:
+                told = "DRPC request 'fetchRequest' for 'bob' user is not authorized"
+                assert refusal(invocations.fetchRequest, "exclaim") == told
+            status, _, body = functions.get(cluster.addresses[HTTP], "exclaim", "x")
+            assert status == 500 and "'unknown' user is not authorized" in body
+
+
+def answer(drpc, function):
+    try:
+        return drpc.execute(function, "x")
+    except peers.Apache().types.DRPCExecutionException:
+        return None
+
+
+def refusal(method, *arguments):
+    """The text of an AuthorizationException."""
+    try:
+        method(*arguments)
+    except peers.Apache().types.AuthorizationException as error:
+        return error.msg
+    raise AssertionError("it was permitted")
+
+
+def test_https(tmp_path):
+    """Certificates name clients; the port for HTTP is closed, as Storm's default says."""
+    made = secured.Certificates(tmp_path / "certificates")
+    server_certificate, server_key = made.issue("drpc")
+    acl = tmp_path / "drpc-auth-acl.yaml"
+    acl.write_text("drpc.authorizer.acl: {own: {client.users: [alice], invocation.user: alice}}\n")
+    settings = {
+        "stormwire.tls.certificates": str(server_certificate),
+        "stormwire.tls.key": str(server_key),
+        "stormwire.tls.authorities": str(made.authority),
+        "drpc.https.port": 0,
+        "drpc.request.timeout.secs": 1,
+        "drpc.authorizer": secured.AUTH + "authorizer.DRPCSimpleACLAuthorizer",
+        "drpc.authorizer.acl.filename": str(acl),
+        "storm.principal.tolocal": secured.AUTH + "X509CertPrincipalToLocal",
+    }
+    with server(tmp_path, **settings) as drpc:
+        assert HTTP not in drpc.addresses
+        alice = secured.context(made.authority, made.issue("alice"))
+        nameless = secured.context(made.authority)
+        assert over_https(drpc, alice) == 504, "permitted, and nobody answers"
+        assert over_https(drpc, nameless) == 500, "not authorized"
+
+
+def over_https(drpc, context):
+    connection = http.client.HTTPSConnection(
+        *drpc.addresses["drpc-https"], timeout=20, context=context
+    )
+    try:
+        connection.request("GET", "/drpc/own/x")
+        return connection.getresponse().status
+    finally:
+        connection.close()

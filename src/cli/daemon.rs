@@ -24,8 +24,14 @@ use crate::worker::log_levels::LogLevels;
 /// `stormwire dev`.
 pub fn dev(conf: &Conf) -> Result<i32> {
     runtime()?.block_on(async {
-        let drpc = Drpc::start(conf).await?;
+        let mut drpc = Drpc::start(conf).await?;
         let cluster = Cluster::start(&for_topologies(conf, &drpc)?).await?;
+        let coordination = cluster.nimbus.coordination_address();
+        let here = conf
+            .clone()
+            .with(keys::NIMBUS_SEEDS, vec![coordination.ip().to_string()])
+            .with(keys::STORMWIRE_COORDINATION_PORT, coordination.port());
+        drpc.follow_tokens(&here)?;
         cluster.announce();
         announce_drpc(&drpc);
         say("ready");
@@ -78,7 +84,8 @@ pub fn supervisor(conf: &Conf) -> Result<i32> {
 /// `stormwire drpc`.
 pub fn drpc(conf: &Conf) -> Result<i32> {
     runtime()?.block_on(async {
-        let drpc = Drpc::start(conf).await?;
+        let mut drpc = Drpc::start(conf).await?;
+        drpc.follow_tokens(conf)?;
         announce_drpc(&drpc);
         say("ready");
         stopped().await?;
@@ -95,6 +102,9 @@ fn announce_drpc(drpc: &drpc::Handle) {
     ));
     if let Some(address) = drpc.http_address() {
         say(format_args!("drpc-http {address}"));
+    }
+    if let Some(address) = drpc.https_address() {
+        say(format_args!("drpc-https {address}"));
     }
 }
 

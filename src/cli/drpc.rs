@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::ConfArgs;
 use super::client::{self, block_on, refused};
+use crate::auth::door::{Key, Service};
 use crate::conf::{Conf, keys};
 use crate::rpc::client::{Address, ClientOptions, Connection};
 use crate::wire::storm::distributed_rpc::Client;
@@ -66,9 +67,13 @@ async fn connect(args: &ClientArgs) -> Result<Client<Connection>> {
         None => configured(&conf)?,
     };
     fastrand::shuffle(&mut addresses);
+    let options = ClientOptions {
+        key: Key::new(&conf, Service::Drpc)?,
+        ..ClientOptions::default()
+    };
     let mut failure = None;
     for address in &addresses {
-        match Connection::open(address, &ClientOptions::default()).await {
+        match Connection::open(address, &options).await {
             Ok(connection) => return Ok(Client::new(connection)),
             Err(error) => failure = Some(error),
         }

@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{Path, State};
@@ -60,37 +61,45 @@ pub(crate) fn router(exchange: Arc<Exchange>, gate: Arc<Gate>) -> Router {
 
 async fn with_nothing(
     State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
     Path(function): Path<String>,
 ) -> Result<Response, Refused> {
-    shared.execute(&function, String::new()).await
+    shared.execute(&caller, &function, String::new()).await
 }
 
 async fn with_args(
     State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
     Path((function, args)): Path<(String, String)>,
 ) -> Result<Response, Refused> {
-    shared.execute(&function, args).await
+    shared.execute(&caller, &function, args).await
 }
 
 async fn with_body(
     State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
     Path(function): Path<String>,
     body: Body,
 ) -> Result<Response, Refused> {
     let (args, room) = shared.read(body).await?;
     // From here on the exchange counts the bytes.
     drop(room);
-    shared.execute(&function, args).await
+    shared.execute(&caller, &function, args).await
 }
 
 // === impl Shared ===
 
 impl Shared {
-    async fn execute(&self, function: &str, args: String) -> Result<Response, Refused> {
-        // Nobody is named: who would say so in a header could say anything (CVE-2018-1332).
-        let nobody = Caller::default();
+    async fn execute(
+        &self,
+        caller: &Caller,
+        function: &str,
+        args: String,
+    ) -> Result<Response, Refused> {
+        // Only a certificate gives a name: who says so in a header could say anything
+        // (CVE-2018-1332).
         let target = Target::Function(function);
-        let permitted = self.gate.permit(&nobody, Operation::Execute, target).await;
+        let permitted = self.gate.permit(caller, Operation::Execute, target).await;
         permitted.map_err(|refused| Refused::Denied(refused.to_string()))?;
         // The server drops this call when its client leaves; that withdraws the request.
         let outcome = self.exchange.execute(function, args, None).await;

@@ -21,9 +21,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout, timeout_at};
 use tracing::{debug, error, info, warn};
 
+use crate::auth::tls::Acceptor;
+use crate::rpc::Caller;
 use crate::rpc::admission::{Admission, Bounds, Seat};
 use crate::{clock, limits};
 
@@ -39,6 +41,7 @@ pub(crate) struct Listener {
 struct Shared {
     service: &'static str,
     router: Router,
+    acceptor: Option<Acceptor>,
     admission: Arc<Admission>,
     stop: watch::Receiver<bool>,
 }
@@ -57,11 +60,12 @@ struct Stall {
 // === impl Listener ===
 
 impl Listener {
-    /// Takes the port and answers by `router`. A port of 0 lets the system choose.
+    /// Takes the port and answers by `router`, inside TLS where there is an acceptor. A port of 0
+    /// lets the system choose. Requests carry their `Caller` as an extension.
     pub async fn start(
         service: &'static str,
         (host, port): (&str, u16),
-        router: Router,
+        (router, acceptor): (Router, Option<Acceptor>),
     ) -> io::Result<Listener> {
         let found: Vec<_> = lookup_host((host, port)).await?.collect();
         let listener = TcpListener::bind(found.as_slice()).await?;
@@ -71,6 +75,7 @@ impl Listener {
         let shared = Shared {
             service,
             router,
+            acceptor,
             admission: Admission::new(Bounds {
                 connections_max: limits::CONNECTIONS_MAX,
                 unproven_max: limits::UNPROVEN_CONNECTIONS_MAX,
@@ -105,7 +110,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         tokio::select! {
             () = stopped(&mut stop) => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => shared.admit(stream, &mut connections),
+                Ok((stream, peer)) => shared.admit((stream, peer), &mut connections),
                 Err(failure) => {
                     warn!(service = shared.service, %failure, "cannot accept a connection");
                     shared.admission.make_room(clock::monotonic_millis());
@@ -124,25 +129,61 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 // === impl Shared ===
 
 impl Shared {
-    fn admit(self: &Arc<Self>, stream: TcpStream, connections: &mut JoinSet<()>) {
+    fn admit(
+        self: &Arc<Self>,
+        (stream, peer): (TcpStream, SocketAddr),
+        connections: &mut JoinSet<()>,
+    ) {
         match self.admission.admit(clock::monotonic_millis()) {
             Some(admitted) => {
                 let shared = Arc::clone(self);
-                connections.spawn(async move { shared.serve(stream, admitted.seat).await });
+                let seat = admitted.seat;
+                connections.spawn(async move { shared.greet((stream, peer), seat).await });
             }
             // Dropping the stream closes it.
             None => debug!(service = self.service, "all connections are busy, refused"),
         }
     }
 
-    async fn serve(&self, stream: TcpStream, seat: Seat) {
+    async fn greet(&self, (stream, peer): (TcpStream, SocketAddr), seat: Seat) {
         let _ = stream.set_nodelay(true);
+        let mut caller = Caller {
+            peer: Some(peer),
+            ..Caller::default()
+        };
+        let Some(acceptor) = &self.acceptor else {
+            return self.serve(stream, caller, seat).await;
+        };
+        let mut stop = self.stop.clone();
+        let greeted = tokio::select! {
+            greeted = timeout(limits::FRAME_WAIT_MAX, acceptor.accept(stream)) => greeted,
+            () = seat.evicted() => return,
+            () = stopped(&mut stop) => return,
+        };
+        match greeted {
+            Ok(Ok((stream, principal))) => {
+                caller.principal = principal;
+                self.serve(stream, caller, seat).await;
+            }
+            Ok(Err(failure)) => {
+                debug!(service = self.service, %failure, "the handshake failed");
+            }
+            Err(_) => debug!(service = self.service, "the handshake took too long"),
+        }
+    }
+
+    async fn serve<S>(&self, stream: S, caller: Caller, seat: Seat)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let evicted = seat.leave_signal();
         let seat = Mutex::new(seat);
         let service = service_fn(|request: Request<hyper::body::Incoming>| {
             let router = self.router.clone();
             let seat = &seat;
-            async move { answer(router, seat, request.map(Body::new)).await }
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(caller.clone());
+            async move { answer(router, seat, request).await }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

@@ -348,7 +348,7 @@ impl Connection {
     }
 
     /// The connection, if a call can still be sent.
-    pub(super) fn into_usable(mut self) -> Option<Self> {
+    pub(crate) fn into_usable(mut self) -> Option<Self> {
         self.is_usable().then_some(self)
     }
 

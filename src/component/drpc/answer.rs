@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
+use super::access::Access;
 use crate::component::Waker;
 use crate::rpc::Failure;
-use crate::rpc::client::{Address, ClientOptions, Reconnecting};
+use crate::rpc::client::{Address, ClientOptions, Connection};
 use crate::wire::storm::distributed_rpc_invocations::{Client, FailRequestError, ResultError};
 
 /// The way to one server. Ends when it is dropped and everything is said.
@@ -40,6 +41,13 @@ pub struct Told {
     waker: Waker,
 }
 
+/// A connection to the server, while there is one.
+struct Line {
+    server: Address,
+    access: Access,
+    client: Option<Client<Connection>>,
+}
+
 /// Why an answer did not arrive.
 enum Unsaid {
     /// Another try may do better.
@@ -50,9 +58,19 @@ enum Unsaid {
 // === impl Answering ===
 
 impl Answering {
-    pub fn start(runtime: &tokio::runtime::Handle, server: Address, told: Arc<Told>) -> Self {
+    pub fn start(
+        runtime: &tokio::runtime::Handle,
+        server: Address,
+        access: Access,
+        told: Arc<Told>,
+    ) -> Self {
         let (sender, answers) = mpsc::channel(ANSWERS_MAX);
-        runtime.spawn(run(server, answers, told));
+        let line = Line {
+            server,
+            access,
+            client: None,
+        };
+        runtime.spawn(run(line, answers, told));
         Answering(sender)
     }
 
@@ -87,20 +105,15 @@ impl Told {
     }
 }
 
-async fn run(server: Address, mut answers: mpsc::Receiver<Answer>, told: Arc<Told>) {
-    let options = ClientOptions {
-        call_wait_max: CALL_WAIT_MAX,
-        ..ClientOptions::default()
-    };
-    let mut client = Client::new(Reconnecting::new(server.clone(), options));
+async fn run(mut line: Line, mut answers: mpsc::Receiver<Answer>, told: Arc<Told>) {
     while let Some(answer) = answers.recv().await {
-        let mut outcome = say(&mut client, &answer).await;
+        let mut outcome = line.say(&answer).await;
         for n_tries in 1..TRIES {
             if !matches!(outcome, Err(Unsaid::Lost(_))) {
                 break;
             }
             sleep(RETRY_PAUSE * n_tries).await;
-            outcome = say(&mut client, &answer).await;
+            outcome = line.say(&answer).await;
         }
         let lost = match outcome {
             Ok(()) => {
@@ -121,7 +134,38 @@ async fn run(server: Address, mut answers: mpsc::Receiver<Answer>, told: Arc<Tol
     }
 }
 
-async fn say(client: &mut Client<Reconnecting>, answer: &Answer) -> Result<(), Unsaid> {
+// === impl Line ===
+
+impl Line {
+    async fn say(&mut self, answer: &Answer) -> Result<(), Unsaid> {
+        let kept = self.client.take().map(Client::into_channel);
+        let usable = kept.and_then(Connection::into_usable);
+        let mut client = match usable {
+            Some(connection) => Client::new(connection),
+            None => self.open().await?,
+        };
+        let said = say(&mut client, answer).await;
+        if !matches!(said, Err(Unsaid::Lost(_))) {
+            self.client = Some(client);
+        }
+        said
+    }
+
+    /// Each time with what the topology has to show by then.
+    async fn open(&self) -> Result<Client<Connection>, Unsaid> {
+        let key = self.access.key();
+        let options = ClientOptions {
+            key: key.map_err(|error| Unsaid::Refused(error.to_string()))?,
+            call_wait_max: CALL_WAIT_MAX,
+            ..ClientOptions::default()
+        };
+        let opened = Connection::open(&self.server, &options).await;
+        let opened = opened.map_err(|error| Unsaid::Lost(error.to_string()))?;
+        Ok(Client::new(opened))
+    }
+}
+
+async fn say(client: &mut Client<Connection>, answer: &Answer) -> Result<(), Unsaid> {
     let id = Some(answer.id.as_str());
     let unsaid = |failure: Failure| match failure {
         Failure::Transport(error) => Unsaid::Lost(error.to_string()),

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
+use super::access::Access;
 use crate::backoff::Backoff;
 use crate::component::Waker;
 use crate::limits;
@@ -39,6 +40,7 @@ pub struct Subject {
 
 struct Shared {
     subject: Subject,
+    access: Access,
     waker: Waker,
     state: Mutex<State>,
     n_arrived: AtomicUsize,
@@ -71,9 +73,15 @@ enum End {
 
 impl Fetching {
     /// Connects in the background; fetches once it is active.
-    pub fn start(runtime: &tokio::runtime::Handle, subject: Subject, waker: Waker) -> Self {
+    pub fn start(
+        runtime: &tokio::runtime::Handle,
+        subject: Subject,
+        access: Access,
+        waker: Waker,
+    ) -> Self {
         let shared = Arc::new(Shared {
             subject,
+            access,
             waker,
             state: Mutex::default(),
             n_arrived: AtomicUsize::new(0),
@@ -144,7 +152,12 @@ impl Shared {
     }
 
     async fn converse(&self, calls: &mut Calls) -> End {
+        let key = match self.access.key() {
+            Ok(key) => key,
+            Err(error) => return End::Trouble(error.to_string()),
+        };
         let options = ClientOptions {
+            key,
             call_wait_max: PARK + limits::DRPC_SILENCE_MAX,
             // The largest arguments that a client may send, and what is around them.
             reply_bytes_max: limits::FRAME_BYTES_MAX + limits::DRPC_FETCH_BYTES_MAX,

@@ -4,6 +4,7 @@
 //! `fetch` and `answer` talk to DRPC servers; they run on the worker's runtime and never in an
 //! executor's turn. The server is the daemon's (`crate::drpc`).
 
+pub mod access;
 pub mod answer;
 pub mod coordinated;
 pub mod fetch;

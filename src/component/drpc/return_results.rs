@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::access::Access;
 use super::answer::{ANSWERS_MAX, Answer, Answering, Told, Word};
 use super::{ReturnInfo, runtime};
 use crate::component::native::is_tick;
@@ -23,6 +24,7 @@ pub struct ReturnResultsBolt {
 struct Running {
     runtime: tokio::runtime::Handle,
     servers: HashMap<Address, Answering>,
+    access: Access,
     told: Arc<Told>,
     held: HashMap<u64, HeldTuple>,
     n_drawn: u64,
@@ -35,6 +37,7 @@ impl Bolt for ReturnResultsBolt {
         self.running = Some(Running {
             runtime: runtime(context)?,
             servers: HashMap::new(),
+            access: Access::new(context),
             told: Told::new(context.waker()),
             held: HashMap::new(),
             n_drawn: 0,
@@ -110,12 +113,12 @@ impl Running {
             );
             return Err(ComponentFailure::new(text));
         }
-        let (runtime, told) = (&self.runtime, &self.told);
+        let (runtime, access, told) = (&self.runtime, &self.access, &self.told);
         let server = self
             .servers
             .entry(info.server)
             .or_insert_with_key(|server| {
-                Answering::start(runtime, server.clone(), Arc::clone(told))
+                Answering::start(runtime, server.clone(), access.clone(), Arc::clone(told))
             });
         self.n_drawn += 1;
         let answer = Answer {

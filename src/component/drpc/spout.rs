@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::access::Access;
 use super::answer::{Answer, Answering, Told, Word};
 use super::fetch::{Fetching, Subject};
 use super::{ReturnInfo, runtime};
@@ -60,6 +61,7 @@ impl Spout for DrpcSpout {
     fn open(&mut self, context: &TaskContext) -> Result<()> {
         let runtime = runtime(context)?;
         let told = Told::new(context.waker());
+        let access = Access::new(context);
         let session = format!(
             "{}/{}/{:016x}",
             context.topology_id(),
@@ -75,8 +77,13 @@ impl Spout for DrpcSpout {
                     session: session.clone(),
                 };
                 Server {
-                    fetching: Fetching::start(&runtime, subject, context.waker()),
-                    answering: Answering::start(&runtime, server, Arc::clone(&told)),
+                    fetching: Fetching::start(&runtime, subject, access.clone(), context.waker()),
+                    answering: Answering::start(
+                        &runtime,
+                        server,
+                        access.clone(),
+                        Arc::clone(&told),
+                    ),
                 }
             })
             .collect();

@@ -28,6 +28,8 @@ super::keys! {
     DRPC_HTTP_PORT = "drpc.http.port", Daemon [Integer];
     /// Class that names the user of an HTTP request.
     DRPC_HTTP_CREDS_PLUGIN = "drpc.http.creds.plugin", Daemon [Implementation];
+    /// Whether DRPC's clients over HTTPS must have a certificate. Boolean.
+    DRPC_HTTPS_NEED_CLIENT_AUTH = "drpc.https.need.client.auth", Daemon [Boolean];
     /// Port of DRPC over HTTPS. Integer; negative: off.
     DRPC_HTTPS_PORT = "drpc.https.port", Daemon [Integer];
     /// Password of its key store. Secret.
