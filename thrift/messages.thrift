@@ -266,7 +266,8 @@ struct ServiceKeys {
 service Coordination {
   SupervisorDirective syncSupervisor(1: SupervisorReport report) throws (1: storm.AuthorizationException e)
   WorkerDirective syncWorker(1: WorkerReport report) throws (1: storm.AuthorizationException e)
-  BlobChunk readBlob(1: string key, 2: i64 offset, 3: i32 length) throws (1: storm.AuthorizationException e, 2: storm.KeyNotFoundException knf)
+  /** A user: one of the owner's topologies asks, and the blob's access list is held against it. */
+  BlobChunk readBlob(1: string key, 2: i64 offset, 3: i32 length, 4: string user) throws (1: storm.AuthorizationException e, 2: storm.KeyNotFoundException knf)
   /** For daemons that let workers in. Parked while known_version is the newest. */
   ServiceKeys tokenKeys(1: storm.WorkerTokenServiceType kind, 2: i64 known_version, 3: i32 wait_ms) throws (1: storm.AuthorizationException e)
 }

@@ -3,6 +3,7 @@
 //! Reads arguments and nothing else; the only place, with the files below, that prints for people.
 
 mod bench;
+mod blob;
 mod client;
 mod daemon;
 mod demo;
@@ -55,6 +56,8 @@ pub enum Command {
     Deactivate(steer::NamesArgs),
     /// Change a running topology's workers, executors, resources or settings.
     Rebalance(steer::RebalanceArgs),
+    /// List, read, write and share blobs: files that topologies find beside their code.
+    Blobstore(blob::BlobArgs),
     /// Show a topology: components, executors, counts, latencies, errors.
     Info(topology::NameArgs),
     /// Call functions that topologies answer, and print their results.
@@ -130,6 +133,7 @@ impl Cli {
             Command::Activate(args) => steer::activate(&args),
             Command::Deactivate(args) => steer::deactivate(&args),
             Command::Rebalance(args) => steer::rebalance(&args),
+            Command::Blobstore(args) => blob::run(args),
             Command::Info(args) => topology::info(&args),
             Command::DrpcClient(args) => drpc::run(&args),
             Command::SetLogLevel(args) => operations::set_log_level(&args),

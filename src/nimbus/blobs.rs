@@ -265,8 +265,8 @@ pub(crate) fn upload_to_memory(
 }
 
 /// Removes the jars that a topology that is gone had brought for itself; artifacts stay, since
-/// others share them. A topology may name any key: only what its owner may delete, and what nobody else
-/// needs, goes.
+/// others share them. A topology may name any key: only what its owner may delete, and what nobody
+/// else needs, goes.
 pub(crate) fn remove_dependencies(leader: &Leader, gone: &Topology) {
     let Some(plan) = &gone.plan else {
         return;

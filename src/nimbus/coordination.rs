@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use super::access::permit_topology;
 use super::beats::{self, Heard};
+use super::blobs;
 use super::fault::Fault;
 use super::leader::{Leader, detached};
 use super::news::Topic;
 use super::profiler;
 use super::state::Topology;
-use crate::auth::{Operation, Target};
-use crate::blob::{BlobChunk, BlobKey};
+use crate::auth::{Operation, Rank, Target};
+use crate::blob::{BlobChunk, BlobKey, acl};
 use crate::clock;
 use crate::id::{self, ComponentId, ExecutorId, NodeId, Slot, TopologyId};
 use crate::limits;
@@ -228,14 +229,26 @@ impl Coordination {
         }
     }
 
-    async fn blob(&self, key: String, offset: i64, length: i32) -> Result<WireChunk, Fault> {
+    async fn blob(
+        &self,
+        key: String,
+        (offset, length): (i64, i32),
+        user: Option<String>,
+    ) -> Result<WireChunk, Fault> {
         let key = BlobKey::new(key).map_err(|error| Fault::Internal(error.to_string()))?;
         let (Ok(offset), Ok(length)) = (u64::try_from(offset), usize::try_from(length)) else {
             let text = format!("offset {offset} and length {length} must not be negative");
             return Err(Fault::Internal(text));
         };
         let leader = Arc::clone(&self.leader);
-        let read = move || leader.blobs.read_at(&key, offset, length);
+        let read = move || {
+            if user.is_some() {
+                let visitor = blobs::visitor(&leader, Rank::User, user);
+                let acl = &leader.blobs.blob(&key)?.meta.acl;
+                visitor.check(acl, acl::READ, key.as_str())?;
+            }
+            Ok::<_, Fault>(leader.blobs.read_at(&key, offset, length)?)
+        };
         let BlobChunk { data, info } = tokio::task::spawn_blocking(read).await??;
         Ok(WireChunk {
             data,
@@ -272,11 +285,12 @@ impl Service for Coordination {
         key: Option<String>,
         offset: Option<i64>,
         length: Option<i32>,
+        user: Option<String>,
     ) -> Result<WireChunk, ReadBlobError> {
         self.permit(caller, Operation::FetchBlob).await?;
         let key = key.ok_or_else(|| absent("key"))?;
         let length = length.unwrap_or(i32::MAX);
-        Ok(self.blob(key, offset.unwrap_or(0), length).await?)
+        Ok(self.blob(key, (offset.unwrap_or(0), length), user).await?)
     }
 
     async fn token_keys(

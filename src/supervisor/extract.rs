@@ -1,11 +1,13 @@
-//! Takes `resources/` out of a topology's jar into a directory.
+//! Takes `resources/` out of a topology's jar into a directory, or all of a zip file.
 //!
 //! The jar is a stranger's: no entry may leave the directory, the sizes that it declares are not
 //! believed, and what it unpacks to is bounded. Exec bits are kept, so that scripts and whole
 //! virtualenvs run as they are. Fetching the jar is `localizer`'s.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
@@ -22,7 +24,7 @@ pub enum ExtractError {
         jar: PathBuf,
         source: zip::result::ZipError,
     },
-    #[error("the jar's entry {entry:?} climbs out of resources/: refused, nothing was unpacked")]
+    #[error("the entry {entry:?} climbs out of the directory: refused, nothing was unpacked")]
     Escapes { entry: String },
     #[error("the jar's entry {entry:?} is a symbolic link: put the file itself into the jar")]
     Link { entry: String },
@@ -41,6 +43,15 @@ pub enum ExtractError {
 ///
 /// On an error the caller removes `target`: it may hold a part.
 pub fn resources(jar: &Path, target: &Path) -> Result<(), ExtractError> {
+    below("resources/", jar, target)
+}
+
+/// Unpacks every entry of a zip file into `target`, under the same rules.
+pub fn all(zip: &Path, target: &Path) -> Result<(), ExtractError> {
+    below("", zip, target)
+}
+
+fn below(prefix: &str, jar: &Path, target: &Path) -> Result<(), ExtractError> {
     let not_a_zip = |source| ExtractError::NotAZip {
         jar: jar.to_owned(),
         source,
@@ -55,13 +66,13 @@ pub fn resources(jar: &Path, target: &Path) -> Result<(), ExtractError> {
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(not_a_zip)?;
         let full = entry.name().map_err(not_a_zip)?.into_owned();
-        let Some(name) = full.strip_prefix("resources/") else {
+        let Some(name) = full.strip_prefix(prefix) else {
             continue;
         };
         if entry.is_symlink() {
             return Err(ExtractError::Link { entry: full });
         }
-        let path = target.join(inside(name)?);
+        let path = target.join(inside(OsStr::new(name))?);
         if name.is_empty() || name.ends_with('/') {
             create_dir(&path)?;
             continue;
@@ -76,11 +87,11 @@ pub fn resources(jar: &Path, target: &Path) -> Result<(), ExtractError> {
 }
 
 /// A path below the target, made of plain names only.
-fn inside(name: &str) -> Result<PathBuf, ExtractError> {
+pub(super) fn inside(name: &OsStr) -> Result<PathBuf, ExtractError> {
     let escapes = || ExtractError::Escapes {
-        entry: name.to_owned(),
+        entry: name.to_string_lossy().into_owned(),
     };
-    if name.contains('\0') || name.contains('\\') {
+    if name.as_bytes().iter().any(|byte| matches!(byte, 0 | b'\\')) {
         return Err(escapes());
     }
     let mut path = PathBuf::new();
@@ -94,7 +105,7 @@ fn inside(name: &str) -> Result<PathBuf, ExtractError> {
     Ok(path)
 }
 
-fn create_dir(path: &Path) -> Result<(), ExtractError> {
+pub(super) fn create_dir(path: &Path) -> Result<(), ExtractError> {
     fs::create_dir_all(path).map_err(|source| ExtractError::Write {
         path: path.to_owned(),
         source,
@@ -102,7 +113,12 @@ fn create_dir(path: &Path) -> Result<(), ExtractError> {
 }
 
 /// Copies one entry; returns its true size. A name that occurs twice keeps its first content.
-fn write(entry: &mut impl Read, path: &Path, mode: u32, left: u64) -> Result<u64, ExtractError> {
+pub(super) fn write(
+    entry: &mut impl Read,
+    path: &Path,
+    mode: u32,
+    left: u64,
+) -> Result<u64, ExtractError> {
     let failed = |source| ExtractError::Write {
         path: path.to_owned(),
         source,

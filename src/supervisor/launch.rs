@@ -16,6 +16,7 @@ use thiserror::Error;
 use tokio::process::{Child, Command};
 
 use super::adopt;
+use super::blob_cache;
 use super::layout::{self, Layout};
 use super::slot::{Desired, WorkerId};
 use crate::clock;
@@ -65,6 +66,10 @@ struct Plan {
     silence_ms: u64,
     /// `topology.environment`, on top of the supervisor's own environment.
     environment: BTreeMap<String, String>,
+    /// `storm.disable.symlinks`.
+    is_without_links: bool,
+    /// Blobs that the worker finds beside its code.
+    local_names: Vec<String>,
 }
 
 /// A worker process that just started.
@@ -131,6 +136,7 @@ impl Launcher {
         let silence_ms = millis(conf.secs(keys::TOPOLOGY_WORKER_TIMEOUT_SECS)?);
         let environment = conf.text_map(keys::TOPOLOGY_ENVIRONMENT)?;
         let kind = WorkerKind::BuiltIn;
+        let topology = &desired.topology.clone();
         let plan = &Plan {
             kind,
             desired,
@@ -138,6 +144,8 @@ impl Launcher {
             threads,
             silence_ms,
             environment,
+            is_without_links: conf.flag(keys::DISABLE_SYMLINKS)?.unwrap_or(false),
+            local_names: blob_cache::local_names(&self.layout.code(topology)),
         };
         let id = WorkerId(uuid::Uuid::new_v4().to_string());
         let dir = self.layout.worker(&id.0);
@@ -169,6 +177,10 @@ impl Launcher {
         ] {
             fs::create_dir_all(path).map_err(prepare_error(path))?;
         }
+        for (name, target) in self.links(plan, &log_dir) {
+            let link = dir.join(name);
+            std::os::unix::fs::symlink(target, &link).map_err(prepare_error(&link))?;
+        }
         let launches = self.layout.launches(topology);
         let generation = {
             // The lock guards no data that a panic could have left half changed.
@@ -197,6 +209,25 @@ impl Launcher {
         let path = layout::launch_record(dir);
         write_durably(&path, &wire::to_bytes(&launch)?).map_err(prepare_error(&path))?;
         Ok(generation)
+    }
+
+    /// What a worker finds in its directory: Storm's links to its logs and its jar's resources, and
+    /// the blobs that its topology named.
+    fn links(&self, plan: &Plan, log_dir: &Path) -> Vec<(String, PathBuf)> {
+        if plan.is_without_links {
+            return Vec::new();
+        }
+        let code = self.layout.code(&plan.desired.topology);
+        let mut links = vec![
+            ("artifacts".to_owned(), log_dir.to_owned()),
+            ("resources".to_owned(), code.join("resources")),
+        ];
+        links.extend(
+            plan.local_names
+                .iter()
+                .map(|name| (name.clone(), code.join(name))),
+        );
+        links
     }
 
     fn spawn(&self, plan: &Plan, dir: &Path) -> Result<(Process, Child), LaunchError> {

@@ -51,6 +51,15 @@ impl Layout {
         self.all_code().join(file_name(topology.as_str()))
     }
 
+    /// Blobs that a user's topologies share.
+    pub fn file_cache(&self, user: &str) -> PathBuf {
+        self.user_caches().join(file_name(user)).join("filecache")
+    }
+
+    pub fn user_caches(&self) -> PathBuf {
+        self.supervisor().join("usercache")
+    }
+
     pub fn all_workers(&self) -> PathBuf {
         self.local.join("workers")
     }

@@ -76,12 +76,13 @@ impl Link {
         }
     }
 
-    /// Reads a part of a blob. Every address is tried once.
+    /// Reads a part of a blob, if `user` may. Every address is tried once.
     pub async fn read_blob(
         &self,
         key: &str,
         offset: u64,
         n_bytes_max: usize,
+        user: Option<&str>,
     ) -> Result<BlobChunk, LinkError> {
         let mut rotation = self.blobs.lock().await;
         let offset = i64::try_from(offset).unwrap_or(i64::MAX);
@@ -90,7 +91,7 @@ impl Link {
         loop {
             let asked = rotation
                 .client()
-                .read_blob(Some(key), Some(offset), Some(length))
+                .read_blob(Some(key), Some(offset), Some(length), user)
                 .await;
             let failure = match asked {
                 Ok(chunk) => return Ok(chunk),

@@ -10,18 +10,24 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use tokio::task::spawn_blocking;
 
+use super::archive::ArchiveError;
+use super::blob_cache::BlobCache;
 use super::extract::{self, ExtractError};
 use super::launch::write_durably;
 use super::layout::Layout;
 use super::link::{Link, LinkError};
 use crate::id::TopologyId;
 use crate::limits::BLOB_READ_BYTES_MAX;
+use crate::topology::blob_map::BlobMapError;
+use crate::wire::stored::StoredError;
 
 /// Fetches topologies' files through the link to Nimbus.
 #[derive(Clone)]
 pub struct Localizer {
     pub layout: Layout,
     pub link: Link,
+    /// What the topology's blob map and dependencies name.
+    pub cache: BlobCache,
 }
 
 /// Why a topology's files could not be brought here.
@@ -33,6 +39,16 @@ pub enum LocalizeError {
     Short { key: String, at: u64, total: u64 },
     #[error("cannot write {path}: {source}")]
     Write { path: PathBuf, source: io::Error },
+    #[error("blob {key} changed while it was fetched, again and again")]
+    Changed { key: String },
+    #[error("blob {key} came with other bytes than Nimbus has: its version is their checksum")]
+    Damaged { key: String },
+    #[error("blob {key} cannot be uncompressed: {source}")]
+    Archive { key: String, source: ArchiveError },
+    #[error("{path} cannot be read: {source}")]
+    Unreadable { path: PathBuf, source: StoredError },
+    #[error(transparent)]
+    BlobMap(#[from] BlobMapError),
     #[error(transparent)]
     Extract(#[from] ExtractError),
     #[error("the unpacking task ended early: {0}")]
@@ -43,9 +59,14 @@ pub enum LocalizeError {
 
 impl Localizer {
     /// Makes sure that `stormdist/<id>` holds `stormcode.ser`, `stormconf.ser` and `resources/`,
-    /// and `stormjar.jar` where the topology has one. Code and conf that were fetched before the
-    /// epoch `since` are replaced.
+    /// `stormjar.jar` where the topology has one, and links to the blobs that it needs. Code and
+    /// conf that were fetched before the epoch `since` are replaced.
     pub async fn localize(&self, topology: &TopologyId, since: i64) -> Result<(), LocalizeError> {
+        self.localize_code(topology, since).await?;
+        self.cache.bring(topology).await
+    }
+
+    async fn localize_code(&self, topology: &TopologyId, since: i64) -> Result<(), LocalizeError> {
         let place = self.layout.code(topology);
         if place.is_dir() {
             return self.refresh(topology, &place, since).await;
@@ -129,7 +150,7 @@ impl Localizer {
         loop {
             let chunk = self
                 .link
-                .read_blob(key, at, BLOB_READ_BYTES_MAX)
+                .read_blob(key, at, BLOB_READ_BYTES_MAX, None)
                 .await
                 .map_err(failed)?;
             let total = u64::try_from(chunk.total).unwrap_or(0);
@@ -177,13 +198,13 @@ pub fn sweep(dir: &Path, is_needed: impl Fn(&Path) -> bool) {
     }
 }
 
-fn sync_dir(path: &Path) -> Result<(), LocalizeError> {
+pub(super) fn sync_dir(path: &Path) -> Result<(), LocalizeError> {
     File::open(path)
         .and_then(|dir| dir.sync_all())
         .map_err(write_error(path))
 }
 
-fn write_error(path: &Path) -> impl Fn(io::Error) -> LocalizeError + use<> {
+pub(super) fn write_error(path: &Path) -> impl Fn(io::Error) -> LocalizeError + use<> {
     let path = path.to_owned();
     move |source| LocalizeError::Write {
         path: path.clone(),

@@ -6,6 +6,8 @@
 //! them (`adopt`).
 
 mod adopt;
+mod archive;
+mod blob_cache;
 mod desired;
 mod extract;
 mod launch;
@@ -15,6 +17,7 @@ mod localizer;
 mod service;
 mod slot;
 mod supervise;
+mod tar;
 
 use std::fs::{self, File};
 use std::io;

@@ -71,6 +71,8 @@ pub struct Slot {
     patience: Patience,
     desired: Option<Desired>,
     state: State,
+    /// The worker that is being launched may have old files.
+    is_stale: bool,
     /// Delay before the next restart; doubles while workers die young.
     restart_delay_ms: u64,
     orders: VecDeque<Order>,
@@ -138,6 +140,7 @@ impl Slot {
             patience,
             desired: None,
             state: State::Empty,
+            is_stale: false,
             restart_delay_ms: RESTART_DELAY_MS_MIN,
             orders: VecDeque::new(),
         }
@@ -257,6 +260,11 @@ impl Slot {
                 };
                 // What was wanted may have changed while the process started.
                 self.handle_desired(self.desired.clone(), now_ms);
+                if std::mem::take(&mut self.is_stale)
+                    && matches!(self.state, State::Starting { .. })
+                {
+                    self.stop(now_ms);
+                }
             }
             Err(reason) => {
                 self.orders.push_back(Order::Report {
@@ -265,6 +273,22 @@ impl Slot {
                 });
                 self.wait(now_ms);
             }
+        }
+    }
+
+    /// A blob of a topology has a version for which its workers must start anew.
+    pub fn handle_blob_changed(&mut self, topology: &TopologyId, now_ms: u64) {
+        match &self.state {
+            State::Starting { worker, .. } | State::Running { worker, .. }
+                if worker.runs.topology == *topology =>
+            {
+                self.stop(now_ms);
+            }
+            State::Launching { for_work } if for_work.topology == *topology => {
+                self.is_stale = true;
+            }
+            // One that stops starts with the newest anyway.
+            _ => {}
         }
     }
 

@@ -12,11 +12,13 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use self::blobs::Looks;
 use super::adopt;
+use super::blob_cache::{BlobCache, CacheSettings};
 use super::launch::{Launcher, Started, executor_infos, millis};
 use super::layout::{self, Layout};
 use super::link::{Link, News, Reported};
-use super::localizer::{self, Localizer};
+use super::localizer::Localizer;
 use super::service::Shared;
 use super::slot::{Desired, Launched, Order, Patience, Slot, WorkerId};
 use super::{Stop, desired};
@@ -43,6 +45,7 @@ pub struct Settings {
     /// How Coordination is entered.
     pub key: Key,
     pub tls_authorities: Option<String>,
+    cache: CacheSettings,
     patience: Patience,
     silence_ms: u64,
     /// Reactor threads of each worker; by default the cores are shared out among the slots in use.
@@ -59,6 +62,7 @@ pub struct Core {
     shared: Arc<Shared>,
     link: Link,
     localizer: Localizer,
+    looks: Looks,
     launcher: Launcher,
     places: BTreeMap<u16, Place>,
     errors: Vec<ComponentError>,
@@ -105,6 +109,8 @@ enum Event {
     },
     /// A worker ended because somebody asked for another process in its place.
     MadeRoom { port: u16, id: WorkerId },
+    /// Blobs were looked at; workers of these topologies must start anew.
+    Renewed { changed: Vec<TopologyId> },
 }
 
 // === impl Settings ===
@@ -132,6 +138,7 @@ impl Settings {
                 Transport::Tls => conf.text(keys::STORMWIRE_TLS_AUTHORITIES)?,
                 _ => None,
             },
+            cache: CacheSettings::read(conf)?,
             patience: Patience {
                 start_ms: secs_ms(keys::SUPERVISOR_WORKER_START_TIMEOUT_SECS)?,
                 shutdown_ms: secs_ms(keys::SUPERVISOR_WORKER_SHUTDOWN_SLEEP_SECS)?,
@@ -179,9 +186,11 @@ impl Core {
         };
         Core {
             localizer: Localizer {
+                cache: BlobCache::new(settings.cache.clone(), layout.clone(), link.clone()),
                 layout: layout.clone(),
                 link: link.clone(),
             },
+            looks: Looks::new(clock::monotonic_millis()),
             launcher: Launcher {
                 layout,
                 node: node.clone(),
@@ -299,6 +308,9 @@ impl Core {
             Event::Launched { port, outcome } => self.handle_launched(port, outcome, now_ms),
             Event::Exited { port, id, how } => self.handle_exited(port, &id, &how, now_ms),
             Event::MadeRoom { port, id } => self.handle_room(port, &id),
+            Event::Renewed { changed } => {
+                self.handle_renewed(changed, now_ms);
+            }
         }
     }
 
@@ -422,6 +434,7 @@ impl Core {
             }
             place.slot.handle_timer(now_ms);
         }
+        self.tend_blobs(now_ms);
         for (port, id) in gone {
             self.handle_exited(port, &id, "not our child: exit status unknown", now_ms);
         }
@@ -515,36 +528,6 @@ impl Core {
         self.first_error += n as u64;
     }
 
-    /// Removes files of topologies that no slot needs any more.
-    fn sweep(&self) {
-        let layout = &self.settings.layout;
-        let code: BTreeSet<PathBuf> = self.topologies().map(|id| layout.code(id)).collect();
-        let busy = !self.tasks.is_empty();
-        let is_part = |path: &std::path::Path| {
-            let name = path.file_name().unwrap_or_default();
-            name.to_string_lossy().starts_with(".part-")
-        };
-        // A part may be a download under way.
-        localizer::sweep(&layout.all_code(), |path| {
-            code.contains(path) || busy && is_part(path)
-        });
-    }
-
-    /// Removes the launch counters of topologies that Nimbus has no work for here: one that comes
-    /// back has a higher epoch, so its count may start over. Without Nimbus's word an epoch may
-    /// still stand, and a count that starts over would give generations twice.
-    fn sweep_launches(&self, directive: &SupervisorDirective) {
-        let layout = &self.settings.layout;
-        let named = directive.topologies.keys();
-        let named = named.map(|id| layout.launches(&TopologyId::new(id.as_str())));
-        let held = self.topologies().map(|id| layout.launches(id));
-        let needed: BTreeSet<PathBuf> = named.chain(held).collect();
-        // Beside a counter lies its next content while that is being written.
-        localizer::sweep(&layout.all_launches(), |path| {
-            needed.contains(path) || needed.contains(&path.with_extension(""))
-        });
-    }
-
     /// What the slots need now or soon.
     fn topologies(&self) -> impl Iterator<Item = &TopologyId> {
         let places = self.places.values();
@@ -600,6 +583,8 @@ impl Core {
         }
     }
 }
+
+mod blobs;
 
 /// Where a worker's death is shown: no component of the topology is to blame for it.
 const SYSTEM_COMPONENT: &str = "__system";

@@ -137,7 +137,7 @@ async fn blobs_are_read_in_parts() {
     loop {
         let offset = i64::try_from(content.len()).expect("small");
         let chunk = line
-            .read_blob(Some(&key), Some(offset), Some(50))
+            .read_blob(Some(&key), Some(offset), Some(50), None)
             .await
             .expect("there");
         assert_eq!(chunk.total, i64::try_from(jar().len()).expect("small"));
@@ -147,16 +147,16 @@ async fn blobs_are_read_in_parts() {
         content.extend_from_slice(&chunk.data);
     }
     assert_eq!(content, jar());
-    line.read_blob(Some("none"), Some(0), Some(1))
+    line.read_blob(Some("none"), Some(0), Some(1), None)
         .await
         .expect_err("no such blob");
-    line.read_blob(Some("../x"), Some(0), Some(1))
+    line.read_blob(Some("../x"), Some(0), Some(1), None)
         .await
         .expect_err("no key");
-    line.read_blob(Some(&key), Some(-1), Some(1))
+    line.read_blob(Some(&key), Some(-1), Some(1), None)
         .await
         .expect_err("negative");
-    line.read_blob(Some(&key), Some(0), Some(-1))
+    line.read_blob(Some(&key), Some(0), Some(-1), None)
         .await
         .expect_err("negative");
 }

@@ -225,6 +225,35 @@ fn a_failed_download_is_reported_and_tried_again() {
     assert_eq!(orders(&mut slot), [localize()]);
 }
 
+#[test]
+fn a_changed_blob_needs_another_process_of_its_topology_only() {
+    let mut slot = running(0);
+    slot.handle_blob_changed(&"other".into(), 5);
+    assert_eq!(orders(&mut slot), []);
+    slot.handle_blob_changed(&"t".into(), 5);
+    assert_eq!(orders(&mut slot), [Order::Terminate(worker("w"))]);
+    slot.handle_blob_changed(&"t".into(), 6);
+    slot.handle_exit(&worker("w"), "exit status 0", 10);
+    let after = orders(&mut slot);
+    assert!(
+        matches!(after[..], [Order::CleanUp(_), Order::Localize { .. }]),
+        "{after:?}"
+    );
+    // While the next one is launched its files may become old already.
+    slot.handle_localized(&"t".into(), Ok(()), 20);
+    orders(&mut slot);
+    slot.handle_blob_changed(&"t".into(), 25);
+    assert_eq!(orders(&mut slot), []);
+    slot.handle_launched(launched("v"), 30);
+    assert_eq!(orders(&mut slot), [Order::Terminate(worker("v"))]);
+    slot.handle_exit(&worker("v"), "exit status 0", 40);
+    orders(&mut slot);
+    slot.handle_localized(&"t".into(), Ok(()), 50);
+    slot.handle_launched(launched("u"), 60);
+    let after = orders(&mut slot);
+    assert!(matches!(after[..], [Order::Launch(_)]), "{after:?}");
+}
+
 /// What may happen to a slot.
 #[derive(Clone, Debug)]
 enum Event {
