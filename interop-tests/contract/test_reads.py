@@ -30,7 +30,7 @@ def test_cluster_info_has_the_fields_of_every_generation(standing, cluster, nimb
 
 
 def test_leader(cluster, nimbus):
-    """C 1.6, C 3.3: getLeader names host and port that clients reconnect to, and a plain version."""
+    """C 1.6, C 3.3: getLeader names host and port for clients to reconnect, and a plain version."""
     leader = nimbus.getLeader()
     assert (leader.port, leader.isLeader) == (cluster.nimbus[1], True)
     assert leader.host
