@@ -4,9 +4,15 @@
 //! A seeded run of these is part of `cargo test` (`fuzz/tests.rs`, on the stable toolchain);
 //! `fuzz/` in the root of the repository holds the same as targets of `cargo fuzz`.
 
+use std::collections::BTreeMap;
+
+use crate::auth::accounts::Accounts;
+use crate::auth::sasl::Message;
+use crate::auth::sasl::server::{Mechanisms, Negotiation, Step};
+use crate::auth::secret::Secret;
 use crate::conf::Conf;
 use crate::wire::message::read_header;
-use crate::wire::messages::{self, coordination};
+use crate::wire::messages::{self, coordination, drpc_spouts};
 use crate::wire::scan::{self, Scanner};
 use crate::wire::storm::{self, distributed_rpc, distributed_rpc_invocations, nimbus, supervisor};
 use crate::wire::{Method, WireError, recode};
@@ -61,13 +67,39 @@ pub fn conf(data: &[u8]) {
     }
 }
 
+/// What a client may say before it is anybody: no message but the password makes it somebody.
+pub fn sasl(data: &[u8]) {
+    let password = Secret::from(PASSWORD);
+    let accounts = Accounts::new(BTreeMap::from([("alice".to_owned(), password)]), None);
+    let negotiation = Negotiation::new(&accounts, Mechanisms::PlainToo, 0);
+    let mut negotiation = negotiation.expect("the system has randomness");
+    let mut rest = data;
+    while let Some((header, tail)) = rest.split_first_chunk() {
+        let Ok((status, length)) = Message::header(*header) else {
+            return;
+        };
+        let Some((payload, tail)) = tail.split_at_checked(length) else {
+            return;
+        };
+        match negotiation.handle(&Message::new(status, payload)) {
+            Step::Silent | Step::Reply(_) => rest = tail,
+            Step::Refused(_) => return,
+            Step::Done(_, identity) => panic!("{identity:?} logged in"),
+        }
+    }
+}
+
 /// Every target, by the name of its file under `fuzz/targets`.
-pub const TARGETS: [(&str, fn(&[u8])); 4] = [
+pub const TARGETS: [(&str, fn(&[u8])); 5] = [
     ("scan", scan),
     ("decode", decode),
     ("record", record),
     ("conf", conf),
+    ("sasl", sasl),
 ];
+
+/// Longer than damage can make by chance.
+const PASSWORD: &str = "a password that no fuzzer finds";
 
 fn settles(recode: Recode, data: &[u8]) {
     if let Ok(once) = recode(data) {
@@ -78,12 +110,13 @@ fn settles(recode: Recode, data: &[u8]) {
 
 type Recode = fn(&[u8]) -> Result<bytes::Bytes, WireError>;
 
-static SERVICES: [&[Method]; 5] = [
+static SERVICES: [&[Method]; 6] = [
     nimbus::METHODS,
     supervisor::METHODS,
     distributed_rpc::METHODS,
     distributed_rpc_invocations::METHODS,
     coordination::METHODS,
+    drpc_spouts::METHODS,
 ];
 
 static RECORDS: [Recode; 8] = [

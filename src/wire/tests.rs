@@ -16,12 +16,12 @@ mod widths;
 
 use bytes::Bytes;
 
-use super::messages::{self, coordination};
+use super::messages::{self, coordination, drpc_spouts};
 use super::storm::{self, distributed_rpc, distributed_rpc_invocations, nimbus, supervisor};
 use super::{Method, WireError, recode};
 
 /// Every service: its file, its name and its methods.
-static SERVICES: [(&str, &str, &[Method]); 5] = [
+static SERVICES: [(&str, &str, &[Method]); 6] = [
     ("storm", "Nimbus", nimbus::METHODS),
     ("storm", "Supervisor", supervisor::METHODS),
     ("storm", "DistributedRPC", distributed_rpc::METHODS),
@@ -31,6 +31,7 @@ static SERVICES: [(&str, &str, &[Method]); 5] = [
         distributed_rpc_invocations::METHODS,
     ),
     ("messages", "Coordination", coordination::METHODS),
+    ("messages", "DrpcSpouts", drpc_spouts::METHODS),
 ];
 
 /// Reads and writes again.

@@ -5,11 +5,12 @@ use crate::component::{Bolt, Collector, Result, TaskContext};
 use crate::tuple::Tuple;
 use crate::values;
 
-/// `BasicDRPCTopology$ExclaimBolt`, for linear topologies: (request, args) in, (request, args!) out.
+/// `BasicDRPCTopology$ExclaimBolt`, for linear topologies: (request, args) in, (request, args!)
+/// out.
 pub struct ExclaimBolt;
 
-/// `ManualDRPC$ExclamationBolt`, between spout and `ReturnResults`: (args, return info) in, (args!!!,
-/// return info) out.
+/// `ManualDRPC$ExclamationBolt`, between spout and `ReturnResults`: (args, return info) in,
+/// (args!!!, return info) out.
 pub struct ManualExclaimBolt;
 
 // === impl ExclaimBolt ===

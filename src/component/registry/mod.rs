@@ -44,24 +44,24 @@
 //! | `starter.bolt.PrinterBolt` | `Log` |
 //! | `starter.WordCountTopology$WordCount` | as `TestWordCounter` |
 //! | `starter.ExclamationTopology$ExclamationBolt` | (word) in: (word with !!!) |
-//! | `drpc.DRPCSpout` | function: (args, return info), of `drpc.servers` |
-//! | `drpc.PrepareRequest` | (args, return info) in: (request: long, args); on `ret` (request, return info), on `id` (request) |
-//! | `drpc.JoinResult` | component of the return infos; (request, result) and (request, return info) in: (result: text, return info) |
-//! | `drpc.ReturnResults` | (result, return info) in |
+//! | `drpc.DRPCSpout` | function: (args, info: where to return to), of `drpc.servers` |
+//! | `drpc.PrepareRequest` | (args, info) in: (request, args), `ret`: (request, info), `id` |
+//! | `drpc.JoinResult` | source of infos; (request, result), (request, info) in: (result, info) |
+//! | `drpc.ReturnResults` | (result, info) in |
 //! | `coordination.CoordinatedBolt` | sources, ids, the bolt inside: see below |
-//! | `starter.ReachTopology$GetTweeters`, `$GetFollowers` | (request, key) in: (request, entry) each |
-//! | `starter.ReachTopology$PartialUniquer`, `$CountAggregator` | inside a `CoordinatedBolt`: (request, count: int) at the end |
-//! | `starter.ManualDRPC$ExclamationBolt` | (args, return info) in: (args with !!!, return info) |
+//! | `starter.ReachTopology$GetTweeters`, `$GetFollowers` | (request, key) in: (request, entry) |
+//! | `starter.ReachTopology$PartialUniquer`, `$CountAggregator` | coordinated: (request, count) |
+//! | `starter.ManualDRPC$ExclamationBolt` | (args, info) in: (args with !!!, info) |
 //! | `starter.BasicDRPCTopology$ExclaimBolt` | (request, args) in: (request, args with !) |
 //!
 //! Java's `CoordinatedBolt` gets objects, which no Thrift client can send; ours gets texts: the
 //! sources (`bolt0=single,bolt1=all`: whether one task of a source reports on a request, or each;
 //! empty for the first bolt), the stream of ids (`prepare-request:id`, or empty), then the bolt
-//! inside: a class name and its arguments; or `shell`, a command and a script; or `shell-batch`, the
-//! same, whose child gets a last tuple, of the id stream or else of the coordination stream, when all
-//! tuples of a request are there. The component declares the direct stream
-//! `org.apache.storm.coordination.CoordinatedBolt/coord-stream` (id, count), the next one subscribes
-//! to it directly.
+//! inside: a class name and its arguments; or `shell`, a command and a script; or `shell-batch`,
+//! the same, whose child gets a last tuple, of the id stream or else of the coordination stream,
+//! when all tuples of a request are there. The component declares the direct stream
+//! `org.apache.storm.coordination.CoordinatedBolt/coord-stream` (id, count), and the next one
+//! subscribes to it directly.
 //!
 //! Relative paths lie in the topology's `resources`. Knows nothing of shell components (`shell`).
 

@@ -178,7 +178,8 @@ fn the_contract_is_complete() {
         ("Supervisor", 3),
         ("DistributedRPC", 1),
         ("DistributedRPCInvocations", 4),
-        ("Coordination", 3),
+        ("Coordination", 4),
+        ("DrpcSpouts", 1),
     ];
     assert_eq!(counts, expected);
 }
