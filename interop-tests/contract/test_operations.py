@@ -280,6 +280,17 @@ def test_credentials_have_a_limit(topology, nimbus, types):
         nimbus.uploadNewCredentials(topology.name, types.Credentials(creds={"a": "x" * 300_000}))
 
 
+def test_a_refusal_does_not_quote_credentials(cluster, nimbus, types):
+    """G8, C 1.3: the text of PROTOCOL_ERROR shows a struct as Java does, but for its secrets."""
+    creds = types.Credentials(creds={"name": "planted-secret"})
+    options = types.SubmitOptions(creds=creds)
+    shown = "Struct:SubmitOptions(initial_status:null, creds:Credentials(creds:*****))"
+    unset = "Required field 'initial_status' is unset! "
+    with rules.application_error(rules.PROTOCOL_ERROR, unset + shown):
+        nimbus.submitTopologyWithOpts("x", None, "{}", rules.native(types).topology, options)
+    assert "planted-secret" not in cluster.log.read_text()
+
+
 # ---- What survives -------------------------------------------------------------------------------
 
 
