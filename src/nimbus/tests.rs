@@ -2,6 +2,7 @@
 //! that only report.
 
 mod cluster;
+mod controls;
 mod life;
 mod rebalance;
 mod recorded;
