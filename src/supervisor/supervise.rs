@@ -105,10 +105,9 @@ enum Event {
     Exited {
         port: u16,
         id: WorkerId,
-        how: String,
+        /// None: somebody asked for another process in its place.
+        how: Option<String>,
     },
-    /// A worker ended because somebody asked for another process in its place.
-    MadeRoom { port: u16, id: WorkerId },
     /// Blobs were looked at; workers of these topologies must start anew.
     Renewed { changed: Vec<TopologyId> },
 }
@@ -306,8 +305,7 @@ impl Core {
                 }
             }
             Event::Launched { port, outcome } => self.handle_launched(port, outcome, now_ms),
-            Event::Exited { port, id, how } => self.handle_exited(port, &id, &how, now_ms),
-            Event::MadeRoom { port, id } => self.handle_room(port, &id),
+            Event::Exited { port, id, how } => self.handle_exited(port, &id, how, now_ms),
             Event::Renewed { changed } => {
                 self.handle_renewed(changed, now_ms);
             }
@@ -377,12 +375,8 @@ impl Core {
                 Ok(status) => Some(status.to_string()),
                 Err(error) => Some(format!("its end could not be waited for: {error}")),
             };
-            let ended = match how {
-                Some(how) => Event::Exited { port, id, how },
-                None => Event::MadeRoom { port, id },
-            };
             // The core outlives this task unless it is stopping.
-            let _ = events.send(ended).await;
+            let _ = events.send(Event::Exited { port, id, how }).await;
         });
         let launched = Launched {
             id: started.id,
@@ -391,25 +385,18 @@ impl Core {
         place.slot.handle_launched(Ok(launched), now_ms);
     }
 
-    fn handle_exited(&mut self, port: u16, id: &WorkerId, how: &str, now_ms: u64) {
+    fn handle_exited(&mut self, port: u16, id: &WorkerId, how: Option<String>, now_ms: u64) {
         let Some(place) = self.places.get_mut(&port) else {
             return;
         };
         if place.live.as_ref().is_some_and(|live| live.id == *id) {
             tracing::info!(port, worker = id.0, how, "a worker ended");
             place.live = None;
-            place.slot.handle_exit(id, how, now_ms);
+            match how {
+                Some(how) => place.slot.handle_exit(id, &how, now_ms),
+                None => place.slot.handle_restart(id),
+            }
             self.sweep();
-        }
-    }
-
-    fn handle_room(&mut self, port: u16, id: &WorkerId) {
-        let place = self.places.get_mut(&port);
-        let held = |place: &&mut Place| place.live.as_ref().is_some_and(|live| live.id == *id);
-        if let Some(place) = place.filter(held) {
-            tracing::info!(port, worker = id.0, "a worker ended to be started anew");
-            place.live = None;
-            place.slot.handle_restart(id);
         }
     }
 
@@ -436,7 +423,8 @@ impl Core {
         }
         self.tend_blobs(now_ms);
         for (port, id) in gone {
-            self.handle_exited(port, &id, "not our child: exit status unknown", now_ms);
+            let how = Some("not our child: exit status unknown".to_owned());
+            self.handle_exited(port, &id, how, now_ms);
         }
         while self.tasks.try_join_next().is_some() {}
     }
