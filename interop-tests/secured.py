@@ -120,14 +120,36 @@ class Certificates:
             "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
             "-subj", f"/O=Storm/CN={name}", "-keyout", stem.with_suffix(".key"), "-out", request,
         )  # fmt: skip
-        span = ["-days", "1"] if dates is None else ["-not_before", dates[0], "-not_after", dates[1]]
-        self._openssl(
-            "x509", "-req", "-in", request, "-CA", self.authority,
-            "-CAkey", self.directory / f"{self.name}-ca.key", "-CAcreateserial",
-            "-extfile", extensions, *span, "-out", stem.with_suffix(".pem"),
-        )  # fmt: skip
+        signed = ["-in", request, "-out", stem.with_suffix(".pem"), "-extfile", extensions]
+        if dates is None:
+            self._openssl(
+                "x509", "-req", "-CA", self.authority, "-CAkey", self._key(),
+                "-CAcreateserial", "-days", "1", *signed,
+            )  # fmt: skip
+        else:
+            self._openssl(
+                "ca", "-batch", "-config", self._book(), "-notext", "-startdate", dates[0],
+                "-enddate", dates[1], *signed,
+            )  # fmt: skip
         stem.with_suffix(".key").chmod(0o600)
         return stem.with_suffix(".pem"), stem.with_suffix(".key")
+
+    def _key(self):
+        return self.directory / f"{self.name}-ca.key"
+
+    def _book(self):
+        """What `openssl ca` needs, which alone signs for any span of time."""
+        book = self.directory / f"{self.name}-ca"
+        book.mkdir(exist_ok=True)
+        (book / "index.txt").write_text("")
+        conf = book / "ca.cnf"
+        conf.write_text(
+            f"[ca]\ndefault_ca = it\n[it]\ndatabase = {book}/index.txt\nnew_certs_dir = {book}\n"
+            f"certificate = {self.authority}\nprivate_key = {self._key()}\nrand_serial = yes\n"
+            "default_md = sha256\npolicy = any\nunique_subject = no\n"
+            "[any]\norganizationName = optional\ncommonName = supplied\n"
+        )
+        return conf
 
     @staticmethod
     def _openssl(*arguments):

@@ -112,9 +112,15 @@ impl Gate {
             return Ok(());
         }
         let user = caller.principal.as_deref().unwrap_or("unknown");
-        let peer = caller.peer;
-        let operation_name = operation.name();
-        tracing::info!(user, ?peer, operation = operation_name, ?target, "refused");
+        let (peer, named) = (caller.peer, operation.name());
+        let on = match target {
+            Target::Cluster => None,
+            // Never the conf: it holds what no log may.
+            Target::Named(name) | Target::Topology { name, .. } | Target::Function(name) => {
+                Some(name)
+            }
+        };
+        tracing::info!(user, ?peer, operation = named, on, "a call is refused");
         Err(match (operation.class(), target) {
             (Class::Execute | Class::Invoke, _) => Refused::Drpc {
                 operation,

@@ -19,6 +19,8 @@ pub(crate) struct Downloads {
 
 #[derive(Clone)]
 struct Download {
+    /// Who began it; none where callers have no names.
+    owner: Option<String>,
     blob: Arc<Blob>,
     offset: u64,
     touched_ms: u64,
@@ -54,6 +56,7 @@ impl Downloads {
         &self,
         blobs: &LocalBlobs,
         file: &str,
+        owner: Option<String>,
         now_ms: u64,
     ) -> Result<String, DownloadError> {
         let blob = blobs.blob(&BlobKey::new(file)?)?;
@@ -63,12 +66,21 @@ impl Downloads {
             return Err(DownloadError::TooMany);
         }
         let download = Download {
+            owner,
             blob,
             offset: 0,
             touched_ms: now_ms,
         };
         self.sessions.insert(id.clone(), download);
         Ok(id)
+    }
+
+    /// For all but who began it there is no such download.
+    pub fn check_owner(&self, id: &str, owner: Option<&str>) -> Result<(), DownloadError> {
+        let download = self.sessions.get(id);
+        let is_own = download.is_some_and(|download| download.owner.as_deref() == owner);
+        let unknown = || DownloadError::Unknown(id.to_owned());
+        is_own.then_some(()).ok_or_else(unknown)
     }
 
     /// The next bytes, none at the end; then the download is over.
@@ -105,14 +117,22 @@ mod tests {
             .put(&BlobKey::new("a").expect("a key"), b"abcde")
             .expect("room");
         let downloads = Downloads::new(Duration::from_secs(600));
-        let id = downloads.begin(&blobs, "a", 0).expect("there");
+        let id = downloads.begin(&blobs, "a", None, 0).expect("there");
+        downloads.check_owner(&id, None).expect("its own");
+        downloads
+            .check_owner(&id, Some("eve"))
+            .expect_err("not hers");
         let chunk = || downloads.chunk(&id, 3, 0);
         assert_eq!(&chunk().expect("open")[..], b"abc");
         assert_eq!(&chunk().expect("open")[..], b"de");
         assert!(chunk().expect("open").is_empty());
         let over = chunk().expect_err("over").to_string();
         assert_eq!(over, format!("Could not find input stream for id {id}"));
-        downloads.begin(&blobs, "../a", 0).expect_err("a path");
-        downloads.begin(&blobs, "none", 0).expect_err("not there");
+        downloads
+            .begin(&blobs, "../a", None, 0)
+            .expect_err("a path");
+        downloads
+            .begin(&blobs, "none", None, 0)
+            .expect_err("not there");
     }
 }

@@ -9,8 +9,7 @@ use crate::conf::Conf;
 /// The conf with the value of each key that names a secret hidden. Absent, null and empty stay so.
 pub(crate) fn conf(conf: &Conf) -> Conf {
     let hide = |(key, value): (&str, &Value)| {
-        let is_empty = value.is_null() || value.as_str() == Some("");
-        let value = if !is_empty && is_secret(key, value) {
+        let value = if !is_empty(value) && is_secret(key, value) {
             Value::from(HIDDEN)
         } else {
             value.clone()
@@ -18,6 +17,18 @@ pub(crate) fn conf(conf: &Conf) -> Conf {
         (key.to_owned(), value)
     };
     conf.iter().map(hide).collect()
+}
+
+/// The conf without the keys whose value would be hidden.
+pub(crate) fn without_secrets(conf: &Conf) -> Conf {
+    let is_open = |(key, value): &(&str, &Value)| is_empty(value) || !is_secret(key, value);
+    let open = conf.iter().filter(is_open);
+    open.map(|(key, value)| (key.to_owned(), value.clone()))
+        .collect()
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.is_null() || value.as_str() == Some("")
 }
 
 /// A key whose last part is such a word, or text below a key that has one anywhere.
@@ -63,10 +74,13 @@ mod tests {
             .map(|(key, value)| ((*key).to_owned(), value.clone()))
             .collect();
         let redacted = conf(&plain);
+        let bare = without_secrets(&plain);
         for (key, _) in secret {
+            assert!(!bare.contains(key), "{key}");
             assert_eq!(redacted.get(key), Some(&Value::from("*****")), "{key}");
         }
         for (key, value) in open {
+            assert_eq!(bare.get(key), Some(&value), "{key}");
             assert_eq!(redacted.get(key), Some(&value), "{key}");
         }
     }

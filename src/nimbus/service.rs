@@ -17,6 +17,7 @@ use super::info::Info;
 use super::leader::{Leader, detached};
 use super::pages;
 use super::rebalance::Asker;
+use super::redact;
 use super::steer::{self, Order};
 use super::submit::{self, Submission};
 use super::{log_config, profiler};
@@ -464,7 +465,8 @@ impl Service for NimbusService {
 
     async fn begin_file_upload(&self, caller: &Caller) -> Result<String, BeginFileUploadError> {
         self.permit(caller, Operation::FileUpload).await?;
-        let begun = self.leader.uploads.begin(clock::monotonic_millis());
+        let owner = caller.principal.clone();
+        let begun = self.leader.uploads.begin(owner, clock::monotonic_millis());
         Ok(begun.map_err(Fault::from)?)
     }
 
@@ -476,8 +478,9 @@ impl Service for NimbusService {
     ) -> Result<(), UploadChunkError> {
         self.permit(caller, Operation::FileUpload).await?;
         let (location, chunk) = (location.unwrap_or_default(), chunk.unwrap_or_default());
-        let now_ms = clock::monotonic_millis();
-        let added = self.leader.uploads.chunk(&location, &chunk, now_ms);
+        let (uploads, now_ms) = (&self.leader.uploads, clock::monotonic_millis());
+        let own = uploads.check_owner(&location, caller.principal.as_deref());
+        let added = own.and_then(|()| uploads.chunk(&location, &chunk, now_ms));
         Ok(added.map_err(Fault::from)?)
     }
 
@@ -487,7 +490,9 @@ impl Service for NimbusService {
         location: Option<String>,
     ) -> Result<(), FinishFileUploadError> {
         self.permit(caller, Operation::FileUpload).await?;
-        let finished = self.leader.uploads.finish(&location.unwrap_or_default());
+        let (uploads, location) = (&self.leader.uploads, location.unwrap_or_default());
+        let own = uploads.check_owner(&location, caller.principal.as_deref());
+        let finished = own.and_then(|()| uploads.finish(&location));
         Ok(finished.map_err(Fault::from)?)
     }
 
@@ -498,8 +503,12 @@ impl Service for NimbusService {
     ) -> Result<String, BeginFileDownloadError> {
         self.permit(caller, Operation::FileDownload).await?;
         let (file, now_ms) = (file.unwrap_or_default(), clock::monotonic_millis());
+        let owner = caller.principal.clone();
         // The first question after a blob reads all of it for its checksum.
-        let begin = move |leader: &Leader| leader.downloads.begin(&leader.blobs, &file, now_ms);
+        let begin = move |leader: &Leader| {
+            let downloads = &leader.downloads;
+            downloads.begin(&leader.blobs, &file, owner, now_ms)
+        };
         Ok(self.on_disk(begin).await?)
     }
 
@@ -510,7 +519,9 @@ impl Service for NimbusService {
     ) -> Result<Bytes, DownloadChunkError> {
         self.permit(caller, Operation::FileDownload).await?;
         let (id, now_ms) = (id.unwrap_or_default(), clock::monotonic_millis());
+        let owner = caller.principal.clone();
         let read = move |leader: &Leader| {
+            leader.downloads.check_owner(&id, owner.as_deref())?;
             let length = leader.settings.download_chunk_bytes;
             leader.downloads.chunk(&id, length, now_ms)
         };
@@ -684,7 +695,7 @@ impl Service for NimbusService {
         self.permit_by_id(caller, Operation::GetTopologyConf, id.as_deref())
             .await?;
         let info = self.info();
-        Ok(info.plan(id.as_deref())?.conf.to_json())
+        Ok(redact::conf(&info.plan(id.as_deref())?.conf).to_json())
     }
 
     async fn get_topology(

@@ -26,8 +26,8 @@ pub(crate) struct Tokens {
     services: [(WorkerTokenServiceType, Arc<TokenKeys>); 3],
     /// `storm.worker.token.life.time.hours` in milliseconds.
     life_ms: i64,
-    /// Whether any service takes logins.
-    is_on: bool,
+    /// Of these, those that take logins.
+    on: [bool; 3],
     /// Whether Coordination does.
     is_coordination_on: bool,
     /// Another number after each change of a key, and in each run of Nimbus.
@@ -52,10 +52,11 @@ impl Tokens {
                 (WorkerTokenServiceType::Supervisor, Arc::default()),
             ],
             life_ms: hours.max(1).saturating_mul(3_600_000),
-            is_on: is_coordination_on
-                || takes_logins(Service::Supervisor)?
-                || takes_logins(Service::Drpc)?
-                || takes_logins(Service::DrpcInvocations)?,
+            on: [
+                is_coordination_on,
+                takes_logins(Service::Drpc)? || takes_logins(Service::DrpcInvocations)?,
+                takes_logins(Service::Supervisor)?,
+            ],
             is_coordination_on,
             version: watch::channel(clock::wall_micros()).0,
         })
@@ -94,12 +95,9 @@ impl Tokens {
         base: &StormBase,
         batch: &mut Batch,
     ) -> Result<(), WireError> {
-        if !self.is_on {
-            return Ok(());
-        }
         let now_ms = clock::wall_millis();
         let user = owner(base);
-        for (service, keys) in &self.services {
+        for (service, keys) in self.on() {
             let version = keys.newest(id.as_str()).map_or(0, |(version, _)| version) + 1;
             let expires_ms = now_ms.saturating_add(self.life_ms);
             let Some(key) = worker_token::new_key(user, expires_ms) else {
@@ -129,11 +127,11 @@ impl Tokens {
 
     /// The tokens for a topology's credentials, under Storm's names.
     pub fn credentials(&self, id: &TopologyId) -> BTreeMap<String, String> {
-        let token = |(service, _): &(WorkerTokenServiceType, _)| {
+        let token = |(service, _): &(WorkerTokenServiceType, Arc<TokenKeys>)| {
             let name = worker_token::credential_key(*service);
             Some((name.to_owned(), self.token(*service, id)?))
         };
-        self.services.iter().filter_map(token).collect()
+        self.on().filter_map(token).collect()
     }
 
     /// All keys of a service, for the daemon behind it.
@@ -148,6 +146,12 @@ impl Tokens {
             version,
             keys: all.map(|(id, versions)| (id, plain(versions))).collect(),
         }
+    }
+
+    /// The services that workers log in at.
+    fn on(&self) -> impl Iterator<Item = &(WorkerTokenServiceType, Arc<TokenKeys>)> {
+        let services = self.services.iter().zip(self.on);
+        services.filter_map(|(service, is_on)| is_on.then_some(service))
     }
 
     fn tell(&self) {
@@ -176,7 +180,7 @@ impl Tokens {
             let newest = keys.newest(topology.id.as_str());
             newest.is_none_or(|(_, expires_ms)| expires_ms - now_ms < self.life_ms / 2)
         };
-        self.is_on && self.services.iter().any(is_old)
+        self.on().any(is_old)
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Uploads {
 }
 
 struct Session {
+    /// Who began it; none where callers have no names.
+    owner: Option<String>,
     file: Option<File>,
     size: u64,
     touched_ms: u64,
@@ -80,7 +82,7 @@ impl Uploads {
     }
 
     /// Opens an upload and names its location.
-    pub fn begin(&self, now_ms: u64) -> Result<String, UploadError> {
+    pub fn begin(&self, owner: Option<String>, now_ms: u64) -> Result<String, UploadError> {
         self.expire_sessions(now_ms);
         let path = self
             .inbox
@@ -93,6 +95,7 @@ impl Uploads {
         let file = options.write(true).create_new(true).mode(0o600).open(&path);
         let file = file.map_err(|source| UploadError::Io { path, source })?;
         let session = Session {
+            owner,
             file: Some(file),
             size: 0,
             touched_ms: now_ms,
@@ -100,6 +103,16 @@ impl Uploads {
         let session = Arc::new(Mutex::new(session));
         self.sessions.insert(location.clone(), session);
         Ok(location)
+    }
+
+    /// For all but who began it there is no such upload.
+    pub fn check_owner(&self, location: &str, owner: Option<&str>) -> Result<(), UploadError> {
+        let session = self
+            .sessions
+            .get(location)
+            .map(|session| Arc::clone(&session));
+        let is_own = session.is_some_and(|session| lock(&session).owner.as_deref() == owner);
+        is_own.then_some(()).ok_or(UploadError::Unknown)
     }
 
     /// Adds to the end. An upload that fails is over, and its file is gone.

@@ -82,7 +82,7 @@ async fn cells(conf: &Conf) -> Vec<String> {
     for row in ROWS {
         let gate = match row.service {
             "Supervisor" => &supervisor,
-            "DistributedRPC" | "DistributedRPCInvocations" => &drpc,
+            "DistributedRPC" | "DistributedRPCInvocations" | "DrpcSpouts" => &drpc,
             _ => &nimbus,
         };
         let mut line = format!("{}\t{}", row.service, row.method);

@@ -74,9 +74,7 @@ impl Info<'_> {
 
     /// The daemon's conf of today, overlaid with the topology's.
     fn conf_of(&self, plan: &Plan) -> String {
-        redact::conf(&self.leader.conf)
-            .overlay(&plan.conf)
-            .to_json()
+        redact::conf(&self.leader.conf.overlay(&plan.conf)).to_json()
     }
 
     /// Only the resource-aware scheduler has these figures.

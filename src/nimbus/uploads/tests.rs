@@ -25,7 +25,7 @@ fn content(uploads: &Uploads, location: &str) -> Vec<u8> {
 fn chunks_become_a_file_that_serves_more_than_one_submit() {
     let directory = tempfile::tempdir().expect("a directory");
     let uploads = uploads(directory.path(), &[]);
-    let location = uploads.begin(0).expect("room");
+    let location = uploads.begin(None, 0).expect("room");
     assert!(
         location.contains("/inbox/stormjar-") && location.ends_with(".jar"),
         "{location}"
@@ -50,8 +50,8 @@ fn chunks_become_a_file_that_serves_more_than_one_submit() {
 fn silent_uploads_expire_with_their_files() {
     let directory = tempfile::tempdir().expect("a directory");
     let uploads = uploads(directory.path(), &[]);
-    let silent = uploads.begin(0).expect("room");
-    let busy = uploads.begin(0).expect("room");
+    let silent = uploads.begin(None, 0).expect("room");
+    let busy = uploads.begin(None, 0).expect("room");
     uploads.chunk(&busy, b"x", 500_000).expect("open");
     uploads.expire_sessions(700_000);
     assert!(matches!(
@@ -66,9 +66,9 @@ fn silent_uploads_expire_with_their_files() {
 fn old_jars_go_and_open_uploads_stay() {
     let directory = tempfile::tempdir().expect("a directory");
     let uploads = uploads(directory.path(), &[]);
-    let done = uploads.begin(0).expect("room");
+    let done = uploads.begin(None, 0).expect("room");
     uploads.finish(&done).expect("open");
-    let open = uploads.begin(0).expect("room");
+    let open = uploads.begin(None, 0).expect("room");
     let now = SystemTime::now();
     uploads.clean_inbox(now + Duration::from_secs(3000));
     assert!(Path::new(&done).exists());
@@ -82,10 +82,12 @@ fn the_number_of_uploads_is_bounded() {
     let directory = tempfile::tempdir().expect("a directory");
     let uploads = uploads(directory.path(), &[]);
     for _ in 0..limits::UPLOADS_MAX {
-        uploads.begin(0).expect("room");
+        uploads.begin(None, 0).expect("room");
     }
-    assert!(matches!(uploads.begin(1), Err(UploadError::TooMany)));
-    uploads.begin(700_000).expect("the others have expired");
+    assert!(matches!(uploads.begin(None, 1), Err(UploadError::TooMany)));
+    uploads
+        .begin(None, 700_000)
+        .expect("the others have expired");
 }
 
 #[test]
@@ -116,4 +118,21 @@ fn no_path_leads_out() {
         assert!(matches!(error, LocationError::Unreadable { .. }), "{error}");
     }
     uploads.open_jar("", KEY).expect_err("no path");
+}
+
+#[test]
+fn an_upload_is_there_for_its_owner_only() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let uploads = uploads(directory.path(), &[]);
+    let location = uploads.begin(Some("ann".to_owned()), 0).expect("room");
+    uploads
+        .check_owner(&location, Some("ann"))
+        .expect("her own");
+    for other in [Some("bob"), None] {
+        let refused = uploads.check_owner(&location, other);
+        assert!(matches!(refused, Err(UploadError::Unknown)));
+    }
+    uploads
+        .check_owner("none", None)
+        .expect_err("no such upload");
 }
