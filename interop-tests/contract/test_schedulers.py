@@ -105,7 +105,9 @@ def test_figures_of_resources_are_those_of_the_assignment(aware, nimbus, types):
     assert supervisor.total_resources["gpu.count"] == 2.0
     assert (supervisor.used_mem, supervisor.used_cpu) == (384.0, 50.0)
     assert supervisor.used_generic_resources["gpu.count"] == 1.0
-    assert (supervisor.blacklisted, supervisor.fragmented_mem) == (False, None)
+    # What is left is too little of a core for a component and an acker by the conf: 10 and 50.
+    assert (supervisor.fragmented_mem, supervisor.fragmented_cpu) == (640.0, 50.0)
+    assert supervisor.blacklisted is False
     (assignment,) = nimbus.getSupervisorAssignments(
         supervisor.supervisor_id
     ).storm_assignment.values()

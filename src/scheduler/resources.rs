@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::conf::{Conf, convert, keys};
+use crate::conf::{Conf, ConfError, ConversionError, convert, keys};
 use crate::limits;
 use crate::topology::conf::json_conf;
 use crate::topology::{self, Component, InvalidTopology};
@@ -144,6 +144,31 @@ impl Capacity {
     }
 }
 
+/// What a machine offers by its conf, under short names; the map of resources has the last word.
+///
+/// Refuses what makes no sense: Nimbus would count it as nothing, and here somebody can be told.
+pub fn offered(conf: &Conf) -> Result<BTreeMap<String, f64>, ConfError> {
+    let memory_mb = conf.float_or(keys::SUPERVISOR_MEMORY_CAPACITY_MB, 4096.0)?;
+    let cpu = conf.float_or(keys::SUPERVISOR_CPU_CAPACITY, 400.0)?;
+    let mut amounts = BTreeMap::from([(TOTAL_MEMORY.to_owned(), memory_mb), (CPU.to_owned(), cpu)]);
+    let key = keys::SUPERVISOR_RESOURCES_MAP;
+    let refused = |source| ConfError::Value {
+        key: key.to_owned(),
+        source,
+    };
+    for (name, amount) in conf.map(key).into_iter().flatten() {
+        let amount = convert::double(amount).map_err(refused)?;
+        amounts.insert(short_name(name).to_owned(), amount);
+    }
+    for (name, amount) in &amounts {
+        if !(0.0..=limits::RESOURCE_AMOUNT_MAX).contains(amount) {
+            let reason = format!("{amount:?} is no amount of {name}");
+            return Err(refused(ConversionError::WrongType(reason)));
+        }
+    }
+    Ok(amounts)
+}
+
 /// Storm's short name for a resource that may be named by its old configuration key.
 pub fn short_name(name: &str) -> &str {
     match name {
@@ -254,3 +279,44 @@ const METRICS_CONSUMER_KEYS: [&str; 3] = [
 ];
 /// Characters of a name in an error.
 const NAME_SHOWN_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_machine_offers_what_its_conf_says_under_short_names() {
+        let conf = Conf::new().with(keys::SUPERVISOR_CPU_CAPACITY, 800).with(
+            keys::SUPERVISOR_RESOURCES_MAP,
+            json!({"gpu.count": 2, "supervisor.memory.capacity.mb": 1024}),
+        );
+        let expected = [(CPU, 800.0), ("gpu.count", 2.0), (TOTAL_MEMORY, 1024.0)];
+        let expected = expected.map(|(name, amount)| (name.to_owned(), amount));
+        assert_eq!(offered(&conf).expect("sound"), BTreeMap::from(expected));
+        for bad in [json!(-1), json!(1e300), json!("NaN"), json!("many")] {
+            let conf = Conf::new().with(keys::SUPERVISOR_RESOURCES_MAP, json!({ "gpu": bad }));
+            let error = offered(&conf).expect_err("senseless").to_string();
+            assert!(error.contains(keys::SUPERVISOR_RESOURCES_MAP), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_a_supervisor_reports_is_bounded() {
+        let reported = [
+            ("cpu.pcore.percent", f64::NAN),
+            ("supervisor.memory.capacity.mb", f64::INFINITY),
+            ("gpu", -3.0),
+        ];
+        let reported = reported
+            .map(|(name, amount)| (name.to_owned(), amount))
+            .into();
+        let capacity = Capacity::reported(&reported);
+        assert_eq!(
+            (capacity.cpu, capacity.memory_mb),
+            (0.0, limits::RESOURCE_AMOUNT_MAX)
+        );
+        assert_eq!(capacity.generic["gpu"], 0.0);
+    }
+}

@@ -29,6 +29,7 @@ use crate::id::{NodeId, TopologyId};
 use crate::limits::{COMPONENT_ERRORS_HELD_MAX, SUPERVISOR_EVENTS_MAX};
 use crate::process::Process;
 use crate::rpc::client::Address;
+use crate::scheduler::resources;
 use crate::wire::messages::{ComponentError, LocalWorker, SupervisorDirective, SupervisorReport};
 use crate::wire::storm::{ErrorInfo, SupervisorInfo};
 use crate::worker;
@@ -145,26 +146,12 @@ impl Settings {
             silence_ms: secs_ms(keys::SUPERVISOR_WORKER_TIMEOUT_SECS)?,
             threads: threads.and_then(|threads| usize::try_from(threads).ok()),
             meta: conf.text_map(keys::SUPERVISOR_SCHEDULER_META)?,
-            resources: capacity(conf)?,
+            resources: resources::offered(conf)?,
             version: conf
                 .text(keys::STORMWIRE_VERSION_REPORTED)?
                 .unwrap_or_default(),
         })
     }
-}
-
-/// What this machine offers, under the short names that Storm's schedulers use.
-fn capacity(conf: &Conf) -> Result<BTreeMap<String, f64>, ConfError> {
-    let mut resources = BTreeMap::new();
-    for (key, name) in [
-        (keys::SUPERVISOR_MEMORY_CAPACITY_MB, "memory.mb"),
-        (keys::SUPERVISOR_CPU_CAPACITY, "cpu.pcore.percent"),
-    ] {
-        if let Some(amount) = conf.float(key)? {
-            resources.insert(name.to_owned(), amount);
-        }
-    }
-    Ok(resources)
 }
 
 // === impl Core ===
