@@ -108,11 +108,8 @@ def test_figures_of_resources_are_those_of_the_assignment(aware, nimbus, types):
     # What is left is too little of a core for a component and an acker by the conf: 10 and 50.
     assert (supervisor.fragmented_mem, supervisor.fragmented_cpu) == (640.0, 50.0)
     assert supervisor.blacklisted is False
-    (assignment,) = nimbus.getSupervisorAssignments(
-        supervisor.supervisor_id
-    ).storm_assignment.values()
-    (given,) = assignment.worker_resources.values()
-    assert (given.mem_on_heap, given.cpu, given.resources["gpu.count"]) == (384.0, 50.0, 1.0)
+    (worker,) = page.workers
+    assert (worker.assigned_memonheap, worker.assigned_cpu) == (384.0, 50.0)
 
 
 def test_what_does_not_fit_says_what_is_lacking(nimbus, types):
