@@ -13,6 +13,7 @@ use super::Scheduler;
 use super::blacklist::{self, Relief};
 use super::even::{DefaultScheduler, EvenScheduler, IdleRebalance};
 use super::isolation::IsolationScheduler;
+use super::multitenant::MultitenantScheduler;
 use super::resource_aware::priority::{Pools, Priority};
 use super::resource_aware::{ResourceAwareScheduler, Settings};
 
@@ -42,6 +43,10 @@ pub fn scheduler(conf: &Conf, now_ms: fn() -> u64) -> Result<Box<dyn Scheduler>,
         "" | "DefaultScheduler" => Box::new(rest),
         "EvenScheduler" => Box::new(EvenScheduler { idle }),
         "IsolationScheduler" => Box::new(IsolationScheduler::new(machines(conf)?, rest)),
+        "multitenant.MultitenantScheduler" => {
+            let key = keys::MULTITENANT_SCHEDULER_USER_POOLS;
+            Box::new(MultitenantScheduler::new(whole_numbers(conf, key)?))
+        }
         _ => Box::new(ResourceAwareScheduler::new(resource_aware(conf)?, now_ms)),
     })
 }
@@ -234,10 +239,11 @@ fn choose(
 }
 
 const STORM: &str = "org.apache.storm.scheduler.";
-const SCHEDULERS: [&str; 4] = [
+const SCHEDULERS: [&str; 5] = [
     "DefaultScheduler",
     "EvenScheduler",
     "IsolationScheduler",
+    "multitenant.MultitenantScheduler",
     "resource.ResourceAwareScheduler",
 ];
 const BLACKLIST_STRATEGIES: [&str; 2] = [
@@ -265,7 +271,7 @@ mod tests {
                 conf.with(keys::STORM_SCHEDULER, format!("{STORM}IsolationScheduler"))
             }
             keys::STORM_SCHEDULER => conf,
-            _ => conf.with(keys::STORM_SCHEDULER, format!("{STORM}{}", SCHEDULERS[3])),
+            _ => conf.with(keys::STORM_SCHEDULER, format!("{STORM}{}", SCHEDULERS[4])),
         };
         let error = scheduler(&conf, || 0).err().map(|error| error.to_string());
         let error = error.or_else(|| blacklist(&conf).err().map(|error| error.to_string()));

@@ -8,6 +8,7 @@ pub mod demand;
 pub mod even;
 pub mod isolation;
 pub mod java_order;
+pub mod multitenant;
 pub mod resource_aware;
 pub mod resources;
 

@@ -57,6 +57,11 @@ impl Constraints {
         constraints
     }
 
+    /// Whether the executors of a component are to be spread, by the old key.
+    pub fn is_spread(&self, component: &ComponentId) -> bool {
+        self.spread.contains(component)
+    }
+
     /// The constraints that concern these components, by their places.
     pub fn placed(&self, components: &[ComponentId]) -> PlacedConstraints {
         let place = |id: &ComponentId| components.iter().position(|component| component == id);
