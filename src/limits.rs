@@ -349,8 +349,8 @@ pub const DRPC_PARK_MAX: Duration = Duration::from_secs(10);
 /// it took count as lost: some times a slow network's worst.
 pub const DRPC_SILENCE_MAX: Duration = Duration::from_secs(10);
 
-/// How long a spout whose connection ended has to come back on another one: a spout that lives comes
-/// at once, one whose worker died never.
+/// How long a spout whose connection ended has to come back on another one: a spout that lives
+/// comes at once, one whose worker died never.
 pub const DRPC_RETURN_MAX: Duration = Duration::from_secs(2);
 
 /// Head of an HTTP request in bytes, arguments in the path included.

@@ -63,7 +63,8 @@ pub enum StartError {
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error(
-        "DRPC over HTTP cannot listen on {host}:{port}: {source}; set {key} to a free port, or to -1"
+        "DRPC over HTTP cannot listen on {host}:{port}: {source}; set {key} to a free port, or to \
+         -1"
     )]
     Http {
         host: String,

@@ -1,5 +1,5 @@
-//! The requests that are open, who waits for them and who took them: Storm's rules without a socket,
-//! a task or a clock (control-plane 10.1).
+//! The requests that are open, who waits for them and who took them: Storm's rules without a
+//! socket, a task or a clock (control-plane 10.1).
 //!
 //! Nothing outlives its request: a function has an entry only while a request waits in it or a
 //! fetch is parked for it, a session only while it holds requests. So names that were called once
@@ -312,8 +312,8 @@ impl<C, F> Requests<C, F> {
         Some(parked.fetch)
     }
 
-    /// A request that was given to a spout of ours did not reach it: it waits again, before all that
-    /// came after it.
+    /// A request that was given to a spout of ours did not reach it: it waits again, before all
+    /// that came after it.
     pub fn put_back(&mut self, id: u64) -> Option<HandOver<F>> {
         let mut request = self.open.remove(&id)?;
         self.let_go(id, &request);
@@ -519,7 +519,7 @@ impl<F> Function<F> {
     }
 }
 
-// ---- What clients are told: Storm's texts and types (control-plane 10.1) -------------------------
+// ---- What clients are told: Storm's texts and types (control-plane 10.1) ------------------------
 
 /// The answer to a request that a topology completed with a result, or with null.
 pub fn completed(result: Option<String>) -> Outcome {

@@ -183,7 +183,7 @@ async fn the_end_is_told_to_all_who_wait() {
     let request = b"GET /drpc/f/1 HTTP/1.1\r\nhost: x\r\n\r\n";
     over_http.write_all(request).await.expect("it reads");
     eventually(|| server.exchange.n_open() == 2).await;
-    let started = Instant::now();
+    let started = std::time::Instant::now();
     server.shutdown().await;
     assert!(
         started.elapsed() < Duration::from_secs(2),
@@ -215,7 +215,7 @@ async fn a_spout_that_dies_fails_what_it_took_and_no_sooner() {
     let call = execute(&server, "f", "1");
     let taken = dying.await_requests(Some(&fetch)).await.expect("answers");
     assert_eq!(taken.len(), 1);
-    let started = Instant::now();
+    let started = std::time::Instant::now();
     drop(dying);
     let error = call
         .await
@@ -275,7 +275,7 @@ async fn eventually(is_so: impl Fn() -> bool) {
     }
 }
 
-// ---- Recorded conversations ----------------------------------------------------------------------
+// ---- Recorded conversations ---------------------------------------------------------------------
 
 /// A conversation with Storm's server, on ours: clients of a case call first, in the order in which
 /// they were answered, then spouts and those who answer do what they did.
@@ -302,7 +302,7 @@ async fn conversations_go_as_recorded() {
     let mut replay = Replay::new().await;
     for (name, of_case) in &cases {
         for (step, found) in replay.case(of_case).await {
-            let differs = found.map_or_else(|| "no reply".to_owned(), |text| text);
+            let differs = found.unwrap_or_else(|| "no reply".to_owned());
             tally.case(differs.is_empty(), || format!("{name} {step}: {differs}"));
         }
     }

@@ -348,6 +348,7 @@ const UNTRUSTED: &[&str] = &[
     "src/component/multilang",
     "src/conf/json.rs",
     "src/conf/load.rs",
+    "src/drpc/",
     "src/messaging/",
     "src/rpc/",
     "src/wire/",

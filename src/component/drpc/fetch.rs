@@ -1,8 +1,8 @@
 //! Takes the requests of one function from one DRPC server, as soon as they are there: one call
 //! after the other, parked by the server while it has none.
 //!
-//! A server without our call (genuine Storm's) is asked again and again, as Storm's spout does. Does
-//! not emit.
+//! A server without our call (genuine Storm's) is asked again and again, as Storm's spout does.
+//! Does not emit.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -144,7 +144,8 @@ impl Shared {
             if calls.answered > n_answered {
                 backoff.reset();
             }
-            tracing::warn!(server = %self.subject.server, trouble, "DRPC requests cannot be fetched");
+            let server = &self.subject.server;
+            tracing::warn!(%server, trouble, "DRPC requests cannot be fetched");
             self.lock().trouble = Some(trouble);
             self.waker.wake();
             sleep(backoff.next_delay(fastrand::f64())).await;

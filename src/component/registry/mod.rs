@@ -44,22 +44,29 @@
 //! | `starter.bolt.PrinterBolt` | `Log` |
 //! | `starter.WordCountTopology$WordCount` | as `TestWordCounter` |
 //! | `starter.ExclamationTopology$ExclamationBolt` | (word) in: (word with !!!) |
-//! | `drpc.DRPCSpout` | function: (args, info: where to return to), of `drpc.servers` |
-//! | `drpc.PrepareRequest` | (args, info) in: (request, args), `ret`: (request, info), `id` |
-//! | `drpc.JoinResult` | source of infos; (request, result), (request, info) in: (result, info) |
+//! | `drpc.DRPCSpout` | function: (args, info), of `drpc.servers` |
+//! | `drpc.PrepareRequest` | (args, info) in: see below |
+//! | `drpc.JoinResult` | component of the infos: (result: text, info) |
 //! | `drpc.ReturnResults` | (result, info) in |
 //! | `coordination.CoordinatedBolt` | sources, ids, the bolt inside: see below |
 //! | `starter.ReachTopology$GetTweeters`, `$GetFollowers` | (request, key) in: (request, entry) |
-//! | `starter.ReachTopology$PartialUniquer`, `$CountAggregator` | coordinated: (request, count) |
+//! | `starter.ReachTopology$PartialUniquer`, `$CountAggregator` | coordinated: (request, int) |
 //! | `starter.ManualDRPC$ExclamationBolt` | (args, info) in: (args with !!!, info) |
 //! | `starter.BasicDRPCTopology$ExclaimBolt` | (request, args) in: (request, args with !) |
 //!
-//! Java's `CoordinatedBolt` gets objects, which no Thrift client can send; ours gets texts: the
-//! sources (`bolt0=single,bolt1=all`: whether one task of a source reports on a request, or each;
-//! empty for the first bolt), the stream of ids (`prepare-request:id`, or empty), then the bolt
-//! inside: a class name and its arguments; or `shell`, a command and a script; or `shell-batch`,
-//! the same, whose child gets a last tuple, of the id stream or else of the coordination stream,
-//! when all tuples of a request are there. The component declares the direct stream
+//! Of the bolts of DRPC topologies `info` is a spout's return info, where the result goes.
+//! `PrepareRequest` emits (request: long, args), on `ret` (request, info), on `id` (request).
+//! `JoinResult` joins (request, result) of any component with (request, info) of the one that it is
+//! given. Java's `CoordinatedBolt` gets objects, which no Thrift client can send; ours gets texts:
+//!
+//! 1. the sources, `bolt0=single,bolt1=all`: whether one task of a source reports on a request, or
+//!    each; empty for the first bolt;
+//! 2. the stream of ids, `prepare-request:id`, or empty;
+//! 3. the bolt inside: a class name and its arguments; or `shell`, a command and a script; or
+//!    `shell-batch`, the same, whose child gets a last tuple, of the id stream or else of the
+//!    coordination stream, when all tuples of a request are there.
+//!
+//! The component declares the direct stream
 //! `org.apache.storm.coordination.CoordinatedBolt/coord-stream` (id, count), and the next one
 //! subscribes to it directly.
 //!
@@ -435,7 +442,7 @@ const ENTRIES: &[Entry] = &[
     },
     Entry {
         names: &[COORDINATED],
-        make: Make::Bolt(|args| coordinated::read(args)),
+        make: Make::Bolt(coordinated::read),
     },
     Entry {
         names: &["org.apache.storm.starter.ReachTopology$GetTweeters"],

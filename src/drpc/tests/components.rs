@@ -173,7 +173,7 @@ async fn results_for_a_server_that_is_gone_fail_after_three_tries() {
     let port = server.invocations_address().port();
     server.shutdown().await;
     let mut harness = Harness::new(&[]);
-    let started = Instant::now();
+    let started = std::time::Instant::now();
     for id in ["1", "2", "3"] {
         let info = json!({"id": id, "host": "127.0.0.1", "port": port}).to_string();
         let tuple = harness.input(&values!["result", info.as_str()]);
