@@ -6,10 +6,10 @@ G7, G8 are rows of the catalogue of reliability tests.
 import base64
 import csv
 import io
-import os
 import socket
 import stat
 import struct
+import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -21,8 +21,7 @@ from thriftpy2.utils import deserialize
 
 import peers
 import secured
-import topologies
-from cluster import Cluster, eventually
+from cluster import PROGRAM, Cluster, eventually
 from contract import rules
 
 ACCESS = Path(__file__).resolve().parent / "access.tsv"
@@ -299,6 +298,27 @@ def refusal_as(address, user, other):
         (length,) = struct.unpack(">I", connection.recv(4, socket.MSG_WAITALL))
         reply = connection.recv(length, socket.MSG_WAITALL)
     return reply.decode(errors="replace") if b"not authorized" in reply else None
+
+
+def test_the_command_line_logs_in(guarded, words, tmp_path):
+    """By the keys that Storm's own client reads."""
+
+    def run(user, *arguments):
+        host, port = guarded.nimbus
+        file = secured.login_file(tmp_path / user, client=user)
+        settings = [
+            f"-cstorm.thrift.transport={secured.DIGEST}",
+            f"-cjava.security.auth.login.config={file}",
+        ]
+        command = [PROGRAM, *arguments, "--nimbus", f"{host}:{port}", *settings]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30)
+
+    listed = run("ann", "list")
+    assert listed.returncode == 0 and "words" in listed.stdout, listed.stderr
+    refused = run("bob", "deactivate", "words")
+    assert refused.returncode != 0
+    assert "deactivate on topology words is not authorized" in refused.stderr
+    assert secured.MARK not in refused.stderr + refused.stdout
 
 
 # ---- Worker tokens -------------------------------------------------------------------------------

@@ -110,7 +110,6 @@ impl NimbusLine {
                     backoff.reset();
                     answered = Instant::now();
                     known_version = directive.version;
-                    self.renew_key(directive.work.as_ref());
                     self.known_stats = versions;
                     self.told(&report);
                     if is_stats_due {
@@ -159,9 +158,10 @@ impl NimbusLine {
         }
     }
 
-    /// Takes note of what the topology goes through; gives the epoch that the next report is to
-    /// say is followed, where Nimbus waits for that.
+    /// Takes note of what the topology goes through, and its newest token; gives the epoch that the
+    /// next report is to say is followed, where Nimbus waits for that.
     fn enter(&mut self, work: Option<&TopologyWork>) -> Option<i64> {
+        self.renew_key(work);
         self.phase = work.map_or(TopologyPhase::Steady, phase);
         work.map(|work| work.epoch)
             .filter(|_| self.phase != TopologyPhase::Steady)
