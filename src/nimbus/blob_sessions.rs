@@ -314,13 +314,20 @@ impl BlobSessions {
     }
 
     /// Takes back a key that was begun; whether there was one. An upload that still grows ends in
-    /// an error.
-    pub fn take_back(&self, key: &BlobKey) -> bool {
-        let unborn = lock(&self.unborn).remove(key);
-        if let Some(Unborn::Growing { session }) = &unborn {
-            self.uploads.remove(session);
+    /// an error: only whoever began it may do that.
+    pub fn take_back(&self, key: &BlobKey, owner: &Owner) -> Result<bool, SessionError> {
+        let session = match lock(&self.unborn).get(key) {
+            None => return Ok(false),
+            Some(Unborn::Cancelled { .. }) => None,
+            Some(Unborn::Growing { session }) => Some(session.clone()),
+        };
+        if let Some(session) = session {
+            // One that is being finished is as good as a blob.
+            let upload = self.find_upload(&session)?;
+            lock(&upload).seat.check(&session, owner)?;
+            self.uploads.remove(&session);
         }
-        unborn.is_some()
+        Ok(lock(&self.unborn).remove(key).is_some())
     }
 
     /// Ends what was silent for too long.

@@ -144,7 +144,9 @@ impl Blobs<'_> {
                 user.id
             )));
         }
-        if self.leader.blobs.info(&key).is_err() && self.leader.blob_sessions.take_back(&key) {
+        let sessions = &self.leader.blob_sessions;
+        let is_blob = self.leader.blobs.info(&key).is_ok();
+        if !is_blob && sessions.take_back(&key, &self.client.owner)? {
             return Ok(());
         }
         self.check(&key, acl::WRITE)?;
@@ -211,8 +213,8 @@ impl Blobs<'_> {
         let wanted = blob_map::read(conf);
         let wanted = wanted.map_err(|error| Fault::InvalidTopology(error.to_string()))?;
         for Wanted { key, .. } in wanted {
-            match self.meta(&key) {
-                Ok(_) => {}
+            match valid(&key).and_then(|key| self.check(&key, acl::READ)) {
+                Ok(()) => {}
                 Err(Fault::KeyNotFound(key)) => {
                     return Err(Fault::InvalidTopology(format!("Key not found: {key}")));
                 }

@@ -15,7 +15,7 @@ use super::leader::{Leader, detached};
 use super::news::Topic;
 use super::profiler;
 use super::state::Topology;
-use crate::auth::{Operation, Rank, Target};
+use crate::auth::{Operation, Target};
 use crate::blob::{BlobChunk, BlobKey, acl};
 use crate::clock;
 use crate::id::{self, ComponentId, ExecutorId, NodeId, Slot, TopologyId};
@@ -241,14 +241,16 @@ impl Coordination {
             return Err(Fault::Internal(text));
         };
         let leader = Arc::clone(&self.leader);
-        let read = move || {
-            if user.is_some() {
-                let visitor = blobs::visitor(&leader, Rank::User, user);
-                let acl = &leader.blobs.blob(&key)?.meta.acl;
-                visitor.check(acl, acl::READ, key.as_str())?;
-            }
-            Ok::<_, Fault>(leader.blobs.read_at(&key, offset, length)?)
-        };
+        if user.is_some() {
+            let owner = Caller {
+                principal: user.clone(),
+                ..Caller::default()
+            };
+            let visitor = blobs::visitor(&leader, leader.gate.rank(&owner).await, user);
+            let acl = &leader.blobs.blob(&key)?.meta.acl;
+            visitor.check(acl, acl::READ, key.as_str())?;
+        }
+        let read = move || Ok::<_, Fault>(leader.blobs.read_at(&key, offset, length)?);
         let BlobChunk { data, info } = tokio::task::spawn_blocking(read).await??;
         Ok(WireChunk {
             data,

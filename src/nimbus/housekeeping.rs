@@ -33,7 +33,7 @@ pub(crate) async fn run(leader: Arc<Leader>) {
         let now_ms = clock::monotonic_millis();
         leader.uploads.expire_sessions(now_ms);
         leader.downloads.expire(now_ms);
-        leader.blob_sessions.expire(now_ms);
+        expire_blob_sessions(&leader, now_ms).await;
         leader.beats().forget_supervisors(FORGET_MS, now_ms);
         forget_news(&leader);
         purged_ms = clean_history(&leader, purged_ms, now_ms).await;
@@ -123,6 +123,15 @@ fn edit(
         edit.batch.errors(&id, &component, errors)?;
     }
     Ok(edit)
+}
+
+/// What thousands of sessions left takes a while to remove.
+async fn expire_blob_sessions(leader: &Arc<Leader>, now_ms: u64) {
+    let leader = Arc::clone(leader);
+    let expired = tokio::task::spawn_blocking(move || leader.blob_sessions.expire(now_ms));
+    if let Err(error) = expired.await {
+        tracing::error!(%error, "sessions of blobs could not be ended");
+    }
 }
 
 async fn clean_inbox(leader: &Arc<Leader>) {

@@ -1,6 +1,7 @@
 //! Nimbus as its clients see it: real servers on the loopback address, real files, and supervisors
 //! that only report.
 
+mod access_lists;
 mod cluster;
 mod controls;
 mod life;

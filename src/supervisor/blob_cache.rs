@@ -59,6 +59,8 @@ struct Shared {
     fetching: Mutex<BTreeMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>,
     /// Paths that are being made, or that no link leads to yet.
     pending: Mutex<BTreeSet<PathBuf>>,
+    /// Held while links change, and while what no link leads to is removed.
+    moving: Mutex<()>,
     /// When a blob was last seen in use, in milliseconds of the wall clock, by its link.
     used: Mutex<BTreeMap<PathBuf, i64>>,
 }
@@ -120,6 +122,7 @@ impl BlobCache {
             downloads,
             fetching: Mutex::default(),
             pending: Mutex::default(),
+            moving: Mutex::default(),
             used: Mutex::default(),
         });
         BlobCache { shared }
@@ -132,8 +135,7 @@ impl BlobCache {
             let place = self.place(&item);
             let remote = self.remote(&item).await?;
             self.fetch(&item, &remote).await?;
-            place.switch(remote.version)?;
-            lock(&self.shared.pending).remove(&place.version(remote.version));
+            self.show(&item, remote.version).await?;
             self.touch(&place);
             let link = self
                 .shared
@@ -169,8 +171,7 @@ impl BlobCache {
             if item.wanted.restart {
                 needs_restart = true;
             } else {
-                place.switch(remote.version)?;
-                lock(&self.shared.pending).remove(&place.version(remote.version));
+                self.show(&item, remote.version).await?;
             }
         }
         Ok(needs_restart)
@@ -308,6 +309,18 @@ impl BlobCache {
         file.sync_all().map_err(write_error(part))
     }
 
+    /// Lets the link lead to a version that is here.
+    async fn show(&self, item: &Item, version: i64) -> Result<(), LocalizeError> {
+        let (shared, place) = (Arc::clone(&self.shared), self.place(item));
+        let show = move || {
+            let _moving = lock(&shared.moving);
+            place.switch(version)?;
+            lock(&shared.pending).remove(&place.version(version));
+            Ok(())
+        };
+        spawn_blocking(show).await?
+    }
+
     fn place(&self, item: &Item) -> Place {
         let kind = if item.wanted.uncompress {
             "archives"
@@ -326,6 +339,7 @@ impl BlobCache {
 
     /// See `clean`.
     fn clean_up(&self, needed: &BTreeSet<PathBuf>) {
+        let _moving = lock(&self.shared.moving);
         let mut idle = Vec::new();
         let mut total = 0;
         for user in entries(&self.shared.layout.user_caches()) {

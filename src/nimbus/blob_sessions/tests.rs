@@ -224,8 +224,11 @@ fn what_is_deleted_while_it_grows_stays_deleted() {
     let rig = Rig::new();
     let session = rig.create("a", &None, 0).expect("room");
     rig.write(&session, &[7; 10_000], &None).expect("open");
-    assert!(rig.sessions.take_back(&key("a")));
-    assert!(!rig.sessions.take_back(&key("a")));
+    let stranger = Some("bob".to_owned());
+    let stolen = rig.sessions.take_back(&key("a"), &stranger);
+    assert!(matches!(stolen, Err(SessionError::Stranger(_))));
+    assert!(rig.sessions.take_back(&key("a"), &None).expect("ours"));
+    assert!(!rig.sessions.take_back(&key("a"), &None).expect("nobody's"));
     let finished = rig.sessions.finish_upload(&rig.blobs, &session, &None);
     assert!(matches!(finished, Err(SessionError::Unknown(_))));
     assert_eq!((rig.n_files(), rig.listed().len()), (0, 0));
