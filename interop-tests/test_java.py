@@ -67,3 +67,15 @@ def test_over_tls(own_cluster, tmp_path, capsys):
         "nimbus.thrift.tls.client.truststore.password": java.STORE_PASSWORD,
     }
     check(capsys, tmp_path, "tls", settings)
+
+
+def test_over_digest(own_cluster, tmp_path, capsys):
+    """C 1.4, C 8.2, C 8.4: logged in as a user of the cluster, whom the rules of Storm allow it."""
+    cluster = own_cluster(slots=4, settings=secured.digest(tmp_path / "daemons"))
+    login_file = secured.login_file(tmp_path / "client", client="ann")
+    settings = settings_of(cluster) | {
+        "storm.thrift.transport": secured.DIGEST,
+        "java.security.auth.login.config": str(login_file),
+    }
+    properties = {"java.security.auth.login.config": login_file}
+    check(capsys, tmp_path, "digest", settings, properties)

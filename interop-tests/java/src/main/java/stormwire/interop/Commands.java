@@ -167,8 +167,8 @@ final class Commands {
             return nimbus.getClient().getTopologyInfoByName(name).get_executors().stream()
                     .filter(each -> each.get_component_id().equals("exclaim"))
                     .filter(ExecutorSummary::is_set_stats)
-                    .anyMatch(each -> each.get_stats().get_emitted().get(":all-time")
-                            .containsKey("default"));
+                    .anyMatch(each -> each.get_stats().get_emitted()
+                            .getOrDefault(":all-time", Map.of()).containsKey("default"));
         }
     }
 
