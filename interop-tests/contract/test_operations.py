@@ -295,7 +295,7 @@ def test_a_refusal_does_not_quote_credentials(cluster, nimbus, types):
 
 
 def test_all_of_it_survives_a_kill(own_cluster, types):
-    """Issue 3: what was answered is on disk: kill -9 takes none of it."""
+    """Ours: what was answered is on disk: kill -9 takes none of it."""
     nimbus_port = 0
     cluster: Cluster = own_cluster(command="nimbus", settings={"nimbus.thrift.port": nimbus_port})
     with rules.connection(cluster) as nimbus:

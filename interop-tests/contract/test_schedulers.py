@@ -214,7 +214,7 @@ def test_a_supervisor_that_was_missing_too_often_gets_no_work_unless_it_must(
 
 
 def test_an_unknown_scheduler_keeps_nimbus_from_starting(tmp_path):
-    """The key and the choices are named."""
+    """Ours: the key and the choices are named."""
     cluster = Cluster(tmp_path / "no", settings={"storm.scheduler": "com.example.Mine"})
     with pytest.raises(DaemonEndedError) as ended, cluster:
         pass
