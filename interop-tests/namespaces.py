@@ -133,4 +133,6 @@ class Machine:
             time.sleep(0.05)
         for daemon in self.daemons.values():
             daemon.wait()
+        # The kernel takes a namespace's end of a link away some time after the namespace.
+        ip("link", "del", self.outer)
         ip("netns", "del", self.space)

@@ -101,6 +101,8 @@ def machines(tmp_path):
             "stormwire.coordination.port": COORDINATION_PORT,
             "nimbus.monitor.freq.secs": 1,
             "nimbus.task.timeout.secs": 5,
+            # A machine whose link was cut is to be used again at once.
+            "blacklist.scheduler.tolerance.count": 1000,
             "storm.zookeeper.session.timeout": 4000,
             "supervisor.worker.timeout.secs": 6,
             "supervisor.slots.ports": "[6700,6701,6702,6703]",
@@ -167,6 +169,7 @@ def test_a_topology_over_two_machines(machines, tmp_path):
         acked_more("tuples flow on one machine")
         right.mend()
         eventually("the other's worker is ended", lambda: right.workers() == [], 60)
+        eventually("it is back", lambda: len(nimbus.getClusterInfo().supervisors) == 2, 60)
         rebalance(num_workers=2)
         assert {host for host, _ in slots()} == {left.address, right.address}
         ledger.judge("namespaces")
