@@ -161,17 +161,11 @@ impl NimbusLine {
     /// Takes note of what the topology goes through, and its newest token; gives the epoch that the
     /// next report is to say is followed, where Nimbus waits for that.
     fn enter(&mut self, work: Option<&TopologyWork>) -> Option<i64> {
-<<<<<<< HEAD
         self.renew_key(work);
-        self.phase = work.map_or(TopologyPhase::Steady, phase);
-        work.map(|work| work.epoch)
-            .filter(|_| self.phase != TopologyPhase::Steady)
-=======
         // Without work all is as before.
         self.phase = work.map_or(self.phase, phase);
         let epoch = work.map(|work| work.epoch);
         epoch.filter(|_| self.phase != TopologyPhase::Steady)
->>>>>>> 3f94f30 (README, code map, test command: rebalance, several supervisors, namespaces; a directive without work changes no phase)
     }
 
     async fn wait_until_followed(&self, epoch: i64) {
