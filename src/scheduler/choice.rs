@@ -198,7 +198,7 @@ fn whole_numbers(conf: &Conf, key: &'static str) -> Result<BTreeMap<String, usiz
         })?;
         Ok((name.clone(), number))
     };
-    entries(conf, key)?.into_iter().map(number).collect()
+    entries(conf, key)?.map(number).collect()
 }
 
 fn entries<'a>(

@@ -51,6 +51,7 @@ pub struct Walk {
 }
 
 /// Places in order, of which only as many are sorted as were asked for.
+#[derive(Default)]
 struct Ranked {
     sorted: Vec<usize>,
     rest: BinaryHeap<Entry>,
@@ -207,15 +208,6 @@ impl Weighing {
 }
 
 // === impl Ranked ===
-
-impl Default for Ranked {
-    fn default() -> Self {
-        Ranked {
-            sorted: Vec::new(),
-            rest: BinaryHeap::new(),
-        }
-    }
-}
 
 impl Ranked {
     fn get(&mut self, at: usize) -> Option<usize> {
