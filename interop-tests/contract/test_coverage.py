@@ -19,7 +19,7 @@ CLIENTS = {
     "drpc": rules.DRPC,
     "invocations": rules.INVOCATIONS,
 }
-# A section, a hole of the list of those that others fell into (F7), or that the rule is not Storm's.
+# A section, a hole that others fell into (F7), or that the rule is not Storm's.
 SECTION = re.compile(r"\b[CDM] \d+(\.\d+)?|\b[A-G]\d+:|\bOurs:")
 
 
