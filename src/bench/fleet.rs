@@ -158,16 +158,15 @@ async fn supervise(
                 stays
             });
             for post in posts {
-                if !workers.contains_key(&post) {
+                workers.entry(post).or_insert_with_key(|post| {
                     let (address, seen) = (address.clone(), Arc::clone(seen));
                     let working = post.clone();
-                    let task = tasks.spawn(async move {
+                    tasks.spawn(async move {
                         if let Err(error) = work(&address, &seen, &working).await {
                             eprintln!("{}:{} ended: {error:#}", working.node, working.port);
                         }
-                    });
-                    workers.insert(post, task);
-                }
+                    })
+                });
             }
         }
         report.known_version = directive.version;

@@ -89,8 +89,11 @@ pub fn sasl(data: &[u8]) {
     }
 }
 
+/// Takes any bytes.
+pub type Target = fn(&[u8]);
+
 /// Every target, by the name of its file under `fuzz/targets`.
-pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+pub const TARGETS: [(&str, Target); 5] = [
     ("scan", scan),
     ("decode", decode),
     ("record", record),

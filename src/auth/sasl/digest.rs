@@ -37,11 +37,10 @@ impl Proof<'_> {
         let password = self.hashed(self.password);
         let secret = md5(&[&user, b":", &realm, b":", &password]);
         let mut session = secret.to_vec();
-        for part in [Some(self.nonce), Some(self.cnonce), self.authorise_as] {
-            if let Some(part) = part {
-                session.push(b':');
-                session.extend(part);
-            }
+        let parts = [Some(self.nonce), Some(self.cnonce), self.authorise_as];
+        for part in parts.into_iter().flatten() {
+            session.push(b':');
+            session.extend(part);
         }
         let session = hex(&md5(&[&session]));
         let call = hex(&md5(&[verb, self.uri]));

@@ -476,7 +476,7 @@ impl Replay {
             return Some(Outcome::Deliberate(reason));
         }
         let name = name?;
-        if !self.seeds.get(name).is_some_and(|seed| seed.code.is_some())
+        if self.seeds.get(name).is_none_or(|seed| seed.code.is_none())
             && found["exception"]["msg"].as_str().and_then(name_of) == Some(name)
         {
             let reason = "of a topology that was there although nobody recorded its code";
