@@ -438,6 +438,16 @@ def test_a_blob_session_belongs_to_whom_began_it(guarded, types):
         ann.deleteBlob("mine")
 
 
+def test_a_history_is_its_users_own(guarded, words):
+    """G2, C 3.3: whatever name a caller gives; admins see all."""
+    seen = {}
+    for role in ("user", "other", "admin"):
+        with login(guarded, role) as nimbus:
+            ids = [nimbus.getTopologyHistory(user).topo_ids for user in (None, "ann")]
+            seen[role] = [words.id in (found or []) for found in ids]
+    assert seen == {"user": [True, True], "other": [False, False], "admin": [True, True]}
+
+
 def test_secrets_are_in_no_reply_and_no_log(guarded, words, types):
     """G8: marks were planted in passwords, settings and credentials."""
     secret = f"{secured.MARK}-credential"

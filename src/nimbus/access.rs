@@ -13,7 +13,7 @@ use super::leader::Leader;
 use super::service::NimbusService;
 use super::state::Topology;
 use super::submit::Submitter;
-use crate::auth::{Operation, Target};
+use crate::auth::{Operation, Rank, Target};
 use crate::conf::{Conf, keys};
 use crate::id::TopologyId;
 use crate::rpc::Caller;
@@ -92,6 +92,17 @@ impl NimbusService {
             visitor: blobs::visitor(&self.leader, rank, user.clone()),
             owner: caller.principal.clone(),
             user,
+        }
+    }
+
+    /// Whose history a caller is shown: where there are rules, only admins see that of others or of
+    /// everybody. Storm believes whatever name it is told (control-plane 3.3).
+    pub(super) async fn history_of(&self, caller: &Caller, user: Option<String>) -> Option<String> {
+        let gate = &self.leader.gate;
+        let is_free = !gate.has_rules() || gate.rank(caller).await == Rank::Admin;
+        match &caller.principal {
+            Some(principal) if !is_free => Some(gate.identities().user(principal)),
+            _ => user,
         }
     }
 

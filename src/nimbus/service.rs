@@ -726,7 +726,7 @@ impl Service for NimbusService {
         user: Option<String>,
     ) -> Result<TopologyHistoryInfo, GetTopologyHistoryError> {
         self.permit(caller, Operation::GetTopologyHistory).await?;
-        let viewer = match user {
+        let viewer = match self.history_of(caller, user).await {
             Some(user) => Some(self.viewer(user).await),
             None => None,
         };
