@@ -108,6 +108,11 @@ impl Engine {
         self.command(Command::Activate);
     }
 
+    /// Opens the bolts, if they are not, so that what comes for them is not left lying.
+    pub fn prepare(&self) {
+        self.command(Command::Prepare);
+    }
+
     /// Has spouts pause; bolts and acks go on.
     pub fn deactivate(&self) {
         self.command(Command::Deactivate);

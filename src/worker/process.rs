@@ -231,7 +231,12 @@ impl Worker {
     }
 
     fn follow_status(&mut self, work: &TopologyWork) {
-        let is_settling = nimbus_line::phase(work) == TopologyPhase::Settling;
+        let phase = nimbus_line::phase(work);
+        if phase != TopologyPhase::Steady {
+            // Others may be active already, or have been: their tuples must flow off.
+            self.engine.prepare();
+        }
+        let is_settling = phase == TopologyPhase::Settling;
         let status = work.status.known().filter(|_| !is_settling);
         match status {
             Some(TopologyStatus::Active) if self.is_active => {}

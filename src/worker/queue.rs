@@ -31,6 +31,8 @@ pub enum Injected {
 /// What the engine tells its threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
+    /// Bolts get ready, spouts stay quiet.
+    Prepare,
     Activate,
     Deactivate,
     /// End: clean up the components and return.

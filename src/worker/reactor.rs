@@ -201,6 +201,7 @@ impl Reactor {
                     self.settle(record, now_us);
                 }
             }
+            Injected::Command(Command::Prepare) => self.prepare(now_us),
             Injected::Command(Command::Activate) => self.set_active(true, now_us),
             Injected::Command(Command::Deactivate) => self.set_active(false, now_us),
             Injected::Command(Command::Stop) => self.is_stopped = true,
@@ -208,14 +209,20 @@ impl Reactor {
     }
 
     fn set_active(&mut self, is_active: bool, now_us: u64) {
-        if is_active && !self.has_started {
-            self.has_started = true;
-            self.start(now_us);
+        if is_active {
+            self.prepare(now_us);
         }
         for executor in &mut self.executors {
             if let ExecutorRole::Spout(spout) = &mut executor.role {
                 spout.set_active(is_active);
             }
+        }
+    }
+
+    fn prepare(&mut self, now_us: u64) {
+        if !self.has_started {
+            self.has_started = true;
+            self.start(now_us);
         }
     }
 
