@@ -1,6 +1,8 @@
 //! Who counts as alive, and what of its statistics, at made-up times.
 
 use super::*;
+use crate::testing::allocations;
+use crate::wire::storm::{BoltStats, ExecutorSpecificStats, GlobalStreamId};
 
 const TIMEOUTS: Timeouts = Timeouts {
     executor_ms: 30_000,
@@ -152,4 +154,40 @@ fn a_new_generation_begins_its_statistics_anew() {
     assert_eq!(n_stats(&beats), Some(1));
     beats.removed(&id());
     assert_eq!(n_stats(&beats), None);
+}
+
+/// Ten thousand executors are kept: each has to be small.
+#[test]
+fn statistics_take_far_less_as_bytes() {
+    let source = |component: &str| GlobalStreamId {
+        component_id: component.to_owned(),
+        stream_id: "default".to_owned(),
+    };
+    let windows = || ["600", "10800", "86400", ":all-time"].map(str::to_owned);
+    let counts = || windows().map(|window| (window, [(source("words"), 1_000_000)].into()));
+    let averages = || windows().map(|window| (window, [(source("words"), 0.125)].into()));
+    let own = || {
+        let streams = || BTreeMap::from([("default".to_owned(), 5), ("__ack_ack".to_owned(), 7)]);
+        windows().map(|window| (window, streams()))
+    };
+    let stats = || ExecutorStats {
+        emitted: own().into(),
+        transferred: own().into(),
+        specific: ExecutorSpecificStats::Bolt(BoltStats {
+            acked: counts().into(),
+            failed: counts().into(),
+            process_ms_avg: averages().into(),
+            executed: counts().into(),
+            execute_ms_avg: averages().into(),
+        }),
+        rate: 0.05,
+    };
+    let (as_maps, stats) = allocations::bytes_during(stats);
+    let packed = PackedStats::new(&stats).expect("small");
+    println!(
+        "statistics: {as_maps} bytes as maps, {} packed",
+        packed.0.len()
+    );
+    assert_eq!(packed.unpack(), stats);
+    assert!(packed.0.len() as u64 * 5 < as_maps, "{as_maps}");
 }
