@@ -14,8 +14,8 @@ pub struct AckRecord {
     /// `Init` and `Ack`: XOR of edges. Notices: milliseconds from the acker's first sight of the
     /// root. `Tally`: how many messages it counts.
     pub value: u64,
-    /// `Init` and notices: the spout's task. `Tally`: the number of the stream that Storm's messages
-    /// would have come by.
+    /// `Init` and notices: the spout's task. `Tally`: the number of the stream that the messages
+    /// would have come by in Storm.
     pub task: TaskId,
     pub kind: AckKind,
 }

@@ -8,6 +8,7 @@ mod life;
 mod rebalance;
 mod recorded;
 mod refused;
+mod told;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::acker::{Outcome, Pending};
+use crate::acker::Pending;
 use crate::clock;
 use crate::component::{ComponentFailure, EmitError, Result};
 use crate::grouping::Subscribers;
@@ -14,6 +14,7 @@ use crate::id::{ComponentId, StreamId, TaskId};
 use crate::messaging::acks::{AckKind, AckRecord};
 use crate::topology;
 use crate::tuple::{Anchor, StreamNumber, Tuple, TupleHead, Value, ValueRef};
+use crate::worker::ack_counts::AckCounts;
 use crate::worker::lane::Lanes;
 use crate::worker::meter::Meter;
 use crate::worker::report::Reporter;
@@ -25,8 +26,7 @@ pub struct Emitter {
     pub(super) lanes: Lanes,
     /// For ackers, in the order they arose.
     pub(super) acks: Vec<AckRecord>,
-    /// For the statistics of ackers: one for each sampled message to one.
-    pub(super) tallies: Vec<AckRecord>,
+    pub(super) ack_counts: AckCounts,
     pub(super) meter: Meter,
     /// Of a spout whose topology has ackers.
     pub(super) tracker: Option<Tracker>,
@@ -49,17 +49,6 @@ pub struct Emitter {
     /// Component of each task, by its id; for direct emits.
     components: std::sync::Arc<[ComponentId]>,
     sampling: Sampling,
-    ack_streams: AckStreams,
-}
-
-/// Storm's streams between a component and the ackers: here they carry no tuples but are counted.
-/// Those that the component does not have are none.
-#[derive(Clone, Copy, Debug)]
-struct AckStreams {
-    init: Option<StreamNumber>,
-    ack: Option<StreamNumber>,
-    fail: Option<StreamNumber>,
-    reset: Option<StreamNumber>,
 }
 
 /// Whether the topology has ackers.
@@ -126,8 +115,7 @@ impl Emitter {
             sequences: parts.tasks.iter().map(sequence).collect(),
             lanes: parts.lanes,
             acks: Vec::new(),
-            tallies: Vec::new(),
-            ack_streams: AckStreams::of(&parts.streams),
+            ack_counts: AckCounts::new(&parts.streams),
             meter: parts.meter,
             tracker: parts.tracker,
             unwatched: Vec::new(),
@@ -247,7 +235,7 @@ impl Emitter {
             self.record(AckKind::Ack, anchor.root, anchor.edge ^ out_ack);
         }
         if tuple.stamp_us() != 0 {
-            self.tally_all(self.ack_streams.ack, tuple);
+            self.tally(AckKind::Ack, tuple);
         }
         self.meter.acked(tuple);
     }
@@ -261,7 +249,7 @@ impl Emitter {
             self.record(AckKind::Fail, anchor.root, 0);
         }
         if tuple.stamp_us() != 0 {
-            self.tally_all(self.ack_streams.fail, tuple);
+            self.tally(AckKind::Fail, tuple);
         }
         self.meter.failed(tuple);
     }
@@ -274,7 +262,7 @@ impl Emitter {
             self.record(AckKind::Reset, anchor.root, 0);
         }
         if tuple.stamp_us() != 0 {
-            self.tally_all(self.ack_streams.reset, tuple);
+            self.tally(AckKind::Reset, tuple);
         }
     }
 
@@ -317,44 +305,10 @@ impl Emitter {
         }
     }
 
-    /// An acker told a spout what became of a tree.
-    #[inline]
-    pub(super) fn told_spout(&mut self, outcome: Outcome) {
-        let AckStreams {
-            ack, fail, reset, ..
-        } = self.ack_streams;
-        let stream = match outcome {
-            Outcome::Acked => ack,
-            Outcome::Failed => fail,
-            Outcome::Reset => reset,
-        };
-        if let Some(stream) = stream {
-            self.meter.emitted(stream, 1);
-        }
-    }
-
     /// The messages to ackers about a tuple that is sampled.
-    fn tally_all(&mut self, stream: Option<StreamNumber>, tuple: &Tuple<'_>) {
+    fn tally(&mut self, kind: AckKind, tuple: &Tuple<'_>) {
         for anchor in tuple.anchors() {
-            self.tally(stream, anchor.root);
-        }
-    }
-
-    /// Counts a message to the acker of a root, here and there.
-    fn tally(&mut self, stream: Option<StreamNumber>, root: u64) {
-        let Some(stream) = stream else {
-            return;
-        };
-        let value = self.meter.sent_to_acker(stream);
-        let task = TaskId(i32::try_from(stream.0).unwrap_or(-1));
-        match self.tallies.last_mut() {
-            Some(last) if last.root == root && last.task == task => last.value += value,
-            _ => self.tallies.push(AckRecord {
-                root,
-                value,
-                task,
-                kind: AckKind::Tally,
-            }),
+            self.ack_counts.sent(kind, anchor.root, &mut self.meter);
         }
     }
 
@@ -468,7 +422,7 @@ impl Emitter {
             kind: AckKind::Init,
         });
         if is_sampled {
-            self.tally(self.ack_streams.init, root);
+            self.ack_counts.sent(AckKind::Init, root, &mut self.meter);
         }
         Ok(())
     }
@@ -574,23 +528,6 @@ impl Emitter {
         EmitError::UnknownStream {
             component: self.component.to_string(),
             stream: stream.to_owned(),
-        }
-    }
-}
-
-// === impl AckStreams ===
-
-impl AckStreams {
-    fn of(streams: &[OutStream]) -> Self {
-        let number = |id: &str| {
-            let found = streams.iter().find(|stream| stream.id.as_str() == id);
-            found.map(|stream| stream.number)
-        };
-        AckStreams {
-            init: number(topology::ACK_INIT_STREAM),
-            ack: number(topology::ACK_STREAM),
-            fail: number(topology::ACK_FAIL_STREAM),
-            reset: number(topology::ACK_RESET_TIMEOUT_STREAM),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! `engine` is the whole without a network; `program` is the topology, `assemble` and `wiring` put
 //! the threads (`reactor`) together. What components see of it is `component`.
 
+pub mod ack_counts;
 pub mod acking;
 pub mod activity;
 mod assemble;

@@ -4,14 +4,14 @@
 //! Executors are cooperative: nothing here interrupts a component. What crosses threads does so
 //! once a turn; acks travel on rings of their own and are settled whatever data waits.
 
+mod settle;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::id::TaskId;
-use crate::messaging::acks::{AckKind, AckRecord};
-use crate::tuple::StreamNumber;
-use crate::worker::acking::{self, AckRoutes, AckStep};
+use crate::worker::acking::AckRoutes;
 use crate::worker::executor::{Executor, ExecutorRole, Progress, Recycling};
 use crate::worker::inbox::{Origin, Queued};
 use crate::worker::lane::{Destination, Lanes};
@@ -20,7 +20,6 @@ use crate::worker::program::Program;
 use crate::worker::queue::{Command, Door, Injected, Link, Packet};
 use crate::worker::rest::{Rest, Time};
 use crate::worker::shared::Shared;
-use crate::worker::spout::SpoutNotice;
 use crate::worker::timer::{Alarm, Timers};
 use crate::worker::{transfer, wiring};
 
@@ -408,87 +407,6 @@ impl Reactor {
         }
     }
 
-    /// Sends the ack records of an executor on their way.
-    fn settle_acks(&mut self, place: usize, now_us: u64) {
-        let mut records = std::mem::take(&mut self.executors[place].emitter.acks);
-        for record in &records {
-            self.settle(record, now_us);
-        }
-        records.clear();
-        self.executors[place].emitter.acks = records;
-        let mut tallies = std::mem::take(&mut self.executors[place].emitter.tallies);
-        for tally in tallies.drain(..) {
-            self.settle(&tally, now_us);
-        }
-        self.executors[place].emitter.tallies = tallies;
-    }
-
-    #[inline]
-    fn settle(&mut self, record: &AckRecord, now_us: u64) {
-        match self.acks.route(record) {
-            AckStep::Sent => {}
-            AckStep::Ledger(place) => {
-                let executor = &mut self.executors[place];
-                let ExecutorRole::Acker(ledger) = &mut executor.role else {
-                    return;
-                };
-                let now_ms = (now_us / 1000) as i64;
-                let Some(taken) = acking::for_ledger(record) else {
-                    self.count(place, record);
-                    return;
-                };
-                if let Some(notice) = ledger.handle(taken, now_ms) {
-                    executor.emitter.told_spout(notice.outcome);
-                    let notice = acking::from_ledger(&notice);
-                    if let AckStep::Spout(place) = self.acks.route(&notice) {
-                        self.notify(place, &notice);
-                    }
-                }
-            }
-            AckStep::Spout(place) => self.notify(place, record),
-        }
-    }
-
-    /// An acker's statistics: another worker may have sent anything.
-    fn count(&mut self, place: usize, tally: &AckRecord) {
-        let stream = u32::try_from(tally.task.0).map(StreamNumber);
-        let known = stream
-            .ok()
-            .filter(|stream| self.shared.streams.get(*stream).is_some());
-        if let Some(stream) = known.filter(|_| tally.kind == AckKind::Tally) {
-            let n = tally.value.min(TALLY_MAX);
-            self.executors[place].emitter.meter.acker_took(stream, n);
-        }
-    }
-
-    #[inline]
-    fn notify(&mut self, place: usize, notice: &AckRecord) {
-        if let ExecutorRole::Spout(spout) = &mut self.executors[place].role
-            && let Some(outcome) = acking::outcome(notice.kind)
-        {
-            let root = notice.root;
-            spout.notify(SpoutNotice { root, outcome });
-        }
-    }
-
-    /// Hands gathered records to the other threads and workers.
-    fn flush_acks(&mut self) {
-        for thread in 0..self.links.len() {
-            let records = &mut self.acks.to_threads[thread];
-            let Some(link) = self.links[thread].as_mut().filter(|_| !records.is_empty()) else {
-                continue;
-            };
-            let spare = link.spent_acks_in.pop().unwrap_or_default();
-            let full = std::mem::replace(records, spare);
-            match link.acks_out.push(full) {
-                Ok(()) => link.door.ring(),
-                // They wait here, and merge with what comes.
-                Err(rtrb::PushError::Full(full)) => *records = full,
-            }
-        }
-        self.acks.flush_peers();
-    }
-
     /// Gives finished batches back to where they came from.
     fn recycle(&mut self) {
         if std::mem::take(&mut self.recycling.has_waiter) {
@@ -623,9 +541,6 @@ impl Reactor {
         lists.any(|records| !records.is_empty()) || lanes.any(Lanes::awaits_ring)
     }
 }
-
-/// Most messages of one tally: more than any turn sends.
-const TALLY_MAX: u64 = u32::MAX as u64;
 
 fn later(now_us: u64, delay: Duration) -> u64 {
     now_us.saturating_add(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX))

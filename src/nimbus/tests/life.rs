@@ -28,7 +28,6 @@ async fn a_submitted_topology_is_placed_at_once() {
     });
     submit(&mut client, "words", &words(2)).await;
     let (submitted, _) = parked.await.expect("no panic");
-    // The submission itself is news; the assignment follows in the next directive.
     let mut line = fixture.line().await;
     let mut directive = submitted;
     while directive.topologies.is_empty() {
