@@ -102,7 +102,7 @@ async fn the_history_outlives_topologies_and_nimbus() {
         let history = client.get_topology_history(None).await.expect("answers");
         history.topo_ids.expect("a list")
     };
-    assert_eq!(history(&fixture).await, [id.clone()]);
+    assert_eq!(history(&fixture).await, std::slice::from_ref(&id));
     fixture.restart().await;
     assert_eq!(history(&fixture).await, [id]);
 }
