@@ -13,7 +13,7 @@ import pytest
 
 import peers
 import secured
-from cluster import PROGRAM, Cluster, eventually
+from cluster import PROGRAM, Cluster, eventually, free_ports
 from contract import rules
 
 PORTS = ["nimbus", "coordination", "supervisor", "drpc", "drpc-invocations"]
@@ -251,3 +251,22 @@ def test_key_stores_of_java_are_refused_with_the_remedy(tmp_path):
     with pytest.raises(Exception, match="openssl pkcs12"):
         cluster.start()
     cluster.kill_all()
+
+
+def test_tls_alone_leaves_no_other_port(tmp_path, ours):
+    """C 1.5, G7: with `nimbus.thrift.tls.server.only` nobody finds a port without TLS."""
+    plain, tls = free_ports(2)
+    chosen = {
+        **settings(ours),
+        "storm.thrift.transport": secured.AUTH + "SimpleTransportPlugin",
+        "nimbus.thrift.port": plain,
+        "nimbus.thrift.tls.port": tls,
+        "nimbus.thrift.tls.server.only": "true",
+    }
+    with Cluster(tmp_path, slots=1, settings=chosen) as cluster:
+        made = secured.context(ours.authority, ours.issue("root", file="root"))
+        assert says(("127.0.0.1", tls), made)
+        assert cluster.nimbus == ("127.0.0.1", tls)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", plain))
+        cluster.stop()

@@ -81,6 +81,12 @@ pub enum DoorError {
          org.apache.storm.security.auth.digest.DigestSaslTransportPlugin or by TLS certificates"
     )]
     Kerberos { key: &'static str },
+    #[error(
+        "{} leaves Nimbus no port: set {}",
+        keys::NIMBUS_THRIFT_TLS_SERVER_ONLY,
+        keys::NIMBUS_THRIFT_TLS_PORT
+    )]
+    NoTlsPort,
     #[error("{wanted_by} asks for TLS, but {missing} is not set: name a PEM file")]
     Missing {
         wanted_by: &'static str,

@@ -54,7 +54,7 @@ use self::service::NimbusService;
 use self::settings::Settings;
 use self::tokens::Tokens;
 use self::uploads::{UploadError, Uploads};
-use crate::auth::door::{Door, DoorError, Key, Service};
+use crate::auth::door::{Door, DoorError, Key, Service, Transport};
 use crate::auth::worker_token::TokenKeys;
 use crate::auth::{ClassError, Daemon, Gate};
 use crate::blob::{BlobError, LocalBlobs};
@@ -69,9 +69,10 @@ pub struct Nimbus;
 
 /// A running Nimbus. Dropped without `shutdown`, it stops without saving what it may still save.
 pub struct Handle {
-    nimbus: Running,
-    /// The same service inside TLS, where a port is set for it.
-    tls: Option<Running>,
+    /// Where clients connect.
+    address: SocketAddr,
+    /// Nimbus's own port, and the same service inside TLS: whichever of them is open.
+    nimbus: Vec<Running>,
     coordination: Running,
     leader: Arc<Leader>,
     timers: JoinSet<()>,
@@ -140,18 +141,14 @@ impl Nimbus {
         let blobs = LocalBlobs::open(settings.local_dir.join("blobs"))?;
         let uploads = Uploads::open(inbox, &settings.upload_path_allow, settings.ages);
         let uploads = uploads.map_err(|error: UploadError| InboxError(error.to_string()))?;
-        let nimbus = Server::bind(&endpoint(&settings), Limits::default()).await?;
         let tokens = Arc::new(TokenKeys::default());
         let doors = Doors::new(&conf, &settings, &tokens)?;
-        let tls = match doors.tls {
-            Some(door) => {
-                let server = Server::bind(&tls_endpoint(&settings), Limits::default()).await?;
-                Some((server, door))
-            }
-            None => None,
-        };
+        let nimbus = bound(endpoint(&settings), doors.plain).await?;
+        let tls = bound(tls_endpoint(&settings), doors.tls).await?;
         // Storm's clients take the port from a topology's conf, for example to upload credentials.
-        let conf = conf.with(keys::NIMBUS_THRIFT_PORT, nimbus.address().port());
+        let thrift_port = nimbus.as_ref().map(|(server, _)| server.address().port());
+        let thrift_port = thrift_port.unwrap_or(settings.thrift_port);
+        let conf = conf.with(keys::NIMBUS_THRIFT_PORT, thrift_port);
         let coordination = coordination_endpoint(&settings);
         let coordination = Server::bind(&coordination, Limits::default()).await?;
         let parts = Parts {
@@ -169,7 +166,7 @@ impl Nimbus {
             RestoreError::Store(error) => StartError::Store(error),
             RestoreError::Blob(error) => StartError::Blob(error),
         })?;
-        leader.thrift_port.get_or_init(|| nimbus.address().port());
+        leader.thrift_port.get_or_init(|| thrift_port);
         let mut timers = JoinSet::new();
         timers.spawn(schedule::run(Arc::clone(&leader), rounds));
         timers.spawn(steer::run_due(Arc::clone(&leader)));
@@ -177,9 +174,13 @@ impl Nimbus {
         let service = Arc::new(NimbusService::new(Arc::clone(&leader)));
         let parked = Arc::new(Coordination::new(Arc::clone(&leader)));
         let dispatch = Arc::new(storm::nimbus::Dispatcher(service));
+        let open = nimbus.into_iter().chain(tls);
+        let serve =
+            |(server, door): (Server, Door)| server.serve_behind(Arc::clone(&dispatch), door);
+        let nimbus: Vec<Running> = open.map(serve).collect();
         Ok(Handle {
-            nimbus: nimbus.serve_behind(Arc::clone(&dispatch), doors.plain),
-            tls: tls.map(|(server, door)| server.serve_behind(dispatch, door)),
+            address: nimbus.first().expect("Doors opens one").address(),
+            nimbus,
             coordination: coordination.serve_behind(
                 Arc::new(messages::coordination::Dispatcher(parked)),
                 doors.coordination,
@@ -193,9 +194,9 @@ impl Nimbus {
 // === impl Handle ===
 
 impl Handle {
-    /// Where clients connect.
+    /// Where clients connect: Nimbus's own port, or the one inside TLS if that is the only one.
     pub fn address(&self) -> SocketAddr {
-        self.nimbus.address()
+        self.address
     }
 
     /// Where supervisors and workers connect.
@@ -207,9 +208,8 @@ impl Handle {
     pub async fn shutdown(mut self) {
         self.leader.stop();
         self.coordination.drain().await;
-        self.nimbus.drain().await;
-        if let Some(tls) = self.tls {
-            tls.drain().await;
+        for server in self.nimbus {
+            server.drain().await;
         }
         while let Some(ended) = self.timers.join_next().await {
             if let Err(failure) = ended {
@@ -219,9 +219,9 @@ impl Handle {
     }
 }
 
-/// How the three ports are entered.
+/// How the three ports are entered: those of Nimbus's service that are open, and Coordination's.
 struct Doors {
-    plain: Door,
+    plain: Option<Door>,
     tls: Option<Door>,
     coordination: Door,
 }
@@ -231,12 +231,31 @@ impl Doors {
         let tls_key = keys::NIMBUS_THRIFT_TLS_PORT;
         let has_tls = settings.tls_port > 0;
         let tls = has_tls.then(|| Door::tls(conf, Service::Nimbus, tls_key));
+        // Whoever asks for TLS only must not find the other port open.
+        let is_only = conf.flag(keys::NIMBUS_THRIFT_TLS_SERVER_ONLY)? == Some(true);
+        let is_plain = !is_only || Transport::of(conf, Service::Nimbus)? == Transport::Tls;
+        if !is_plain && !has_tls {
+            return Err(DoorError::NoTlsPort);
+        }
+        let plain = is_plain.then(|| Door::new(conf, Service::Nimbus, Some(Arc::clone(tokens))));
         Ok(Doors {
-            plain: Door::new(conf, Service::Nimbus, Some(Arc::clone(tokens)))?,
+            plain: plain.transpose()?,
             tls: tls.transpose()?,
             coordination: Door::coordination(conf, Arc::clone(tokens))?,
         })
     }
+}
+
+/// The port of a door, if there is one.
+async fn bound(
+    endpoint: Endpoint,
+    door: Option<Door>,
+) -> Result<Option<(Server, Door)>, BindError> {
+    let Some(door) = door else {
+        return Ok(None);
+    };
+    let server = Server::bind(&endpoint, Limits::default()).await?;
+    Ok(Some((server, door)))
 }
 
 fn endpoint(settings: &Settings) -> Endpoint {
