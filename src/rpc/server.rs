@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{JoinHandle, JoinSet, yield_now};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, error, info, warn};
 
@@ -511,6 +511,10 @@ async fn accept<D: Dispatch>(listener: TcpListener, shared: Arc<Shared<D>>) {
                         let shared = Arc::clone(&shared);
                         connections.spawn(async move { shared.serve(stream, peer, seat).await });
                     }
+                    // In a storm those that made room must be gone before the next one comes, or
+                    // they pile up.
+                    yield_now().await;
+                    while connections.try_join_next().is_some() {}
                 }
                 Err(failure) => shared.accept_failed(failure).await,
             },
