@@ -200,8 +200,8 @@ pub fn runtime() -> Result<tokio::runtime::Runtime> {
     runtime.context("cannot start the async runtime")
 }
 
-/// Has the system's allocator keep one heap and give back what is free at its end. Of its own accord
-/// glibc makes a heap for each thread, and each keeps what its busiest moment took.
+/// Has the system's allocator keep one heap and give back what is free at its end. Of its own
+/// accord glibc makes a heap for each thread, and each keeps what its busiest moment took.
 fn give_memory_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: plain numbers, and no other thread allocates yet; a refusal changes nothing.
