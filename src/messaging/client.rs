@@ -11,8 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -25,6 +23,7 @@ use crate::messaging::acks;
 use crate::messaging::frame::{self, FrameReader};
 use crate::messaging::link::{LinkError, LinkIdentity};
 use crate::messaging::outbox::{AckOutbox, DataFrame, DataOutbox};
+use crate::messaging::transport::{self, LinkReader, LinkWriter};
 use crate::wire::messages;
 
 /// Another worker of the topology, as seen from this one.
@@ -65,8 +64,8 @@ enum Line {
 }
 
 struct Open {
-    writer: OwnedWriteHalf,
-    reader: OwnedReadHalf,
+    writer: LinkWriter,
+    reader: LinkReader,
 }
 
 // === impl Peer ===
@@ -194,19 +193,15 @@ impl Peer {
 
     async fn open(&self, line: &Line, identity: &LinkIdentity) -> Result<Open, LinkError> {
         let greet = async {
-            let connected = TcpStream::connect(&self.address).await;
-            let stream = connected.map_err(|source| LinkError::Connect {
-                address: self.address.clone(),
-                source,
-            })?;
-            let _ = stream.set_nodelay(true);
-            let (reader, mut writer) = stream.into_split();
+            let connected = transport::connect(&self.address, &identity.security).await;
+            let (reader, mut writer) = connected?;
             let hello = messages::Frame::Hello(identity.hello(line.kind(), line.component()));
             let hello = frame::to_bytes(&hello)?;
             writer
                 .write_all(&hello)
                 .await
                 .map_err(frame::FrameError::Io)?;
+            writer.flush().await.map_err(frame::FrameError::Io)?;
             let mut replies = FrameReader::new(reader, limits::GREETING_BYTES_MAX);
             match replies.next().await? {
                 Some(messages::Frame::Welcome(messages::Welcome { generation, .. }))
@@ -257,8 +252,8 @@ impl Peer {
     async fn send_data(
         &self,
         outbox: &DataOutbox,
-        writer: &mut OwnedWriteHalf,
-        reader: &mut OwnedReadHalf,
+        writer: &mut LinkWriter,
+        reader: &mut LinkReader,
         wanted: &mut watch::Receiver<Wanted>,
     ) -> Result<(), std::io::Error> {
         loop {
@@ -279,7 +274,7 @@ impl Peer {
         &self,
         outbox: &DataOutbox,
         frame: DataFrame,
-        writer: &mut OwnedWriteHalf,
+        writer: &mut LinkWriter,
         wanted: &mut watch::Receiver<Wanted>,
     ) -> Result<(), std::io::Error> {
         let mut n_written = 0;
@@ -304,13 +299,16 @@ impl Peer {
         if outbox.sent(frame) {
             (self.on_room)();
         }
-        Ok(())
+        tokio::select! {
+            flushed = writer.flush() => flushed,
+            () = given_up(wanted) => Err(std::io::ErrorKind::Interrupted.into()),
+        }
     }
 
     async fn send_acks(
         &self,
-        writer: &mut OwnedWriteHalf,
-        reader: &mut OwnedReadHalf,
+        writer: &mut LinkWriter,
+        reader: &mut LinkReader,
         wanted: &mut watch::Receiver<Wanted>,
     ) -> Result<(), std::io::Error> {
         let mut records = Vec::new();
@@ -330,8 +328,12 @@ impl Peer {
             for part in records.chunks(limits::ACK_RECORDS_MAX) {
                 bytes.clear();
                 acks::write_frame(part, &mut bytes);
+                let write = async {
+                    writer.write_all(&bytes).await?;
+                    writer.flush().await
+                };
                 let written = tokio::select! {
-                    written = writer.write_all(&bytes) => written,
+                    written = write => written,
                     () = given_up(wanted) => Err(std::io::ErrorKind::Interrupted.into()),
                 };
                 if let Err(error) = written {
@@ -372,7 +374,7 @@ impl Line {
 }
 
 /// Ends when the peer closes or breaks a connection on which it has nothing to say.
-async fn hangup(reader: &mut OwnedReadHalf) -> std::io::Error {
+async fn hangup(reader: &mut LinkReader) -> std::io::Error {
     match reader.read(&mut [0; 1]).await {
         Ok(0) => std::io::ErrorKind::UnexpectedEof.into(),
         Ok(_) => std::io::ErrorKind::InvalidData.into(),

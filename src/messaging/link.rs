@@ -5,9 +5,10 @@
 
 use crate::id::{ComponentId, NodeId};
 use crate::messaging::frame::FrameError;
+use crate::messaging::transport::{LinkSecurity, TransportError};
 use crate::wire::messages;
 
-/// What a worker says of itself on each of its links.
+/// What a worker says of itself on each of its links, and what protects them.
 #[derive(Clone, Debug)]
 pub struct LinkIdentity {
     pub topology_id: String,
@@ -16,17 +17,14 @@ pub struct LinkIdentity {
     pub node: NodeId,
     pub port: u16,
     pub generation: i64,
+    pub security: LinkSecurity,
 }
 
 /// Why a link did not come about.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
-    #[error("cannot connect to {address}: {source}")]
-    Connect {
-        address: String,
-        #[source]
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Transport(#[from] TransportError),
     #[error("the peer said nothing in time")]
     Silent,
     #[error("the peer closed the connection during the greeting")]

@@ -14,6 +14,7 @@ pub mod link;
 pub mod outbox;
 pub mod packed;
 pub mod server;
+pub mod transport;
 
 #[cfg(test)]
 mod tests;

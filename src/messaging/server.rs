@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -21,6 +20,7 @@ use crate::messaging::acks::{self, AckBatchError, AckRecord};
 use crate::messaging::decode::DecodeError;
 use crate::messaging::frame::{self, FrameError, FrameReader};
 use crate::messaging::link::LinkIdentity;
+use crate::messaging::transport::{self, LinkReader, LinkWriter};
 use crate::wire::messages;
 
 /// Takes what other workers send.
@@ -133,8 +133,12 @@ async fn serve_link<I: Intake>(
     identity: Arc<LinkIdentity>,
     intake: Arc<I>,
 ) -> Outcome {
-    let _ = stream.set_nodelay(true);
-    let (reader, mut writer) = stream.into_split();
+    let accepting = transport::accept(stream, &identity.security);
+    let (reader, mut writer) = match timeout(limits::GREETING_WAIT_MAX, accepting).await {
+        Ok(Ok(halves)) => halves,
+        Ok(Err(error)) => return Outcome::Refused(error.to_string()),
+        Err(_) => return Outcome::Refused("no greeting in time".to_owned()),
+    };
     let mut frames = FrameReader::new(reader, limits::GREETING_BYTES_MAX);
     let greeting = timeout(limits::GREETING_WAIT_MAX, frames.next()).await;
     let hello = match greeting {
@@ -171,15 +175,19 @@ async fn serve_link<I: Intake>(
     }
 }
 
-async fn answer(writer: &mut OwnedWriteHalf, reply: messages::Frame) {
+async fn answer(writer: &mut LinkWriter, reply: messages::Frame) {
     // A peer that cannot be answered is noticed when it is read from.
     if let Ok(bytes) = frame::to_bytes(&reply) {
-        let _ = timeout(limits::GREETING_WAIT_MAX, writer.write_all(&bytes)).await;
+        let sent = async {
+            writer.write_all(&bytes).await?;
+            writer.flush().await
+        };
+        let _ = timeout(limits::GREETING_WAIT_MAX, sent).await;
     }
 }
 
 async fn receive_data(
-    frames: &mut FrameReader<OwnedReadHalf>,
+    frames: &mut FrameReader<LinkReader>,
     intake: &impl Intake,
     component: Option<&str>,
 ) -> Result<(), Misbehaviour> {
@@ -194,7 +202,7 @@ async fn receive_data(
 }
 
 async fn receive_acks(
-    frames: &mut FrameReader<OwnedReadHalf>,
+    frames: &mut FrameReader<LinkReader>,
     intake: &impl Intake,
 ) -> Result<(), Misbehaviour> {
     while let Some(frame) = frames.next().await? {

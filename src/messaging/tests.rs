@@ -18,6 +18,7 @@ use super::link::LinkIdentity;
 use super::outbox::{DataFrame, DataOutbox};
 use super::server::{self, Intake, ServerCounters};
 use crate::id::TaskId;
+use crate::messaging::transport::LinkSecurity;
 use crate::tuple::{
     Anchor, Fields, StreamInfo, StreamNumber, StreamTable, TupleBatch, TupleError, TupleHead,
     Value, ValueRef,
@@ -314,6 +315,7 @@ fn identity(topology_hash: u64) -> Arc<LinkIdentity> {
         node: "node".into(),
         port: 6700,
         generation: 7,
+        security: LinkSecurity::Plain,
     })
 }
 

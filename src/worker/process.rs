@@ -21,6 +21,7 @@ use crate::conf::{Conf, ConfError, keys};
 use crate::id::{ExecutorId, NodeId, Slot, TaskId, TopologyId};
 use crate::messaging::link::LinkIdentity;
 use crate::messaging::server::{self, ServerCounters};
+use crate::messaging::transport::LinkSecurity;
 use crate::wire::messages::{
     TopologyPhase, TopologyWork, WorkerDirective, WorkerLaunch, WorkerOrder,
 };
@@ -298,6 +299,7 @@ fn identity(launch: &WorkerLaunch, program: &Program, port: u16) -> LinkIdentity
         node: NodeId::from(launch.node.as_str()),
         port,
         generation: launch.generation,
+        security: LinkSecurity::Plain,
     }
 }
 

@@ -16,6 +16,7 @@ use crate::messaging::client::{Peer, Reconnects, Wanted};
 use crate::messaging::gauge::Gauge;
 use crate::messaging::link::LinkIdentity;
 use crate::messaging::server::{self, ServerCounters};
+use crate::messaging::transport::LinkSecurity;
 use crate::tuple::{Tuple, Value};
 use crate::values;
 use crate::worker::engine::{Engine, EngineOptions};
@@ -106,6 +107,7 @@ impl Plan {
             node: "node".into(),
             port: 1,
             generation: 1,
+            security: LinkSecurity::Plain,
         });
         let intake = WorkerIntake::new(engine.shared().clone(), program.ackers.clone());
         let (stop, stopped) = watch::channel(false);
