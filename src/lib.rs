@@ -25,6 +25,7 @@ pub mod scheduler;
 pub mod stats;
 pub mod topology;
 pub mod tuple;
+pub mod window;
 
 // L4 the outside
 pub mod blob;

@@ -310,6 +310,7 @@ const LAYERS: [&[&str]; 7] = [
         "stats",
         "topology",
         "tuple",
+        "window",
     ],
     &["blob", "cluster", "messaging", "metrics"],
     &["component", "worker"],
