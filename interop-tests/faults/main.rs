@@ -9,7 +9,7 @@ mod run;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use run::Run;
+use run::{Relay, Run, Shape};
 use stormwire::testing::cluster::eventually;
 use stormwire::testing::nemesis::{Fault, Nemesis, Plan};
 
@@ -31,6 +31,11 @@ fn count(ordinary: usize, long: usize) -> usize {
 /// Strikes a running topology as planned, then lets it finish: nothing lost, nothing invented,
 /// duplicates within what was pending.
 fn strike(name: &str, seed: u64, n_strikes: usize, faults: &[Fault]) {
+    strike_at((name, Relay::Shell), seed, n_strikes, faults);
+}
+
+/// The same to a topology with such a relay.
+fn strike_at((name, relay): (&str, Relay), seed: u64, n_strikes: usize, faults: &[Fault]) {
     let plan = Plan {
         n_strikes,
         faults: faults.to_vec(),
@@ -42,7 +47,8 @@ fn strike(name: &str, seed: u64, n_strikes: usize, faults: &[Fault]) {
         "{name}: seed {}, {n_strikes} strikes of {faults:?}",
         nemesis.seed()
     );
-    let mut run = Run::start(&program(), 2);
+    let shape = Shape { relay, n_ackers: 2 };
+    let mut run = Run::start_as(&program(), 2, shape);
     let mut recoveries_ms = Vec::new();
     for strike in nemesis.strikes().to_vec() {
         run.work_for(Duration::from_millis(strike.after_ms));
@@ -101,6 +107,13 @@ fn a8_the_ackers_worker() {
 #[test]
 fn shell_children_killed_at_random() {
     strike("shell", 5, count(10, 50), &[Fault::KillShellChild]);
+}
+
+/// What windows hold dies with their worker, and comes again.
+#[test]
+fn workers_of_windows_killed_at_random() {
+    let faults = [Fault::KillWorker];
+    strike_at(("windows", Relay::Windows), 11, count(4, 40), &faults);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use stormwire::process;
 use stormwire::testing::cluster::{TestCluster, WorkerProcess, eventually};
 use stormwire::testing::ledger::{Ledger, Verdict};
 use stormwire::testing::nemesis::{Fault, Strike};
+use stormwire::window::WindowConfig;
 use stormwire::wire::storm::{
     Bolt, ComponentCommon, ComponentObject, ExecutorInfo, GlobalStreamId, Grouping, JavaObject,
     JavaObjectArg, KillOptions, NullStruct, RebalanceOptions, ShellComponent, SpoutSpec,
@@ -39,6 +40,8 @@ pub enum Relay {
     Native,
     /// Two Python children.
     Shell,
+    /// A windowed bolt that holds tuples for some tenths of a second.
+    Windows,
 }
 
 /// `topology.max.spout.pending` of the ledger topology.
@@ -441,6 +444,17 @@ fn ledger_topology(ledger: &Ledger, relay: Relay) -> StormTopology {
                 *grouping = Grouping::Fields(vec!["partition".to_owned()]);
             }
             relay.common.json_conf = Some(r#"{"topology.tasks": 6}"#.to_owned());
+            relay
+        }
+        Relay::Windows => {
+            let relay = ComponentObject::JavaObject(JavaObject {
+                full_class_name: "stormwire.WindowPass".to_owned(),
+                args_list: Vec::new(),
+            });
+            let config = WindowConfig::new()
+                .with_window(Duration::from_millis(200), Duration::from_millis(50));
+            let mut relay = bolt(relay, "source", &fields);
+            relay.common.json_conf = Some(config.to_conf().to_json());
             relay
         }
     };

@@ -86,6 +86,14 @@ impl<'a> Collector<'a> {
         }
     }
 
+    /// The same collector, to hand on for a while.
+    pub fn reborrow(&mut self) -> Collector<'_> {
+        Collector {
+            emitter: &mut *self.emitter,
+            witness: self.witness.as_deref_mut(),
+        }
+    }
+
     /// A collector to lend to another bolt.
     pub fn watched<'w>(&'w mut self, witness: &'w mut Witness) -> Collector<'w> {
         Collector {

@@ -3,6 +3,7 @@
 
 use crate::component::registry::{self, Kind};
 use crate::component::shell::{self, ShellBolt, ShellSpout};
+use crate::component::window;
 use crate::component::{Blueprint, ComponentFailure, Factory, Instance, Result};
 use crate::conf::Conf;
 use crate::id::ComponentId;
@@ -21,9 +22,9 @@ pub struct UnrunnableError {
     pub reason: String,
 }
 
-/// Looks for what would fail in every worker: wrong arguments of built-in components, shell
-/// components without a program or with a serializer that is not there. `conf` is the topology's,
-/// complete.
+/// Looks for what would fail in every worker: wrong arguments of built-in components, windows that
+/// cannot be, shell components without a program or with a serializer that is not there. `conf` is
+/// the topology's, complete.
 ///
 /// Which classes are known at all is asked elsewhere (`topology::validate::runnable`).
 pub fn check(topology: &StormTopology, conf: &Conf) -> Result<(), UnrunnableError> {
@@ -34,9 +35,12 @@ pub fn check(topology: &StormTopology, conf: &Conf) -> Result<(), UnrunnableErro
                     ComponentKind::Bolt => Kind::Bolt,
                     _ => Kind::Spout,
                 };
-                registry::check(object, kind)
-                    .err()
-                    .map(|error| error.to_string())
+                let made = registry::check(object, kind).map_err(ComponentFailure::from);
+                let made = made.and_then(|()| match registry::is_windowed(object) {
+                    true => window::check(&component, conf),
+                    false => Ok(()),
+                });
+                made.err().map(|failure| failure.to_string())
             }
             ComponentObject::Shell(shell) => shell_problem(&component, shell, conf),
             _ => None,
@@ -138,6 +142,37 @@ mod tests {
             full_class_name,
             args_list,
         })
+    }
+
+    #[track_caller]
+    fn check_window(options: Conf, conf: Conf, expected: &str) {
+        let mut topology = topology(native("stormwire.WindowPass", &[]));
+        if let Some(bolt) = topology.bolts.get_mut("b") {
+            bolt.common.json_conf = Some(options.to_json());
+        }
+        let found = check(&topology, &Conf::defaults().overlay(&conf));
+        let found = found.map_or_else(|error| error.reason, |()| String::new());
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn windows_that_cannot_be_are_told_at_submit() {
+        use crate::conf::keys;
+        check_window(Conf::new(), Conf::new(), "Window length is not specified");
+        let key = keys::TOPOLOGY_BOLTS_WINDOW_LENGTH_DURATION_MS;
+        check_window(Conf::new().with(key, 5000), Conf::new(), "");
+        check_window(
+            Conf::new().with(key, 5001),
+            Conf::new().with(keys::TOPOLOGY_MESSAGE_TIMEOUT_SECS, 5),
+            "Window duration (length + sliding interval) value 5001 is more than \
+             topology.message.timeout.secs value 5000",
+        );
+        let watermarks = keys::TOPOLOGY_BOLTS_WATERMARK_EVENT_INTERVAL_MS;
+        check_window(
+            Conf::new().with(key, 1).with(watermarks, 0),
+            Conf::new(),
+            "topology.bolts.watermark.event.interval.ms must be at least 1 [0]",
+        );
     }
 
     #[test]

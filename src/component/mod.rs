@@ -13,6 +13,7 @@ pub mod multilang;
 pub mod native;
 pub mod registry;
 pub mod shell;
+pub mod window;
 
 use crate::id::ComponentId;
 use crate::tuple::{Tuple, Value};

@@ -328,7 +328,7 @@ impl Store {
     }
 
     #[inline]
-    pub(super) fn streams(&self) -> &StreamTable {
+    pub(super) fn streams(&self) -> &Arc<StreamTable> {
         &self.streams
     }
 

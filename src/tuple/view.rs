@@ -3,6 +3,7 @@
 //! Neither acks nor emits: that is the collector's business.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::id::{ComponentId, StreamId, TaskId};
 
@@ -10,7 +11,7 @@ use super::batch::{Row, Store, TupleHead};
 use super::cell::Cell;
 use super::error::{Place, TupleError};
 use super::message_id::{Anchor, TupleId};
-use super::stream::{Fields, StreamNumber};
+use super::stream::{Fields, StreamNumber, StreamTable};
 use super::value::{Value, ValueKind, ValueRef};
 
 /// A tuple where it lies: two pointers, to be passed by value or reference as one likes.
@@ -133,6 +134,11 @@ impl<'a> Tuple<'a> {
     #[inline]
     pub fn anchors(&self) -> &'a [Anchor] {
         self.store.anchors(self.row)
+    }
+
+    /// Streams and fields of the topology that the tuple belongs to.
+    pub fn streams(&self) -> &'a Arc<StreamTable> {
+        self.store.streams()
     }
 
     /// A tick of the system's clock (`topology.tick.tuple.freq.secs`), from no component.

@@ -5,13 +5,13 @@
 //! to a `Listener`. Knows nothing of tuples, acks or timers (`component::window`).
 
 mod config;
+mod events;
 mod eviction;
-mod manager;
 mod trigger;
 mod watermark;
 
 pub use config::{LATE_TUPLE, WindowConfig, WindowError};
-pub use manager::{Activation, Firing, Listener, WindowManager};
+pub use events::{Activation, Firing, Listener, WindowManager};
 pub use watermark::Watermarks;
 
 use std::time::Duration;

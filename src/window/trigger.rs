@@ -1,7 +1,7 @@
 //! When a window is evaluated.
 //!
-//! Storm's `CountTriggerPolicy`, `TimeTriggerPolicy` and their siblings that follow watermarks. What
-//! needs a look at the events is asked of the manager (`manager`), which holds them.
+//! Storm's `CountTriggerPolicy`, `TimeTriggerPolicy` and their siblings that follow watermarks.
+//! What needs a look at the events is asked of `events`, which holds them.
 
 use super::{Definition, Span, TimeSource};
 

@@ -1,7 +1,7 @@
 //! How far event time has come: the slowest input stream's newest event, less the lag.
 //!
-//! Storm's `WaterMarkEventGenerator`. An input stream that is silent holds the watermark for ever, as
-//! it does there.
+//! Storm's `WaterMarkEventGenerator`. An input stream that is silent holds the watermark for ever,
+//! as it does there.
 
 /// The watermarks of one task. `S` names an input stream.
 #[derive(Clone, Debug)]

@@ -448,12 +448,10 @@ impl Emitter {
                 let edge = self.random.u64(..);
                 tuple.xor_out_ack(edge);
                 for Anchor { root, .. } in tuple.anchors() {
-                    match merged.iter_mut().find(|anchor| anchor.root == *root) {
-                        Some(anchor) => anchor.edge ^= edge,
-                        None => merged.push(Anchor { root: *root, edge }),
-                    }
+                    join(&mut merged, Anchor { root: *root, edge });
                 }
             }
+            join_rest(&mut merged);
             let sequence = &mut self.sequences[self.current];
             let head = TupleHead {
                 sequence: sequence.next,
@@ -532,6 +530,30 @@ impl Emitter {
     }
 }
 
+/// Adds an edge to a tuple's anchors: one for each tree, as long as these are few.
+fn join(anchors: &mut Vec<Anchor>, added: Anchor) {
+    let few = anchors.iter_mut().take(ANCHORS_FEW);
+    match few.rev().find(|anchor| anchor.root == added.root) {
+        Some(anchor) => anchor.edge ^= added.edge,
+        None => anchors.push(added),
+    }
+}
+
+/// The same for a tuple that is anchored to a window of many thousands.
+fn join_rest(anchors: &mut Vec<Anchor>) {
+    if anchors.len() <= ANCHORS_FEW {
+        return;
+    }
+    anchors.sort_unstable_by_key(|anchor| anchor.root);
+    anchors.dedup_by(|next, kept| {
+        let is_same = next.root == kept.root;
+        if is_same {
+            kept.edge ^= next.edge;
+        }
+        is_same
+    });
+}
+
 #[cold]
 fn wrong_arity(stream: &OutStream, given: usize) -> EmitError {
     EmitError::Arity {
@@ -542,3 +564,5 @@ fn wrong_arity(stream: &OutStream, given: usize) -> EmitError {
 }
 
 const DEFAULT_STREAM: &str = "default";
+/// Anchors that are looked through one by one.
+const ANCHORS_FEW: usize = 16;

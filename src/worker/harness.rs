@@ -150,6 +150,27 @@ impl Harness {
         records.filter_map(verdict).collect()
     }
 
+    /// The anchors of what was emitted since the last call, a list for each tuple.
+    pub fn emitted_edges(&mut self) -> Vec<Vec<Anchor>> {
+        let lanes = &mut self.emitter.lanes;
+        let mut anchors = Vec::new();
+        let dirty = lanes.take_dirty();
+        for number in &dirty {
+            while let Some(batch) = lanes.lane_mut(*number).take() {
+                anchors.extend(batch.iter().map(|tuple| tuple.anchors().to_vec()));
+            }
+        }
+        lanes.done(dirty);
+        anchors
+    }
+
+    /// Root and value of each ack since the last call.
+    pub fn acked_values(&mut self) -> Vec<(u64, u64)> {
+        let records = std::mem::take(&mut self.emitter.acks).into_iter();
+        let acks = records.filter(|record| record.kind == AckKind::Ack);
+        acks.map(|record| (record.root, record.value)).collect()
+    }
+
     /// Texts of the errors reported since the last call.
     pub fn errors(&mut self) -> Vec<String> {
         self.errors

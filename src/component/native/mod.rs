@@ -14,6 +14,7 @@ pub mod sample;
 pub mod sentence;
 pub mod split;
 pub mod timer;
+pub mod window;
 
 use std::path::PathBuf;
 

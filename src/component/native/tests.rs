@@ -7,6 +7,7 @@ use crate::component::{Bolt, Spout, Waker, registry};
 use crate::conf::Conf;
 use crate::tuple::Value;
 use crate::values;
+use crate::window::{Count, WindowConfig};
 use crate::wire::storm::{JavaObject, JavaObjectArg};
 use crate::worker::harness::{self, Emitted, Harness, Verdict};
 
@@ -360,4 +361,103 @@ fn the_ledger_sink_writes_whole_lines() {
         std::fs::read_to_string(path).unwrap(),
         "\n0 10 1 1 .\n\n0 10 2 1 .\n"
     );
+}
+
+/// Feeds a windowed bolt: what it emits, and the inputs whose trees each emit joins.
+#[track_caller]
+fn check_windowed(
+    class: &str,
+    config: WindowConfig,
+    inputs: &[Vec<Value>],
+    expected: &[(&str, &[u64])],
+) {
+    let directory = tempfile::tempdir().unwrap();
+    let n_fields = expected[0].0.split(' ').count() - 1;
+    let mut harness = Harness::new(&[("default", &["a", "b", "c", "d"][..n_fields])]);
+    let mut bolt = registry::bolt(&object(class, &[])).unwrap();
+    let context = harness::context(directory.path(), config.to_conf(), Waker::idle());
+    bolt.prepare(&context).unwrap();
+    let mut found = Vec::new();
+    for input in inputs {
+        let values: Vec<_> = input.iter().map(Value::as_ref).collect();
+        let tuple = harness.input(&values);
+        bolt.execute(&tuple.view(), &mut harness.collector())
+            .unwrap();
+        let emitted = harness.emitted();
+        let roots = emitted.iter().map(|tuple| tuple.roots.clone());
+        found.extend(shown(&emitted).into_iter().zip(roots));
+    }
+    let expected = expected
+        .iter()
+        .map(|(text, roots)| ((*text).to_owned(), roots.to_vec()));
+    assert_eq!(found, expected.collect::<Vec<_>>());
+}
+
+#[test]
+fn windows_are_counted_added_up_and_passed_on() {
+    let words = ["a", "b", "a", "c"].map(|word| row(&values![word]));
+    check_windowed(
+        "stormwire.WindowCount",
+        WindowConfig::new().with_window(Count(3), Count(1)),
+        &words,
+        &[
+            ("default a 1", &[1]),
+            ("default a 1", &[1]),
+            ("default b 1", &[2]),
+            ("default a 2", &[1, 3]),
+            ("default b 1", &[2]),
+            ("default b 1", &[2]),
+            ("default a 1", &[3]),
+            ("default c 1", &[4]),
+        ],
+    );
+    let numbers = [
+        row(&values![1i64]),
+        row(&values![2i32]),
+        row(&values![0.5f64]),
+    ];
+    check_windowed(
+        "stormwire.WindowSum",
+        WindowConfig::new().with_window(Count(2), Count(1)),
+        &numbers,
+        &[
+            ("default 1 1", &[1]),
+            ("default 3 2", &[1, 2]),
+            ("default 2.5 2", &[2, 3]),
+        ],
+    );
+    check_windowed(
+        "stormwire.WindowPass",
+        WindowConfig::new().with_window(Count(3), Count(2)),
+        &words,
+        &[
+            ("default a", &[1]),
+            ("default b", &[2]),
+            ("default a", &[3]),
+            ("default c", &[4]),
+        ],
+    );
+}
+
+#[test]
+fn windows_are_traced() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut harness = Harness::new(&[]);
+    let class = "stormwire.testing.WindowTrace";
+    let mut bolt = registry::bolt(&object(class, &[text("trace")])).unwrap();
+    let config = WindowConfig::new().with_window(Count(2), Count(1));
+    let context = harness::context(directory.path(), config.to_conf(), Waker::idle());
+    bolt.prepare(&context).unwrap();
+    for number in 1..=3i64 {
+        let tuple = harness.input(&values![number]);
+        bolt.execute(&tuple.view(), &mut harness.collector())
+            .unwrap();
+    }
+    let trace = std::fs::read_to_string(directory.path().join("resources/trace.1")).unwrap();
+    let last: serde_json::Value = serde_json::from_str(trace.lines().last().unwrap()).unwrap();
+    assert_eq!(trace.lines().count(), 3);
+    assert_eq!(last["tuples"], serde_json::json!(["2", "3"]));
+    assert_eq!(last["new"], serde_json::json!(["3"]));
+    assert_eq!(last["expired"], serde_json::json!(["1"]));
+    assert_eq!(last["start"], serde_json::Value::Null);
 }

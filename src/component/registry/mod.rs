@@ -31,6 +31,16 @@
 //! | `testing.LedgerSink` | directory | (partition, seq, attempt) | |
 //! | `testing.CredentialDigest` | path | any | |
 //!
+//! | windowed bolt `stormwire.` | arguments | emits for each window |
+//! |---|---|---|
+//! | `WindowCount` | [field] | (value, count: long) for each value of the field |
+//! | `WindowSum` | [field] | (sum: long or double, number of tuples: long) |
+//! | `WindowPass` | | what is new in it, as it came |
+//! | `testing.WindowTrace` | path | nothing: a line of JSON for each window |
+//!
+//! A windowed bolt's window is configuration of its component, by Storm's keys
+//! (`topology.bolts.window.length.count` and its kin, `crate::window::WindowConfig`).
+//!
 //! | `org.apache.storm.` | is |
 //! |---|---|
 //! | `perf.spout.ConstSpout`, `perf.bolt.IdBolt` | as `stormwire`'s |
@@ -99,6 +109,10 @@ use crate::component::native::sample::{
 use crate::component::native::sentence::{ChoiceSpout, ConstSpout, SENTENCES, Tracking, WORDS};
 use crate::component::native::split::{SplitBolt, SplitNumberedBolt};
 use crate::component::native::timer::TimerSpout;
+use crate::component::native::window::{
+    WindowCountBolt, WindowPassBolt, WindowSumBolt, WindowTraceBolt,
+};
+use crate::component::window::{Runner, WindowedBolt};
 use crate::component::{Bolt, Spout};
 use crate::wire::storm::JavaObject;
 
@@ -141,6 +155,7 @@ struct Entry {
 enum Make {
     Spout(fn(&mut Args<'_>) -> Result<Box<dyn Spout>, ArgumentError>),
     Bolt(fn(&mut Args<'_>) -> Result<Box<dyn Bolt>, ArgumentError>),
+    Windowed(fn(&mut Args<'_>) -> Result<Box<dyn WindowedBolt>, ArgumentError>),
     /// For the inside of a `CoordinatedBolt` only.
     Batch(fn(&mut Args<'_>) -> Result<Box<dyn BatchBolt>, ArgumentError>),
 }
@@ -148,6 +163,11 @@ enum Make {
 /// Whether a class is built in, as a spout or as a bolt.
 pub fn knows(class: &str) -> bool {
     find(class).is_some()
+}
+
+/// Whether a class is a windowed bolt, whose component's configuration has to make a window.
+pub fn is_windowed(object: &JavaObject) -> bool {
+    matches!(entry(object), Ok(entry) if matches!(entry.make, Make::Windowed(_)))
 }
 
 /// Whether an object makes a component of the kind it stands for: for submit, before anything runs.
@@ -162,7 +182,9 @@ pub fn check(object: &JavaObject, kind: Kind) -> Result<(), RegistryError> {
 pub fn spout(object: &JavaObject) -> Result<Box<dyn Spout>, RegistryError> {
     match entry(object)?.make {
         Make::Spout(make) => construct(object, make),
-        Make::Bolt(_) | Make::Batch(_) => Err(wrong_kind(object, Kind::Bolt, Kind::Spout)),
+        Make::Bolt(_) | Make::Windowed(_) | Make::Batch(_) => {
+            Err(wrong_kind(object, Kind::Bolt, Kind::Spout))
+        }
     }
 }
 
@@ -170,6 +192,9 @@ pub fn spout(object: &JavaObject) -> Result<Box<dyn Spout>, RegistryError> {
 pub fn bolt(object: &JavaObject) -> Result<Box<dyn Bolt>, RegistryError> {
     match entry(object)?.make {
         Make::Bolt(make) => construct(object, make),
+        Make::Windowed(make) => {
+            construct(object, make).map(|bolt| Box::new(Runner::of(bolt)) as Box<dyn Bolt>)
+        }
         Make::Spout(_) => Err(wrong_kind(object, Kind::Spout, Kind::Bolt)),
         Make::Batch(_) => Err(RegistryError::Uncoordinated {
             class: object.full_class_name.clone(),
@@ -420,6 +445,31 @@ const ENTRIES: &[Entry] = &[
     Entry {
         names: &["org.apache.storm.starter.ExclamationTopology$ExclamationBolt"],
         make: Make::Bolt(|_| Ok(Box::new(ExclamationBolt::default()))),
+    },
+    Entry {
+        names: &["stormwire.WindowCount"],
+        make: Make::Windowed(|args| {
+            let field = args.optional_text("the field to count by")?;
+            Ok(Box::new(WindowCountBolt::new(field)))
+        }),
+    },
+    Entry {
+        names: &["stormwire.WindowSum"],
+        make: Make::Windowed(|args| {
+            let field = args.optional_text("the field to add up")?;
+            Ok(Box::new(WindowSumBolt::new(field)))
+        }),
+    },
+    Entry {
+        names: &["stormwire.WindowPass"],
+        make: Make::Windowed(|_| Ok(Box::new(WindowPassBolt))),
+    },
+    Entry {
+        names: &["stormwire.testing.WindowTrace"],
+        make: Make::Windowed(|args| {
+            let path = args.text("the path of the trace")?;
+            Ok(Box::new(WindowTraceBolt::new(path)))
+        }),
     },
     Entry {
         names: &["org.apache.storm.drpc.DRPCSpout"],

@@ -326,8 +326,8 @@ super::keys! {
     /// Field that identifies a tuple of a windowed stateful bolt. Text.
     TOPOLOGY_BOLTS_MESSAGE_ID_FIELD_NAME =
         "topology.bolts.message.id.field.name", Topology [String];
-    /// Field with the event time of a windowed bolt's tuples, in milliseconds since the epoch. Text.
-    /// Of Storm 1; Java bolts of Storm 2 name it in code.
+    /// Field with the event time of a windowed bolt's tuples, in milliseconds since the epoch.
+    /// Text. Of Storm 1; Java bolts of Storm 2 name it in code.
     TOPOLOGY_BOLTS_TUPLE_TIMESTAMP_FIELD_NAME =
         "topology.bolts.tuple.timestamp.field.name", Topology [String];
     /// How late a tuple may be, in milliseconds. Integer.

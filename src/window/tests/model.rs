@@ -128,7 +128,7 @@ impl Model {
     }
 }
 
-/// Runs both, and looks whether each event leaves once and is told so before it is shown as expired.
+/// Runs both, and looks whether each event leaves once and before it is shown as expired.
 fn run(definition: Definition, inputs: &[Input]) -> Result<(), TestCaseError> {
     let lag_ms = match definition.time {
         TimeSource::Processing => 0,

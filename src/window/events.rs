@@ -1,7 +1,7 @@
 //! The events of a window in the order they came, and what triggers do with them.
 //!
-//! Storm's `WindowManager`, with two differences that no event can tell: it is called by one thread,
-//! and a watermark that completes many windows is worked off in steps, so that its caller may do
+//! Storm's `WindowManager`, with two differences that no event can tell: one thread calls it, and
+//! a watermark that completes many windows is worked off in steps, so that its caller may do
 //! something else between two windows.
 
 use std::collections::VecDeque;
@@ -175,7 +175,12 @@ impl<T: Copy> WindowManager<T> {
         }
     }
 
-    /// Events that have not expired.
+    /// Events that have not expired, in the order they came.
+    pub fn events(&self) -> impl Iterator<Item = T> + '_ {
+        self.queue.iter().map(|event| event.what)
+    }
+
+    /// How many these are.
     pub fn len(&self) -> usize {
         self.queue.len()
     }
