@@ -7,13 +7,14 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -51,6 +52,13 @@ struct Shared {
 struct Taken<S> {
     stream: S,
     stall: Option<Stall>,
+}
+
+/// A body on its way. Until all of it is here its connection can still be told to make room: heads
+/// that announce bodies must not take every seat.
+struct Arriving {
+    body: Incoming,
+    seat: Option<Arc<Mutex<Seat>>>,
 }
 
 struct Stall {
@@ -177,13 +185,13 @@ impl Shared {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let evicted = seat.leave_signal();
-        let seat = Mutex::new(seat);
-        let service = service_fn(|request: Request<hyper::body::Incoming>| {
+        let seat = Arc::new(Mutex::new(seat));
+        let service = service_fn(|request: Request<Incoming>| {
             let router = self.router.clone();
-            let seat = &seat;
-            let mut request = request.map(Body::new);
+            let seat = Arc::clone(&seat);
+            let mut request = request.map(|body| Body::new(Arriving::new(body, &seat)));
             request.extensions_mut().insert(caller.clone());
-            async move { answer(router, seat, request).await }
+            async move { answer(router, &seat, request).await }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -217,16 +225,17 @@ async fn answer(
     seat: &Mutex<Seat>,
     request: Request,
 ) -> Result<axum::response::Response, Infallible> {
-    let lock = || seat.lock().unwrap_or_else(PoisonError::into_inner);
-    // One that has to go is dropped before its answer could be.
-    let _ = lock().busy();
     let response = tower_oneshot(router, request).await;
-    let mut seat = lock();
+    let mut seat = lock(seat);
     if !response.status().is_client_error() {
         seat.prove();
     }
     seat.idle(clock::monotonic_millis());
     Ok(response)
+}
+
+fn lock(seat: &Mutex<Seat>) -> MutexGuard<'_, Seat> {
+    seat.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Calls a router once: it is always ready and never fails.
@@ -235,6 +244,51 @@ async fn tower_oneshot(router: Router, request: Request) -> axum::response::Resp
     match hyper::service::Service::call(&service, request).await {
         Ok(response) => response,
         Err(never) => match never {},
+    }
+}
+
+// === impl Arriving ===
+
+impl Arriving {
+    fn new(body: Incoming, seat: &Arc<Mutex<Seat>>) -> Self {
+        let mut arriving = Arriving {
+            body,
+            seat: Some(Arc::clone(seat)),
+        };
+        arriving.look();
+        arriving
+    }
+
+    /// Says so, once all is here.
+    fn look(&mut self) {
+        if self.body.is_end_stream()
+            && let Some(seat) = self.seat.take()
+        {
+            // One that has to go is dropped before its answer could be.
+            let _ = lock(&seat).busy();
+        }
+    }
+}
+
+impl HttpBody for Arriving {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        self.look();
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
