@@ -31,6 +31,7 @@ pub enum ArchiveError {
 /// Where a tar file goes.
 struct Unpacking<'a> {
     target: &'a Path,
+    max: u64,
     left: u64,
     /// Made last, so that nothing is ever written through one.
     links: Vec<(PathBuf, PathBuf)>,
@@ -39,34 +40,39 @@ struct Unpacking<'a> {
 /// Unpacks `source` to `target`: a directory, or a file where it is no archive or one gzipped file.
 /// On an error the caller removes `target`.
 pub fn unpack(source: &Path, target: &Path) -> Result<(), ArchiveError> {
-    let mut file = BufReader::with_capacity(START_BYTES, File::open(source)?);
+    let file = File::open(source)?;
+    let max = extract::unpacked_max(file.metadata()?.len(), BLOB_BYTES_MAX);
+    let mut file = BufReader::with_capacity(START_BYTES, file);
     let start = file.fill_buf()?;
     if start.starts_with(b"PK\x03\x04") || start.starts_with(b"PK\x05\x06") {
         return Ok(extract::all(source, target)?);
     }
     if tar::is_tar(start) {
-        return unpack_tar(&mut file, target);
+        return unpack_tar(&mut file, target, max);
     }
     if !start.starts_with(b"\x1f\x8b") {
-        return copy(&mut file, target);
+        return copy(&mut file, target, max);
     }
     let mut inner = BufReader::with_capacity(START_BYTES, MultiGzDecoder::new(file));
     match tar::is_tar(inner.fill_buf()?) {
-        true => unpack_tar(&mut inner, target),
-        false => copy(&mut inner, target),
+        true => unpack_tar(&mut inner, target, max),
+        false => copy(&mut inner, target, max),
     }
 }
 
-fn copy(reader: &mut impl Read, target: &Path) -> Result<(), ArchiveError> {
-    extract::write(reader, target, 0o644, BLOB_BYTES_MAX)?;
-    Ok(())
+fn copy(reader: &mut impl Read, target: &Path, max: u64) -> Result<(), ArchiveError> {
+    match extract::write(reader, target, 0o644, max)? {
+        Some(_) => Ok(()),
+        None => Err(ExtractError::TooLarge { max }.into()),
+    }
 }
 
-fn unpack_tar(reader: &mut impl Read, target: &Path) -> Result<(), ArchiveError> {
+fn unpack_tar(reader: &mut impl Read, target: &Path, max: u64) -> Result<(), ArchiveError> {
     extract::create_dir(target)?;
     let mut unpacking = Unpacking {
         target,
-        left: BLOB_BYTES_MAX,
+        max,
+        left: max,
         links: Vec::new(),
     };
     let mut n_entries = 0;
@@ -96,7 +102,8 @@ impl Unpacking<'_> {
             Kind::File => {
                 let mut content = reader.take(entry.size);
                 let mode = entry.mode | 0o600;
-                self.left -= extract::write(&mut content, &path, mode, self.left)?;
+                let written = extract::write(&mut content, &path, mode, self.left)?;
+                self.left -= written.ok_or(ExtractError::TooLarge { max: self.max })?;
                 // A name that came twice keeps its first content.
                 io::copy(&mut content, &mut io::sink())?;
                 match content.limit() {

@@ -14,7 +14,7 @@ use std::path::{Component, Path, PathBuf};
 use thiserror::Error;
 
 use crate::blob::{self, JarOpenError};
-use crate::limits::JAR_UNPACKED_BYTES_MAX;
+use crate::limits::{JAR_UNPACKED_BYTES_MAX, UNPACKED_BYTES_FREE, UNPACKED_RATIO_MAX};
 
 /// Why a jar's resources could not be unpacked.
 #[derive(Debug, Error)]
@@ -31,10 +31,10 @@ pub enum ExtractError {
     #[error(transparent)]
     TooMany(JarOpenError),
     #[error(
-        "the jar's resources unpack to more than {JAR_UNPACKED_BYTES_MAX} bytes \
-         (limit JAR_UNPACKED_BYTES_MAX)"
+        "it unpacks to more than {max} bytes (limits JAR_UNPACKED_BYTES_MAX, BLOB_BYTES_MAX, \
+         UNPACKED_RATIO_MAX)"
     )]
-    TooLarge,
+    TooLarge { max: u64 },
     #[error("cannot write {path}: {source}")]
     Write { path: PathBuf, source: io::Error },
 }
@@ -57,12 +57,14 @@ fn below(prefix: &str, jar: &Path, target: &Path) -> Result<(), ExtractError> {
         source,
     };
     let file = File::open(jar).map_err(|source| not_a_zip(source.into()))?;
+    let packed = file.metadata().map_err(|source| not_a_zip(source.into()))?;
+    let max = unpacked_max(packed.len(), JAR_UNPACKED_BYTES_MAX);
     let mut archive = blob::open_jar(file).map_err(|error| match error {
         JarOpenError::NotZip(source) => not_a_zip(source),
         too_many => ExtractError::TooMany(too_many),
     })?;
     create_dir(target)?;
-    let mut left = JAR_UNPACKED_BYTES_MAX;
+    let mut left = max;
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(not_a_zip)?;
         let full = entry.name().map_err(not_a_zip)?.into_owned();
@@ -81,9 +83,15 @@ fn below(prefix: &str, jar: &Path, target: &Path) -> Result<(), ExtractError> {
             create_dir(parent)?;
         }
         let mode = entry.unix_mode().map_or(0o644, |mode| mode & 0o777 | 0o600);
-        left -= write(&mut entry, &path, mode, left)?;
+        left -= write(&mut entry, &path, mode, left)?.ok_or(ExtractError::TooLarge { max })?;
     }
     Ok(())
+}
+
+/// How many bytes a packed file of some size may unpack to, `most` at most.
+pub(super) fn unpacked_max(packed_bytes: u64, most: u64) -> u64 {
+    let by_size = packed_bytes.saturating_mul(UNPACKED_RATIO_MAX);
+    by_size.saturating_add(UNPACKED_BYTES_FREE).min(most)
 }
 
 /// A path below the target, made of plain names only.
@@ -112,13 +120,14 @@ pub(super) fn create_dir(path: &Path) -> Result<(), ExtractError> {
     })
 }
 
-/// Copies one entry; returns its true size. A name that occurs twice keeps its first content.
+/// Copies one entry; returns its true size, none when it is larger than what is left. A name that
+/// occurs twice keeps its first content.
 pub(super) fn write(
     entry: &mut impl Read,
     path: &Path,
     mode: u32,
     left: u64,
-) -> Result<u64, ExtractError> {
+) -> Result<Option<u64>, ExtractError> {
     let failed = |source| ExtractError::Write {
         path: path.to_owned(),
         source,
@@ -130,17 +139,17 @@ pub(super) fn write(
         .open(path);
     let mut file = match opened {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(Some(0)),
         Err(error) => return Err(failed(error)),
     };
     let n_bytes = io::copy(&mut entry.take(left + 1), &mut file).map_err(failed)?;
     if n_bytes > left {
-        return Err(ExtractError::TooLarge);
+        return Ok(None);
     }
     // The umask may have taken bits that the jar's author meant to give.
     file.set_permissions(fs::Permissions::from_mode(mode))
         .map_err(failed)?;
-    Ok(n_bytes)
+    Ok(Some(n_bytes))
 }
 
 #[cfg(test)]
@@ -262,10 +271,15 @@ mod tests {
     fn a_bomb_stops_at_what_is_left() {
         let dir = tempfile::tempdir().expect("dir");
         let outcome = write(&mut io::repeat(0), &dir.path().join("bomb"), 0o644, 1 << 20);
-        assert!(
-            matches!(outcome, Err(ExtractError::TooLarge)),
-            "{outcome:?}"
-        );
+        assert!(matches!(outcome, Ok(None)), "{outcome:?}");
         assert!(fs::metadata(dir.path().join("bomb")).expect("file").len() <= (1 << 20) + 1);
+    }
+
+    #[test]
+    fn what_may_be_unpacked_follows_what_was_packed() {
+        assert_eq!(unpacked_max(0, u64::MAX), UNPACKED_BYTES_FREE);
+        assert_eq!(unpacked_max(42 << 10, 1 << 40) >> 20, 68);
+        assert_eq!(unpacked_max(1 << 30, 4 << 30), 4 << 30);
+        assert_eq!(unpacked_max(u64::MAX, 7), 7);
     }
 }
