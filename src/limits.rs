@@ -52,6 +52,9 @@ pub const HALF_SENT_BYTES_MAX: usize = 16 * FRAME_BYTES_MAX;
 /// hang up; the rest waits in the socket.
 pub const READ_AHEAD_BYTES_MAX: usize = 65_536;
 
+/// Requests above this size, in bytes, have the memory that they took given back to the system at
+/// once: what they decode to is many times as large, and rare.
+pub const LARGE_REQUEST_BYTES: usize = 1 << 20;
 /// How long a call goes on after its peer hung up: an ordinary call ends as if it had stayed, one
 /// that is parked is dropped.
 pub const ABANDONED_CALL_MAX: Duration = Duration::from_secs(5);
@@ -162,6 +165,11 @@ pub const JAR_DIRECTORY_BYTES_MAX: u64 = 32 << 20;
 /// Most bytes that a jar's resources may unpack to: room for a virtualenv with large libraries, and
 /// an end to archives that unpack without one.
 pub const JAR_UNPACKED_BYTES_MAX: u64 = 4 << 30;
+/// Of these, for each byte of the packed file: ten times what texts compress to. An archive of a few
+/// kilobytes may not fill a disk.
+pub const UNPACKED_RATIO_MAX: u64 = 100;
+/// What an archive may unpack to, in bytes, however small it is: files of zeros are legal.
+pub const UNPACKED_BYTES_FREE: u64 = 64 << 20;
 
 // ---- Supervisor ---------------------------------------------------------------------------------
 

@@ -53,6 +53,16 @@ impl Process {
     }
 }
 
+/// Has the allocator give free pages of this process back to the system, wherever they lie. Takes
+/// milliseconds: for after what took much.
+pub fn give_memory_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: no argument but a number, and callable from any thread.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Takes the lock of an open file for this process, or gives the file back with the reason.
 ///
 /// Asks for a while: a child that the last holder had just forked holds its locks until it runs its

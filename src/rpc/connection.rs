@@ -21,7 +21,7 @@ use super::admission::Seat;
 use super::framing::{self, Form, FramingError, Inbound, fill};
 use super::server::{Counters, Limits, stopped};
 use super::{Caller, Close, Dispatch};
-use crate::clock;
+use crate::{clock, limits, process};
 
 /// What one connection needs to be served.
 pub(super) struct Connection<'a, S, D> {
@@ -96,12 +96,16 @@ where
             return Err(End::Evicted);
         }
         Counters::count(&self.counters.calls);
+        let is_large = message.len() > limits::LARGE_REQUEST_BYTES;
         let reply = self.answer(inbound, message).await?;
         if reply.as_deref().is_none_or(is_no_exception) {
             self.seat.prove();
         }
         if let Some(reply) = reply {
             self.reply(&reply).await?;
+        }
+        if is_large {
+            process::give_memory_back();
         }
         self.seat.idle(clock::monotonic_millis());
         Ok(())

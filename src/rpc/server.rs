@@ -415,6 +415,12 @@ impl<D: Dispatch> Shared<D> {
     fn ended(&self, peer: SocketAddr, end: &End) {
         let service = self.service;
         let counter = match end {
+            // A look at whether somebody listens, as monitors and port scanners take it.
+            End::Greeting(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Counters::count(&self.counters.malformed);
+                debug!(service, %peer, %end, "connection closed");
+                return;
+            }
             End::PeerClosed | End::Stopped | End::Evicted | End::Io(_) => {
                 debug!(service, %peer, %end, "connection closed");
                 return;
