@@ -24,7 +24,7 @@ use crate::wire::storm::{StormBase, WorkerTokenServiceType};
 /// The keys of all services.
 pub(crate) struct Tokens {
     services: [(WorkerTokenServiceType, Arc<TokenKeys>); 3],
-    /// `storm.worker.token.life.time.hours` in milliseconds.
+    /// How long a key is good, in milliseconds.
     life_ms: i64,
     /// Of these, those that take logins.
     on: [bool; 3],
@@ -44,14 +44,13 @@ impl Tokens {
             Ok(matches!(transport, Transport::Plain | Transport::Digest))
         };
         let is_coordination_on = Transport::of_coordination(conf)?.proves_names();
-        let hours = conf.int_or(keys::STORM_WORKER_TOKEN_LIFE_TIME_HOURS, 24)?;
         Ok(Tokens {
             services: [
                 (WorkerTokenServiceType::Nimbus, nimbus),
                 (WorkerTokenServiceType::Drpc, Arc::default()),
                 (WorkerTokenServiceType::Supervisor, Arc::default()),
             ],
-            life_ms: hours.max(1).saturating_mul(3_600_000),
+            life_ms: life_ms(conf)?,
             on: [
                 is_coordination_on,
                 takes_logins(Service::Drpc)? || takes_logins(Service::DrpcInvocations)?,
@@ -228,6 +227,14 @@ async fn forget_expired(leader: &Leader, now_ms: i64) {
     if let Err(error) = forgotten {
         tracing::warn!(%error, "expired keys stay in the store");
     }
+}
+
+fn life_ms(conf: &Conf) -> Result<i64, DoorError> {
+    if let Some(secs) = conf.int(keys::STORMWIRE_WORKER_TOKEN_LIFE_SECS)? {
+        return Ok(secs.max(1).saturating_mul(1000));
+    }
+    let hours = conf.int_or(keys::STORM_WORKER_TOKEN_LIFE_TIME_HOURS, 24)?;
+    Ok(hours.max(1).saturating_mul(3_600_000))
 }
 
 /// Whom a topology's workers are.

@@ -47,6 +47,10 @@ super::keys! {
     STORMWIRE_SHELL_SUPPRESS_LIFECYCLE = "stormwire.shell.suppress.lifecycle", Own [Boolean];
     /// Whether byte arrays go to JSON children as base64 text, where Storm gives up. Boolean.
     STORMWIRE_SHELL_BYTES_BASE64 = "stormwire.shell.bytes.base64", Own [Boolean];
+    /// How long a worker's token is good, in place of `storm.worker.token.life.time.hours`; at half
+    /// of it a new one is given out. Seconds.
+    STORMWIRE_WORKER_TOKEN_LIFE_SECS =
+        "stormwire.worker.token.life.secs", Own [Integer, Positive];
     /// Directories beside the inbox that may hold an `uploadedJarLocation`. List of text.
     STORMWIRE_UPLOAD_PATH_ALLOW = "stormwire.upload.path.allow", Own [StringList];
     /// Most executors of a topology, system ones included, where Nimbus sets no own limit. Integer;
