@@ -2,6 +2,7 @@
 
 import pytest
 
+import figures
 import peers
 from cluster import Cluster
 
@@ -53,3 +54,11 @@ def pytest_runtest_makereport(item, call):
         for cluster in _running:
             report.sections.append((f"logs of {cluster.directory}", cluster.log_tails()))
     return report
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The figures of the catalogue's rows, whatever their tests printed in between."""
+    if lines := figures.table():
+        terminalreporter.section("figures by row of the catalogue")
+        for line in lines:
+            terminalreporter.write_line(line)

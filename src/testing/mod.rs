@@ -11,6 +11,8 @@ pub mod nemesis;
 #[cfg(test)]
 pub mod allocations;
 #[cfg(test)]
+pub mod figures;
+#[cfg(test)]
 pub mod fixtures;
 #[cfg(test)]
 pub mod replay;

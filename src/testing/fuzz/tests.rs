@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::TARGETS;
 use crate::auth::sasl::{Message, Status};
+use crate::testing::figures::figure;
 use crate::testing::{allocations, fixtures};
 
 /// A message of each conversation that was recorded, without its frame.
@@ -131,11 +132,13 @@ fn damaged_conversations_neither_panic_nor_cost_much() {
         n_runs += 1;
     }
     let (ratio, name, length) = worst;
-    println!(
-        "fuzz: {n_runs} damaged messages from {} recorded, seed {seed}, {seconds} s: 0 panics; at \
-         most {ratio} bytes asked for per byte ({name}, {length} bytes)",
-        corpus.len()
+    let text = format!(
+        "{n_runs} damaged messages from {} recorded in {} targets, seed {seed}, {seconds} s: 0 \
+         panics; at most {ratio} bytes asked for per byte ({name}, {length} bytes)",
+        corpus.len(),
+        TARGETS.len()
     );
+    figure("F1", &text);
     assert!(n_runs > 0);
 }
 

@@ -5,6 +5,7 @@ use super::schema::schema;
 use super::{RECORDS, Recode, SERVICES, i32_bytes};
 use crate::limits::WIRE_DEPTH_MAX;
 use crate::testing::allocations;
+use crate::testing::figures::figure;
 use crate::wire::{WireError, scan, storm};
 
 /// Every list, map, set and text of every argument, result and record, at any depth, with each
@@ -14,7 +15,7 @@ fn a_length_that_lies_is_refused_before_anything_is_reserved() {
     let schema = schema();
     let (mut n_bombs, mut bytes_max) = (0, 0);
     let mut check = |scope: &str, name: &str, shape: (Kind, &[Field]), recode: Recode| {
-        for length in [-1, i32::MAX, i32::MIN, FRAME_BYTES + 1] {
+        for length in LENGTHS {
             let mut see = |path: &str, mut bytes: Vec<u8>| {
                 bytes.resize(FRAME_BYTES as usize, 0);
                 let (asked, outcome) = allocations::bytes_during(|| recode(&bytes));
@@ -41,7 +42,13 @@ fn a_length_that_lies_is_refused_before_anything_is_reserved() {
     for (scope, name, recode) in RECORDS {
         check(scope, name, schema.record(scope, name), recode);
     }
-    println!("length bombs: {n_bombs} refused, at most {bytes_max} bytes asked for");
+    let n_lengths = LENGTHS.len();
+    let text = format!(
+        "{} fields x {n_lengths} lengths refused, at most {bytes_max} bytes asked for by a frame \
+         of {FRAME_BYTES}",
+        n_bombs / n_lengths
+    );
+    figure("F2", &text);
     assert!(n_bombs > 4_000, "only {n_bombs} bombs were built");
 }
 
@@ -87,6 +94,13 @@ fn nesting_is_refused_beyond_its_bound_whatever_the_depth() {
     };
     let small = std::thread::Builder::new().stack_size(2 << 20);
     small.spawn(work).unwrap().join().unwrap();
+    let deepest = WIRE_DEPTH_MAX - 1;
+    figure(
+        "F3",
+        &format!(
+            "depth {deepest} is read, {WIRE_DEPTH_MAX} to 1,000,000 refused, on 2 MiB of stack"
+        ),
+    );
 }
 
 /// Recursive types decode on a small stack at the deepest nesting that the scanner lets through.
@@ -110,3 +124,5 @@ fn the_deepest_value_decodes_on_a_small_stack() {
 }
 
 const FRAME_BYTES: i32 = 4_096;
+/// What containers and texts claim to hold.
+const LENGTHS: [i32; 4] = [-1, i32::MAX, i32::MIN, FRAME_BYTES + 1];

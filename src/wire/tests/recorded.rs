@@ -1,13 +1,17 @@
 //! Traffic of genuine clients and servers, both ways.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::idl::{Field, Type};
+use super::schema::{Schema, schema};
 use super::values::{Tree, tree};
 use super::{Method, SERVICES};
 use crate::rpc::{Caller, Close, Dispatch};
+use crate::testing::figures::figure;
 use crate::testing::fixtures::{self, Tally};
 use crate::wire::message::{ApplicationException, read_header};
 use crate::wire::storm::{distributed_rpc, distributed_rpc_invocations, nimbus, supervisor};
@@ -45,6 +49,10 @@ fn message(case: &Value, key: &str) -> Option<Bytes> {
 }
 
 fn method(case: &Value) -> Option<&'static Method> {
+    service_and_method(case).map(|(_, method)| method)
+}
+
+fn service_and_method(case: &Value) -> Option<(&'static str, &'static Method)> {
     let service = match case["service"].as_str()? {
         "nimbus" => "Nimbus",
         "supervisor" => "Supervisor",
@@ -52,8 +60,11 @@ fn method(case: &Value) -> Option<&'static Method> {
         "drpc-invocations" => "DistributedRPCInvocations",
         other => panic!("the service {other} is not known"),
     };
-    let (_, _, methods) = SERVICES.iter().find(|(_, name, _)| *name == service)?;
-    methods.iter().find(|method| case["method"] == method.name)
+    let (_, name, methods) = SERVICES.iter().find(|(_, name, _)| *name == service)?;
+    let method = methods
+        .iter()
+        .find(|method| case["method"] == method.name)?;
+    Some((name, method))
 }
 
 fn about(case: &Value, what: &str) -> String {
@@ -98,6 +109,86 @@ fn add_uptime(reply: &mut Tree) {
     if let Some(Tree::Struct(summary)) = reply.get_mut(&0) {
         summary.insert(2, Tree::Fixed(vec![0; 4]));
     }
+}
+
+/// The structs of the IDL that a value of a type has, at any depth.
+fn name_structs(schema: &Schema, kind: &Type, tree: &Tree, names: &mut BTreeSet<String>) {
+    match (kind, tree) {
+        (Type::Named { name, .. }, Tree::Struct(fields)) => {
+            names.insert(name.clone());
+            name_fields(schema, schema.record("storm", name).1, fields, names);
+        }
+        (Type::List(item), Tree::List(items)) => {
+            for each in items {
+                name_structs(schema, item, each, names);
+            }
+        }
+        (Type::Set(item), Tree::Set(items)) => {
+            for each in items {
+                name_structs(schema, item, each, names);
+            }
+        }
+        (Type::Map(key, value), Tree::Map(entries)) => {
+            for (k, v) in entries {
+                name_structs(schema, key, k, names);
+                name_structs(schema, value, v, names);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn name_fields(
+    schema: &Schema,
+    known: &[Field],
+    fields: &BTreeMap<i16, Tree>,
+    names: &mut BTreeSet<String>,
+) {
+    for field in known {
+        if let Some(value) = fields.get(&field.id) {
+            name_structs(schema, &field.kind, value, names);
+        }
+    }
+}
+
+/// F6: how much of the contract stands in the recorded traffic, all of which the tests around this
+/// one hold to be the same after a round trip.
+#[test]
+fn recorded_traffic_covers_the_contract() {
+    let schema = schema();
+    let (mut names, mut n_messages) = (BTreeSet::new(), 0);
+    for case in FILES.into_iter().flat_map(fixtures::lines) {
+        let Some((service, method)) = service_and_method(&case) else {
+            continue;
+        };
+        let (arguments, reply) = schema.method("storm", service, method.name);
+        for (key, known) in [("request_b64", arguments), ("reply_b64", &reply[..])] {
+            let Some(message) = message(&case, key) else {
+                continue;
+            };
+            let recode = match key {
+                "request_b64" => method.recode_arguments,
+                _ => method.recode_reply,
+            };
+            let Ok((_, body)) = read_header(&message) else {
+                continue;
+            };
+            if recode(body).is_ok()
+                && let Tree::Struct(fields) = tree(body, 12)
+            {
+                n_messages += 1;
+                name_fields(&schema, known, &fields, &mut names);
+            }
+        }
+    }
+    let n_all = schema.document("storm").structs.len();
+    let text = format!(
+        "{n_messages} messages of genuine Java and Python peers equal after a round trip, {} of \
+         the {n_all} structs of the IDL in them",
+        names.len()
+    );
+    figure("F6", &text);
+    assert!(n_messages > 500 && names.len() > 60, "{text}");
 }
 
 #[test]
