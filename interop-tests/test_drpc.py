@@ -9,8 +9,6 @@ import signal
 import socket
 import subprocess
 import time
-from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -258,108 +256,10 @@ def test_time_is_up_when_it_is(tmp_path):
         assert (status, json.loads(body)["error"]) == (504, "SERVER_TIMEOUT")
 
 
-# ---- Hostile -------------------------------------------------------------------------------------
+# ---- Hostile --------------------------------------------------------------------------------------
 
 
-def test_a_million_names_leave_no_trace(tmp_path):
-    """E7: names that are fetched, and names that are called by clients who leave: memory stays."""
-    n_names = 1_000_000 if os.environ.get("STORMWIRE_LONG") else 100_000
-    with server(tmp_path) as drpc, functions.spout(drpc.addresses[SPOUTS], 60) as invocations:
-        calls_that_leave(drpc.addresses[CLIENTS], 500, "before")
-        before = drpc.memory_mb()
-        started = time.monotonic()
-        batch = 2000
-        for start in range(0, n_names, batch):
-            for n in range(start, start + batch):
-                invocations.send_fetchRequest(f"function-{n}-{'x' * 50}")
-            for _ in range(batch):
-                assert invocations.recv_fetchRequest().request_id == ""
-        calls_that_leave(drpc.addresses[CLIENTS], n_names // 100, "after")
-        grown = drpc.memory_mb() - before
-        print(
-            f"E7: {n_names} names fetched and {n_names // 100} called in "
-            f"{time.monotonic() - started:.0f} s: {grown:.1f} MB more"
-        )
-        assert grown < 16
-        waiting = Call(drpc.addresses[CLIENTS], "alive", "x")
-        request = eventually("fetched", lambda: fetched(invocations, "alive"))
-        invocations.result(request.request_id, "yes")
-        assert waiting.outcome() == "yes"
-
-
-def fetched(invocations, function):
-    request = invocations.fetchRequest(function)
-    return request if request.request_id else None
-
-
-def calls_that_leave(address, count, prefix):
-    from wire import call, field, frame, text
-
-    for n in range(count):
-        arguments = field(11, 1, text(f"{prefix}-{n}")) + field(11, 2, text("x")) + b"\0"
-        with socket.create_connection(address, timeout=10) as raw:
-            raw.sendall(frame(call("execute", arguments)))
-
-
-GARBAGE = {
-    "zeros": bytes(4096),
-    "a negative length": b"\xff\xff\xff\xff",
-    "2 GiB announced": b"\x7f\xff\xff\xff",
-    "an SSH banner": b"SSH-2.0-OpenSSH_9.6\r\n",
-    "a TLS hello": bytes.fromhex("16030100c8010000c40303") + bytes(200),
-    "HTTP of another kind": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "no HTTP": b"GET\r\n\r\n",
-    "noise": bytes(range(256)) * 64,
-}
-
-
-def test_garbage_on_every_port(tmp_path):
-    """E5: closed, and the server lives."""
-    with server(tmp_path) as drpc:
-        for port in (CLIENTS, SPOUTS, HTTP):
-            for what, data in GARBAGE.items():
-                with socket.create_connection(drpc.addresses[port], timeout=20) as raw:
-                    raw.sendall(data)
-                    with suppress(OSError):  # it may have closed already
-                        raw.shutdown(socket.SHUT_WR)
-                    assert ends(raw), f"{what} on {port}"
-        waiting = Call(drpc.addresses[CLIENTS], "alive", "x")
-        with functions.spout(drpc.addresses[SPOUTS]) as invocations:
-            request = eventually("fetched", lambda: fetched(invocations, "alive"))
-            invocations.result(request.request_id, "yes")
-        assert waiting.outcome() == "yes"
-        print(f"E5: {3 * len(GARBAGE)} of garbage closed")
-
-
-def ends(raw):
-    """Reads to the end of the connection, however it ends."""
-    try:
-        while raw.recv(65536):
-            pass
-    except ConnectionResetError:
-        pass
-    return True
-
-
-def test_idle_http_clients_do_not_keep_others_out(tmp_path):
-    """E1: more connections than the server keeps; the oldest idle ones make room."""
-    with server(tmp_path) as drpc:
-        held = []
-        try:
-            for _ in range(1500):
-                held.append(socket.create_connection(drpc.addresses[HTTP], timeout=20))
-            started = time.monotonic()
-            assert functions.get(drpc.addresses[HTTP], "f", method="PUT")[0] == 405
-            took = time.monotonic() - started
-            n_held = len(list((Path("/proc") / str(drpc.pid) / "fd").iterdir()))
-        finally:
-            for raw in held:
-                raw.close()
-        print(f"E1: 1500 idle HTTP connections: {n_held} descriptors, a call took {took * 1e3:.0f} ms")
-        assert n_held < 700, "those without a request are bounded"
-
-
-def test_slow_and_greedy_http_clients_do_not_harm(tmp_path):
+def test_greedy_http_clients_do_not_harm(tmp_path):
     with server(tmp_path) as drpc:
         address = drpc.addresses[HTTP]
         before = drpc.memory_mb()
@@ -368,16 +268,10 @@ def test_slow_and_greedy_http_clients_do_not_harm(tmp_path):
             raw = socket.create_connection(address, timeout=60)
             raw.sendall(b"POST /drpc/f HTTP/1.1\r\nhost: x\r\ncontent-length: 2000000000\r\n\r\nx")
             held.append(raw)
-        slow = socket.create_connection(address, timeout=60)
-        slow.sendall(b"GET /drpc/f HTTP/1.1\r\n")
         status, _, _ = functions.get(address, "f", method="PUT")
         assert status == 405, "others are served"
         assert drpc.memory_mb() - before < 30
-        started = time.monotonic()
-        while slow.recv(1000):
-            pass
-        assert time.monotonic() - started < 45, "an unfinished head has its deadline"
-        for raw in [*held, slow]:
+        for raw in held:
             raw.close()
         large = socket.create_connection(address, timeout=60)
         large.sendall(b"GET /drpc/f/" + b"x" * 100_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n")

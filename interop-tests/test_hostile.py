@@ -10,7 +10,6 @@ import resource
 import select
 import struct
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 
 import pytest
@@ -329,16 +328,6 @@ def test_the_longest_name_is_an_ordinary_refusal(target):
 # ---- Slow, idle and greedy -----------------------------------------------------------------------
 
 
-def test_announced_frames_cost_nothing_before_they_come(target):
-    before_mb = target.memory_mb()
-    with ExitStack() as open_ones:
-        for announced in [FRAME_BYTES_MAX] * 300:
-            raw = open_ones.enter_context(closing(Raw(target.nimbus)))
-            raw.send(struct.pack(">i", announced) + b"\x80\x01\x00\x01")
-        check_serves(target)
-        assert target.memory_mb() < before_mb + GROWTH_MB_MAX
-
-
 def test_idle_connections_make_room(target):
     """More than a server keeps of those that never made a call: a client still gets its answer."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -362,34 +351,6 @@ def test_replies_that_nobody_reads_do_not_pile_up(target):
             pass  # the server stopped reading: so it should
         check_serves(target)
         assert target.memory_mb() < before_mb + GROWTH_MB_MAX
-
-
-def test_slow_senders_are_cut_and_others_are_served(target):
-    """One byte a second on each port: closed within the half minute that a frame may take."""
-
-    def trickle(name):
-        with closing(Raw(target.addresses[name], timeout_secs=1)) as raw:
-            started = time.monotonic()
-            raw.socket.sendall(struct.pack(">i", 100))
-            while time.monotonic() < started + 60:
-                try:
-                    raw.socket.sendall(b"\x80")
-                    if raw.is_closed():
-                        return time.monotonic() - started
-                except TimeoutError:
-                    pass
-                except OSError:
-                    return time.monotonic() - started
-            return None
-
-    with ThreadPoolExecutor(len(PORTS)) as pool:
-        senders = {name: pool.submit(trickle, name) for name in PORTS}
-        while not all(sender.done() for sender in senders.values()):
-            check_serves(target)
-            time.sleep(0.5)
-    for name, sender in senders.items():
-        assert sender.result() is not None, f"{name} kept a slow sender for a minute"
-        assert 20 < sender.result() < 45, name
 
 
 # ---- Disk ----------------------------------------------------------------------------------------

@@ -72,6 +72,19 @@ class Raw:
         assert payload is not None, "the server closed within a reply"
         return payload
 
+    def pipeline(self, payloads):
+        """Sends requests without waiting; then their replies' payloads."""
+        frames = [frame(payload) for payload in payloads]
+        self.send(b"".join(frames))
+        return [self.payload() for _ in frames]
+
+    def skip(self, size):
+        """Reads so many bytes and forgets them."""
+        while size:
+            received = len(self.receive(min(size, 1 << 20)))
+            assert received, "the server closed"
+            size -= received
+
     def is_closed(self):
         """Whether the server closes without a word, within the time-out."""
         return self.receive(1) == b""

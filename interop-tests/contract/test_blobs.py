@@ -387,30 +387,6 @@ def test_symlinks_may_be_disabled(own_cluster, types):
 # ---- Durability and expiry -----------------------------------------------------------------------
 
 
-def test_ten_thousand_abandoned_sessions_leave_no_byte(own_cluster, types):
-    """C 3.5, E8: sessions expire after nimbus.blobstore.expiration.secs; their files are gone."""
-    cluster = own_cluster(settings={"nimbus.blobstore.expiration.secs": 8})
-    contents = cluster.local / "blobs" / "content"
-    with rules.connection(cluster, timeout_secs=60) as nimbus:
-        kept = nimbus.beginCreateBlob("kept", meta(types))
-        upload(nimbus, kept, b"k" * 200_000)
-        for n in range(5000):
-            session = nimbus.beginCreateBlob(f"abandoned-{n}", meta(types))
-            nimbus.uploadBlobChunk(session, b"x" * (10_000 if n % 10 == 0 else 10))
-            nimbus.beginBlobDownload("kept")
-        most = len(list(contents.iterdir()))
-        n_open = len(list(Path(f"/proc/{cluster.pid}/fd").iterdir()))
-        assert most > 1, "some had reached the disk"
-        eventually("they are gone", lambda: len(list(contents.iterdir())) == 1)
-        assert listed(nimbus) == ["kept"]
-        with rules.internal("uploadBlobChunk", GONE):
-            nimbus.uploadBlobChunk(session, b"x")
-        left = [path for path in (cluster.local / "blobs").rglob("*") if path.is_file()]
-        print(f"10000 sessions, {most} files at most, {n_open} descriptors, {len(left)} files left")
-        assert sorted(path.parent.name for path in left) == ["blobs", "content"]
-        assert n_open < 200
-
-
 def test_blobs_survive_a_kill_and_torn_uploads_do_not(own_cluster, types):
     """C 3.5: what was finished is on disk with its list; what was not is cleared at the start."""
     cluster = own_cluster()
