@@ -6,6 +6,7 @@ pub mod blacklist;
 pub mod choice;
 pub mod demand;
 pub mod even;
+mod free;
 pub mod isolation;
 pub mod java_order;
 pub mod multitenant;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use crate::id::{ComponentId, ExecutorId, NodeId, Slot, TopologyId};
 
 use demand::Demand;
+use free::FreeSlots;
 use resources::Capacity;
 
 /// Where each executor of a topology runs.
@@ -79,9 +81,7 @@ pub struct Cluster {
     bystanders: Vec<Topology>,
     standings: BTreeMap<TopologyId, Standing>,
     occupied: BTreeMap<Slot, TopologyId>,
-    /// Ports that carry nothing, of supervisors that may be given work.
-    free: BTreeMap<NodeId, BTreeSet<u16>>,
-    n_free: usize,
+    free: FreeSlots,
     blacklisted_hosts: BTreeSet<String>,
     grey: BTreeSet<NodeId>,
     statuses: BTreeMap<TopologyId, String>,
@@ -159,8 +159,7 @@ impl Cluster {
             bystanders: Vec::new(),
             standings,
             occupied,
-            free: BTreeMap::new(),
-            n_free: 0,
+            free: FreeSlots::default(),
             blacklisted_hosts: BTreeSet::new(),
             grey: BTreeSet::new(),
             statuses: BTreeMap::new(),
@@ -213,7 +212,7 @@ impl Cluster {
 
     /// Ports of an open supervisor that carry nothing.
     pub fn free_ports(&self, node: &NodeId) -> Option<&BTreeSet<u16>> {
-        self.free.get(node)
+        self.free.of(node)
     }
 
     pub fn bystanders(&self) -> &[Topology] {
@@ -300,36 +299,12 @@ impl Cluster {
     }
 
     pub fn n_free_slots(&self) -> usize {
-        self.n_free
+        self.free.n_free()
     }
 
-    /// The first `n_max` free slots in Storm's order: nodes with more free slots first (then by
-    /// id), one slot of each node in turn, lowest port first.
+    /// The first `n_max` free slots in Storm's order.
     pub fn free_slots(&self, n_max: usize) -> Vec<Slot> {
-        let mut nodes: Vec<(&NodeId, Vec<u16>)> = self
-            .free
-            .iter()
-            .filter(|(_, ports)| !ports.is_empty())
-            .map(|(node, ports)| (node, ports.iter().copied().take(n_max).collect()))
-            .collect();
-        let n_free_of = |node: &NodeId| self.free.get(node).map_or(0, BTreeSet::len);
-        nodes.sort_by_key(|(node, _)| std::cmp::Reverse(n_free_of(node)));
-        let mut slots = Vec::new();
-        for turn in 0.. {
-            let n_before = slots.len();
-            for (node, ports) in &nodes {
-                let Some(&port) = ports.get(turn) else { break };
-                if slots.len() == n_max {
-                    return slots;
-                }
-                let node = (*node).clone();
-                slots.push(Slot { node, port });
-            }
-            if slots.len() == n_before {
-                break;
-            }
-        }
-        slots
+        self.free.first(n_max)
     }
 
     /// Puts executors of a topology onto a slot, or changes nothing.
@@ -344,10 +319,7 @@ impl Cluster {
             return Ok(());
         }
         self.occupied.insert(slot.clone(), topology.clone());
-        let ports = self.free.get_mut(&slot.node);
-        if ports.is_some_and(|ports| ports.remove(&slot.port)) {
-            self.n_free -= 1;
-        }
+        self.free.take(slot);
         let standing = self.standings.entry(topology.clone()).or_default();
         let placement = Arc::make_mut(&mut standing.placement);
         placement.extend(executors.iter().map(|&executor| (executor, slot.clone())));
@@ -394,8 +366,7 @@ impl Cluster {
             }
             self.occupied.remove(slot);
             if self.is_reassignable(slot) {
-                let ports = self.free.entry(slot.node.clone()).or_default();
-                self.n_free += usize::from(ports.insert(slot.port));
+                self.free.give_back(slot);
             }
         }
     }
@@ -409,10 +380,7 @@ impl Cluster {
         for slot in standing.slots.iter() {
             let holder = self.occupied.insert(slot.clone(), topology.clone());
             assert_eq!(holder, None, "slot [{slot}] is taken");
-            let ports = self.free.get_mut(&slot.node);
-            if ports.is_some_and(|ports| ports.remove(&slot.port)) {
-                self.n_free -= 1;
-            }
+            self.free.take(slot);
         }
         if !standing.placement.is_empty() {
             self.standings.insert(topology.clone(), standing);
@@ -445,7 +413,7 @@ impl Cluster {
     }
 
     fn count_free(&mut self) {
-        let mut free = BTreeMap::new();
+        let mut free = FreeSlots::default();
         for (node, supervisor) in &self.supervisors {
             if self.blacklisted_hosts.contains(&supervisor.host) {
                 continue;
@@ -461,9 +429,8 @@ impl Cluster {
             for slot in self.occupied.range(taken).map(|(slot, _)| slot) {
                 ports.remove(&slot.port);
             }
-            free.insert(node.clone(), ports);
+            free.open(node.clone(), ports);
         }
-        self.n_free = free.values().map(BTreeSet::len).sum();
         self.free = free;
     }
 }

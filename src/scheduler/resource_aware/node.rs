@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::id::{ComponentId, ExecutorId, NodeId, Slot};
 use crate::scheduler::demand::{Crowding, Demand};
 use crate::scheduler::{Cluster, Topology, java_order};
+use crate::topology;
 
 use super::amounts::{Ask, Names, Offer};
 
@@ -36,6 +37,8 @@ pub struct Node {
     /// What no worker uses.
     pub available: Offer,
     pub slots: Vec<Port>,
+    /// Where its id stands among those of all nodes.
+    pub turn: usize,
     /// Memory that topologies share on this node, off the heap.
     shared_mb: BTreeMap<usize, f64>,
     hash: i32,
@@ -61,12 +64,16 @@ pub struct Used {
 pub struct Host {
     pub name: String,
     pub nodes: Vec<usize>,
+    /// Where its name stands among those of all hosts.
+    pub turn: usize,
 }
 
 /// Hosts of one rack.
 pub struct Rack {
     pub name: String,
     pub hosts: Vec<usize>,
+    /// Where its name stands among those of all racks.
+    pub turn: usize,
 }
 
 /// A topology and where its executors are.
@@ -301,6 +308,7 @@ impl<'a> Board<'a> {
                 self.racks.push(Rack {
                     name,
                     hosts: Vec::new(),
+                    turn: 0,
                 });
                 self.racks.len() - 1
             });
@@ -309,6 +317,7 @@ impl<'a> Board<'a> {
                 self.hosts.push(Host {
                     name,
                     nodes: Vec::new(),
+                    turn: 0,
                 });
                 self.hosts.len() - 1
             });
@@ -334,10 +343,20 @@ impl<'a> Board<'a> {
                 total: self.names.offer(&supervisor.capacity),
                 available: Offer::default(),
                 slots: supervisor.ports.iter().map(port).collect(),
+                turn: 0,
                 shared_mb: BTreeMap::new(),
                 hash: java_order::text_hash(id.as_str()),
             });
             self.by_id.insert(id.clone(), place);
+        }
+        for (turn, place) in by_name(&self.racks, |rack| &rack.name) {
+            self.racks[place].turn = turn;
+        }
+        for (turn, place) in by_name(&self.hosts, |host| &host.name) {
+            self.hosts[place].turn = turn;
+        }
+        for (turn, place) in by_name(&self.nodes, |node| node.id.as_str()) {
+            self.nodes[place].turn = turn;
         }
         self.grey = cluster
             .grey()
@@ -482,6 +501,16 @@ impl Held<'_> {
             .filter(|executor| !self.placed.contains_key(executor))
             .collect()
     }
+}
+
+/// Places in the order of their names, numbered: rankings compare numbers, not texts.
+fn by_name<T, F: Fn(&T) -> &str>(
+    items: &[T],
+    name: F,
+) -> impl Iterator<Item = (usize, usize)> + use<T, F> {
+    let mut places: Vec<usize> = (0..items.len()).collect();
+    places.sort_by(|a, b| topology::java_order(name(&items[*a]), name(&items[*b])));
+    places.into_iter().enumerate()
 }
 
 /// Counts one more executor of a component.

@@ -7,8 +7,6 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, BinaryHeap};
 
-use crate::topology::java_order;
-
 use super::amounts::{Ask, Offer, Share};
 use super::node::Board;
 
@@ -60,7 +58,7 @@ struct Ranked {
 struct Entry {
     n_scheduled: u32,
     keys: [f64; 2],
-    name: String,
+    turn: usize,
     place: usize,
 }
 
@@ -112,7 +110,7 @@ impl Ranking {
             for node in rack.hosts.iter().flat_map(|host| &board.hosts[*host].nodes) {
                 offer.add(&board.nodes[*node].available);
             }
-            (place, rack.name.clone(), offer, n_on_rack[place])
+            (place, rack.turn, offer, n_on_rack[place])
         });
         let racks = racks.collect();
         ranking.racks = ranking.ranked(board, racks);
@@ -152,7 +150,7 @@ impl Ranking {
                 for node in &host.nodes {
                     offer.add(&board.nodes[*node].available);
                 }
-                (*place, host.name.clone(), offer, self.n_on_host[*place])
+                (*place, host.turn, offer, self.n_on_host[*place])
             };
             let hosts = board.racks[rack].hosts.iter().map(host).collect();
             self.hosts[rack] = Some(self.ranked(board, hosts));
@@ -164,8 +162,8 @@ impl Ranking {
         if self.nodes[host].is_none() {
             let node = |place: &usize| {
                 let node = &board.nodes[*place];
-                let name = node.id.as_str().to_owned();
-                (*place, name, node.available.clone(), self.n_on_node[*place])
+                let offer = node.available.clone();
+                (*place, node.turn, offer, self.n_on_node[*place])
             };
             let nodes = board.hosts[host].nodes.iter().map(node).collect();
             self.nodes[host] = Some(self.ranked(board, nodes));
@@ -173,7 +171,7 @@ impl Ranking {
         self.nodes[host].as_mut()?.get(at)
     }
 
-    fn ranked(&self, board: &Board<'_>, items: Vec<(usize, String, Offer, u32)>) -> Ranked {
+    fn ranked(&self, board: &Board<'_>, items: Vec<(usize, usize, Offer, u32)>) -> Ranked {
         let mut whole = board.names.nothing();
         for (_, _, offer, _) in &items {
             whole.add(offer);
@@ -182,10 +180,10 @@ impl Ranking {
             .component
             .filter(|_| self.weighing != Weighing::Scarcest)
             .map(|component| &board.topologies[self.topology].asks[component]);
-        let entry = |(place, name, offer, n_scheduled): (usize, String, Offer, u32)| Entry {
+        let entry = |(place, turn, offer, n_scheduled): (usize, usize, Offer, u32)| Entry {
             n_scheduled,
             keys: self.weighing.keys(whole.share_of(&offer, wanted)),
-            name,
+            turn,
             place,
         };
         Ranked {
@@ -232,7 +230,7 @@ impl Ord for Entry {
         self.n_scheduled
             .cmp(&other.n_scheduled)
             .then_with(by_keys)
-            .then_with(|| java_order(&other.name, &self.name))
+            .then_with(|| other.turn.cmp(&self.turn))
     }
 }
 
