@@ -251,6 +251,60 @@ pub const REPORTED_ERRORS_MAX: usize = 256;
 
 /// Longest line, in bytes, that the file spout reads: more is no text for words.
 pub const FILE_LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
+// ---- Gateway ------------------------------------------------------------------------------------
+
+/// Tuples in one call of a peer, either way.
+pub const GATEWAY_TUPLES_MAX: usize = 65_536;
+
+/// Bytes of one tuple that a peer emits: half of what a link between workers carries, so that it
+/// also gets through with all that is around it.
+pub const GATEWAY_TUPLE_BYTES_MAX: usize = 8 << 20;
+
+/// Tuples that a spout's task keeps for emission; a call that finds so many waits.
+pub const GATEWAY_QUEUE_TUPLES_MAX: usize = 65_536;
+
+/// Bytes of them, and of what a bolt's task still has to emit for its peer.
+pub const GATEWAY_QUEUE_BYTES_MAX: usize = 16 << 20;
+
+/// Tracked tuples of one session that are neither acked nor failed.
+pub const GATEWAY_PENDING_MAX: usize = 1 << 20;
+
+/// Tuples of a bolt in one run: what several make together is cut less often than one would be.
+pub const GATEWAY_RUN_TUPLES_MAX: usize = 4096;
+
+/// Bytes of tuples that a bolt's task holds for its peer, waiting or unanswered; one tuple may be
+/// larger.
+pub const GATEWAY_HELD_BYTES_MAX: usize = 32 << 20;
+
+/// Bytes in one delivery, unless one tuple is larger: replies that Java clients accept.
+pub const GATEWAY_DELIVERY_BYTES_MAX: usize = REPLY_BYTES_MAX / 2;
+
+/// Most that a peer may ask for of tuples without an answer.
+pub const GATEWAY_CREDIT_MAX: i32 = 1 << 20;
+
+/// Longest that a call waits, for tuples, for fates or to be taken on.
+pub const GATEWAY_PARK_MAX: Duration = Duration::from_secs(10);
+
+/// Shortest and longest lease of a session: time for a pause of a collector, and what a lost peer
+/// may hold up.
+pub const GATEWAY_LEASE_MS: (i32, i32) = (1000, 600_000);
+
+/// Sessions of one component in one worker.
+pub const GATEWAY_SESSIONS_MAX: usize = 1024;
+
+/// Longest name of a peer in bytes.
+pub const GATEWAY_PEER_BYTES_MAX: usize = 256;
+
+/// Errors that a peer reported and that wait for its task; more are dropped.
+pub const GATEWAY_ERRORS_MAX: usize = 64;
+
+/// Without a peer for so long, a task says so among the topology's errors, and again after each
+/// `GATEWAY_VACANT_AGAIN`.
+pub const GATEWAY_VACANT_AFTER: Duration = Duration::from_secs(3);
+
+/// See `GATEWAY_VACANT_AFTER`.
+pub const GATEWAY_VACANT_AGAIN: Duration = Duration::from_secs(60);
+
 // ---- Nimbus -------------------------------------------------------------------------------------
 
 /// Longest that a rebalance waits, after its delay, for what is still under way: a bolt that holds

@@ -173,6 +173,9 @@ impl<'m> Place<'m> {
                     format!("secret({id}, \"{name}\", &self.{ident})")
                 }
                 Presence::Required => format!("required({id}, \"{name}\", &self.{ident})"),
+                Presence::Plain | Presence::Optional if is_secret(field) => {
+                    format!("optional_secret(\"{name}\", &self.{ident})")
+                }
                 Presence::Plain => format!("plain(\"{name}\", &self.{ident})"),
                 Presence::Optional => format!("optional(\"{name}\", &self.{ident})"),
             };

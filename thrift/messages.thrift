@@ -2,7 +2,8 @@
  * Stormwire's own contract: what travels inside a topology, and how daemons talk to Nimbus.
  *
  * Messages, batches and links are the data plane between workers. Coordination is the service of Nimbus
- * for supervisors and workers. Storm's own contract stays in storm.thrift, untouched by anything here.
+ * for supervisors and workers. Gateway is for everybody: components of a topology in processes of their own.
+ * Storm's own contract stays in storm.thrift, untouched by anything here.
  */
 include "storm.thrift"
 
@@ -216,6 +217,14 @@ struct Activity {
   4: required i64 n_turns
 }
 
+/** What a worker offers to peers of components. */
+struct GatewayReport {
+  1: required string host
+  2: required i32 port
+  /** By component: its tasks here, and whether a peer holds them. */
+  3: required map<string, map<i32, bool>> components
+}
+
 /** A worker's heartbeat, its statistics when they are due, its errors, and its question for news. */
 struct WorkerReport {
   1: required string topology_id
@@ -235,6 +244,8 @@ struct WorkerReport {
   13: optional TopologyPhase phase
   /** Requests of its directive's work that it has carried out. */
   14: optional list<storm.ProfileRequest> profiled
+  /** Where peers of its components connect; absent where it has none of that kind. */
+  20: optional GatewayReport gateway
 }
 
 enum WorkerOrder {
@@ -292,6 +303,239 @@ struct DrpcFetch {
 /** Served beside Storm's DistributedRPCInvocations, on its port: no method may have a name of that one. */
 service DrpcSpouts {
   list<storm.DRPCRequest> awaitRequests(1: DrpcFetch fetch) throws (1: storm.AuthorizationException e)
+}
+
+// ---- Gateway: components in processes of their own ------------------------------------------------
+
+/**
+ * Where a worker waits for peers of a component. A peer is a process of any language that takes over tasks of
+ * a component that its topology declares as stormwire.GatewaySpout or stormwire.GatewayBolt.
+ */
+struct GatewayPlace {
+  1: required string host
+  2: required i32 port
+  /** Tasks of the component in this worker. */
+  3: required list<i32> tasks
+  /** How many of them had no peer when the worker reported last. */
+  4: required i32 vacant
+}
+
+/** Served beside Storm's Nimbus, on its port: no method may have a name of that one. */
+service GatewayFinder {
+  /** Every worker that has tasks of the component, as they reported last; a new worker reports within a second. */
+  list<GatewayPlace> findGateways(1: string topology, 2: string component) throws (1: storm.NotAliveException e, 2: storm.AuthorizationException aze)
+}
+
+enum GatewayRole {
+  SPOUT = 1
+  BOLT = 2
+}
+
+/** How a bolt's peer gets its tuples. */
+enum GatewayForm {
+  /** Each by itself, with all that is known of it. */
+  TUPLES = 1
+  /** In columns: several times faster in most languages. */
+  COLUMNS = 2
+}
+
+enum GatewayFault {
+  /** No such component here, one of the other kind, or not with this token. */
+  REFUSED = 1
+  /** The session ended, or is somebody else's. Open another one. */
+  NO_SESSION = 2
+  /** What the call says cannot be; the text says why. Nothing of the call was done. */
+  BAD_REQUEST = 3
+  /** The topology did not take the tuples in time. Nothing of the call was done: make it again. */
+  BUSY = 4
+}
+
+exception GatewayException {
+  1: required GatewayFault kind
+  2: required string text
+}
+
+/** Field 1 and 2 are needed, all others have good defaults. */
+struct GatewayOpen {
+  1: required string component
+  2: required GatewayRole role
+  /** What logs and errors call the peer. */
+  3: optional string peer
+  /** The component's stormwire.gateway.token, where its topology asks for one. */
+  4: optional string token (secret = "true")
+  /** Most tasks to take on; absent: its share of those that the worker has. */
+  5: optional i32 tasks_max
+  /** How long the peer may be silent between two calls before it counts as lost, in milliseconds. */
+  6: optional i32 lease_ms
+  /** Bolts: tuples that may be at the peer without an answer, over all its tasks. */
+  7: optional i32 credit
+  8: optional GatewayForm form
+}
+
+struct GatewayStream {
+  /** Who emits it: the component itself, or one that a bolt subscribes to. */
+  1: required string component
+  2: required string stream
+  3: required list<string> fields
+  4: required bool is_direct
+}
+
+struct GatewaySession {
+  /** Goes with every other call. Whoever has it is the peer: keep it secret. */
+  1: required string session (secret = "true")
+  2: required string topology_id
+  /** Tasks that the peer holds now; changes when other peers come and go. */
+  3: required list<i32> tasks
+  /** What the component may emit. */
+  4: required list<GatewayStream> outputs
+  /** What a bolt receives. */
+  5: required list<GatewayStream> inputs
+  /** The component's configuration, as JSON; secrets left out. */
+  6: required string conf
+  /** What was granted of what was asked for. */
+  7: required i32 lease_ms
+  8: required i32 credit
+  /** Most tuples in one call, and most bytes of one tuple. */
+  9: required i32 tuples_max
+  10: required i32 tuple_bytes_max
+}
+
+/** One tuple to emit. */
+struct GatewayMessage {
+  1: required list<Value> values
+  /** Absent: default. */
+  2: optional string stream
+  /** Spouts: the peer's own number; it will be told to be acked or failed. Absent: untracked. */
+  3: optional i64 id
+  /** Bolts: handles of received tuples whose trees the new tuple joins. */
+  4: optional list<i64> anchors
+  /** The one task that gets it, on a stream with direct grouping. */
+  5: optional i32 direct_task
+  /** Microseconds since the Unix epoch; absent: the time of emission. */
+  6: optional i64 event_time_us
+}
+
+/** One field of many tuples. What is of one type goes packed, all else as values. */
+union GatewayColumn {
+  1: list<string> strings
+  2: list<i64> longs
+  3: list<double> doubles
+  4: list<bool> bools
+  5: list<i32> ints
+  6: list<binary> blobs
+  7: list<Value> values
+}
+
+/** Many tuples of one stream: a column for each field, all of one length. */
+struct GatewayColumns {
+  1: required list<GatewayColumn> columns
+  2: optional string stream
+  /** As in GatewayMessage, one for each tuple. */
+  3: optional list<i64> ids
+  /** One handle for each tuple. */
+  4: optional list<i64> anchors
+  5: optional i32 direct_task
+  6: optional list<i64> event_times_us
+}
+
+/** Of a spout. */
+struct GatewayEmit {
+  1: required string session (secret = "true")
+  2: optional list<GatewayMessage> messages
+  /** Emitted after the messages. */
+  3: optional list<GatewayColumns> columns
+  /** The task that emits, one of the session's; absent: they take turns. */
+  4: optional i32 task
+  /** Shown under the component, without failing anything. */
+  5: optional list<string> errors
+  /** With tuples: how long they may wait to be taken on, before the call is BUSY. Without: how long to wait for fates. */
+  6: optional i32 wait_ms
+}
+
+/** What became of a spout's tuples since the last reply. */
+struct GatewayFates {
+  /** Ids whose trees are complete. */
+  1: required list<i64> acked
+  /** Ids that failed or ran out of time: emit them again, or not. */
+  2: required list<i64> failed
+  /** How many tuples would be taken on now without waiting. */
+  3: required i32 credit
+  4: required list<i32> tasks
+  /** Whether the topology is active: else tuples wait until it is. */
+  5: required bool is_active
+}
+
+/** Handles that follow each other. */
+struct GatewayRange {
+  1: required i64 first
+  2: required i32 count
+}
+
+/** Of a bolt: its answers, and its question for more. Done in this order: emits, acks, fails. */
+struct GatewayReceive {
+  1: required string session (secret = "true")
+  2: optional list<GatewayMessage> messages
+  3: optional list<GatewayColumns> columns
+  4: optional list<i64> acks
+  5: optional list<GatewayRange> ack_ranges
+  6: optional list<i64> fails
+  /** The task that emits what has no anchor; absent: any of the session's. */
+  7: optional i32 task
+  /** Shown under the component, without failing anything. */
+  8: optional list<string> errors
+  /** Most tuples to receive; 0: only the answers. */
+  9: optional i32 tuples_max
+  /** How long to wait for a tuple, in milliseconds. */
+  10: optional i32 wait_ms
+}
+
+/** One received tuple. */
+struct GatewayTuple {
+  /** Names it in acks, fails and anchors. Opaque. */
+  1: required i64 handle
+  /** The task it is for. */
+  2: required i32 task
+  3: required string component
+  4: required string stream
+  5: required list<Value> values
+  6: required MessageId id
+  /** Microseconds since the Unix epoch: event time where the source set one, else of emission. */
+  7: required i64 timestamp_us
+}
+
+/** Received tuples of one stream for one task, in their order. */
+struct GatewayRun {
+  /** Of the first tuple; those of the others follow it one by one. */
+  1: required i64 first_handle
+  2: required i32 count
+  3: required i32 task
+  4: required string component
+  5: required string stream
+  6: required list<GatewayColumn> columns
+}
+
+struct GatewayDelivery {
+  /** In the form TUPLES. Ticks come from the component __system, on its stream __tick; they need no answer. */
+  1: required list<GatewayTuple> tuples
+  /** In the form COLUMNS. */
+  2: required list<GatewayRun> runs
+  3: required list<i32> tasks
+}
+
+/**
+ * Served by workers, at the places that GatewayFinder tells. One call at a time on a connection; a session may
+ * be used on several. It ends with the connection that opened it.
+ */
+service Gateway {
+  GatewaySession open(1: GatewayOpen request) throws (1: GatewayException e)
+  /** For spouts. Returns when the tuples are taken on, with what became of earlier ones. */
+  GatewayFates emit(1: GatewayEmit request) throws (1: GatewayException e)
+  /** For bolts. */
+  GatewayDelivery receive(1: GatewayReceive request) throws (1: GatewayException e)
+  /** For peers that are busy for longer than their lease. */
+  void keepAlive(1: string session) throws (1: GatewayException e)
+  /** Ends the session; what it has not answered fails. */
+  void leave(1: string session) throws (1: GatewayException e)
 }
 
 // ---- Records on disk ------------------------------------------------------------------------------

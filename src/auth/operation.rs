@@ -126,6 +126,7 @@ operations! {
         GetComponentPageInfo = "getComponentPageInfo",
         GetComponentPendingProfileActions = "getComponentPendingProfileActions",
         GetLogConfig = "getLogConfig",
+        FindGateways = "findGateways",
     }
     Topology {
         KillTopology = "killTopology",
@@ -251,18 +252,21 @@ rows! {
     "DrpcSpouts" {
         "awaitRequests" => FetchRequest,
     }
+    "GatewayFinder" {
+        "findGateways" => FindGateways,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::wire::Method;
-    use crate::wire::messages::{coordination, drpc_spouts};
+    use crate::wire::messages::{coordination, drpc_spouts, gateway_finder};
     use crate::wire::storm::{distributed_rpc, distributed_rpc_invocations, nimbus, supervisor};
 
     #[test]
     fn every_call_has_a_row_and_every_row_a_call() {
-        let services: [(&str, &[Method]); 6] = [
+        let services: [(&str, &[Method]); 7] = [
             ("Nimbus", nimbus::METHODS),
             ("Supervisor", supervisor::METHODS),
             ("DistributedRPC", distributed_rpc::METHODS),
@@ -272,6 +276,7 @@ mod tests {
             ),
             ("Coordination", coordination::METHODS),
             ("DrpcSpouts", drpc_spouts::METHODS),
+            ("GatewayFinder", gateway_finder::METHODS),
         ];
         let calls = services.iter().flat_map(|(service, methods)| {
             let named = methods.iter().map(|method| method.name);

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::credentials::{Credentials, Held};
+use super::gateway::hall::Hall;
 use super::native::event_log::EventLog;
 use crate::conf::Conf;
 use crate::id::{ComponentId, StreamId, TaskId, TopologyId};
@@ -48,6 +49,8 @@ pub struct WorkerPlace {
     pub credentials: Arc<Held>,
     /// Of the event loggers of this worker.
     pub events: Arc<EventLog>,
+    /// Where components that are processes of their own meet theirs.
+    pub gateway: Arc<Hall>,
     /// For sockets, pipes and timers of components that need them; absent in an engine without I/O.
     pub runtime: Option<tokio::runtime::Handle>,
 }

@@ -9,6 +9,7 @@ pub mod credentials;
 pub mod drpc;
 pub mod factory;
 pub mod failure;
+pub mod gateway;
 pub mod multilang;
 pub mod native;
 pub mod registry;

@@ -13,6 +13,7 @@ mod daemon;
 mod json;
 pub mod keys;
 mod load;
+pub(crate) mod redact;
 pub mod validate;
 pub(crate) mod yaml;
 

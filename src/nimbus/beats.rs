@@ -11,7 +11,7 @@ use crate::id::{ExecutorId, NodeId, Slot, TaskId, TopologyId};
 use crate::limits;
 use crate::scheduler::Placement;
 use crate::wire;
-use crate::wire::messages::{LocalWorker, SupervisorReport, WorkerReport};
+use crate::wire::messages::{GatewayReport, LocalWorker, SupervisorReport, WorkerReport};
 use crate::wire::storm::{ExecutorInfo, ExecutorStats, SupervisorInfo};
 
 /// Everything heard.
@@ -36,6 +36,8 @@ pub(crate) struct WorkerBeat {
     pub uptime_secs: i32,
     pub seen_ms: u64,
     pub stats: HashMap<ExecutorId, PackedStats>,
+    /// Where peers of its components connect.
+    pub gateway: Option<GatewayReport>,
 }
 
 /// Statistics of an executor, as bytes: a tenth of what they take as maps, and few are ever read.
@@ -156,6 +158,7 @@ impl Beats {
                 uptime_secs: 0,
                 seen_ms: now_ms,
                 stats: HashMap::new(),
+                gateway: None,
             });
         if worker.generation != report.generation {
             worker.stats.clear();
@@ -163,6 +166,7 @@ impl Beats {
         worker.generation = report.generation;
         worker.uptime_secs = report.uptime_secs;
         worker.seen_ms = now_ms;
+        worker.gateway = report.gateway.clone();
         for (info, stats) in report.executor_stats.iter().flatten() {
             let executor = executor(info);
             if beats.executors.contains_key(&executor) {
@@ -185,6 +189,17 @@ impl Beats {
     /// The newest worker that reported from a slot.
     pub fn worker_at(&self, id: &TopologyId, slot: &Slot) -> Option<&WorkerBeat> {
         self.topologies.get(id)?.workers.get(slot)
+    }
+
+    /// What the workers of a topology offer to peers of its components.
+    pub fn gateways(&self, id: &TopologyId) -> impl Iterator<Item = &GatewayReport> {
+        let beats = self.topologies.get(id).into_iter();
+        beats.flat_map(|beats| {
+            beats
+                .workers
+                .values()
+                .filter_map(|worker| worker.gateway.as_ref())
+        })
     }
 
     /// A topology has a new placement: executors that moved start over, those that stayed go on.

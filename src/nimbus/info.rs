@@ -9,7 +9,6 @@ use super::beats::{PackedStats, SupervisorBeat};
 use super::fault::Fault;
 use super::leader::Leader;
 use super::plan::Plan;
-use super::redact;
 use super::resources::{self, NodeUse};
 use super::settings;
 use super::state::{State, Topology};
@@ -184,7 +183,7 @@ impl<'a> Info<'a> {
 
     /// The daemon's conf without its secrets.
     pub fn nimbus_conf(&self) -> String {
-        redact::conf(&self.leader.conf).to_json()
+        crate::conf::redact::conf(&self.leader.conf).to_json()
     }
 
     /// What is known of a supervisor; its resources only where they are reckoned with, as in Storm.

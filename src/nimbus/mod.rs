@@ -12,6 +12,7 @@ mod debug;
 mod downloads;
 mod errors;
 mod fault;
+mod gateways;
 mod history;
 mod housekeeping;
 mod info;
@@ -26,7 +27,6 @@ mod plan;
 mod profiler;
 mod push;
 mod rebalance;
-mod redact;
 mod refusals;
 mod resources;
 mod schedule;
@@ -49,6 +49,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use self::coordination::Coordination;
+use self::gateways::NimbusPort;
 use self::leader::{Leader, Parts, RestoreError};
 use self::service::NimbusService;
 use self::settings::Settings;
@@ -62,7 +63,7 @@ use crate::cluster::{ClusterState, EmbeddedStore, OpenError, Store, StoreError};
 use crate::conf::{Conf, ConfError, keys};
 use crate::rpc::server::{BindError, Endpoint, Limits, Running, Server};
 use crate::scheduler::choice::ChoiceError;
-use crate::wire::{messages, storm};
+use crate::wire::messages;
 
 /// The daemon; `start` gives a handle to one that runs.
 pub struct Nimbus;
@@ -173,7 +174,7 @@ impl Nimbus {
         timers.spawn(housekeeping::run(Arc::clone(&leader)));
         let service = Arc::new(NimbusService::new(Arc::clone(&leader)));
         let parked = Arc::new(Coordination::new(Arc::clone(&leader)));
-        let dispatch = Arc::new(storm::nimbus::Dispatcher(service));
+        let dispatch = Arc::new(NimbusPort::new(service));
         let open = nimbus.into_iter().chain(tls);
         let serve =
             |(server, door): (Server, Door)| server.serve_behind(Arc::clone(&dispatch), door);

@@ -17,7 +17,6 @@ use super::info::Info;
 use super::leader::{Leader, detached};
 use super::pages;
 use super::rebalance::Asker;
-use super::redact;
 use super::steer::{self, Order};
 use super::submit::{self, Submission};
 use super::{log_config, profiler};
@@ -695,7 +694,7 @@ impl Service for NimbusService {
         self.permit_by_id(caller, Operation::GetTopologyConf, id.as_deref())
             .await?;
         let info = self.info();
-        Ok(redact::conf(&info.plan(id.as_deref())?.conf).to_json())
+        Ok(crate::conf::redact::conf(&info.plan(id.as_deref())?.conf).to_json())
     }
 
     async fn get_topology(

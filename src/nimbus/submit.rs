@@ -15,7 +15,6 @@ use super::fault::Fault;
 use super::jar;
 use super::leader::{ChangeError, Edit, Leader, lock};
 use super::plan::{BlobKeys, Plan};
-use super::redact;
 use super::state::{Controls, Topology};
 use super::tokens::Tokens;
 use super::transition::Lifecycle;
@@ -129,7 +128,7 @@ fn check(leader: &Leader, submission: Submission) -> Result<Accepted, Fault> {
     topology::validate::heap(&topology, &submitted, &leader.conf)?;
     let normalised = topology::normalise::conf(&leader.conf, &submitted, &topology)?;
     // What workers run is not the daemon's: its secrets stay here.
-    let daemon = redact::without_secrets(&leader.conf);
+    let daemon = crate::conf::redact::without_secrets(&leader.conf);
     let mut conf = daemon.overlay(&submitter.stamped(normalised));
     // The name of this machine is none for those where workers run.
     conf.remove(keys::STORM_LOCAL_HOSTNAME);

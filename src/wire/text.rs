@@ -153,6 +153,15 @@ impl Fields<'_> {
         self
     }
 
+    /// As `optional`, for what nobody may read.
+    pub fn optional_secret<T: Wire>(mut self, name: &'static str, value: &Option<T>) -> Self {
+        if value.is_some() {
+            self.name(name);
+            self.text.push(HIDDEN);
+        }
+        self
+    }
+
     /// A field of default requiredness is shown even when it is not set.
     pub fn plain<T: Wire>(mut self, name: &'static str, value: &Option<T>) -> Self {
         self.name(name);

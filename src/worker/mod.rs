@@ -13,6 +13,7 @@ pub mod dump;
 pub mod emit;
 pub mod engine;
 pub mod executor;
+mod gateway;
 pub mod inbox;
 pub mod intake;
 pub mod kernel;

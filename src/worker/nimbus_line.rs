@@ -21,6 +21,7 @@ use crate::wire::messages::{
     WorkerReport,
 };
 use crate::wire::storm;
+use crate::worker::gateway::GatewayReporter;
 use crate::worker::report::ReportedError;
 use crate::worker::shared::Shared;
 
@@ -40,6 +41,7 @@ pub struct NimbusLine {
     orphan_after: Option<Duration>,
     /// What the topology goes through, by Nimbus's last word.
     phase: TopologyPhase,
+    gateway: Option<GatewayReporter>,
 }
 
 /// How often a worker reports what, and for how long it bears silence.
@@ -85,7 +87,13 @@ impl NimbusLine {
             orphan_after: rhythm.orphan_after,
             address: 0,
             client: None,
+            gateway: None,
         })
+    }
+
+    /// Also tells where peers of components connect.
+    pub fn with_gateway(self, gateway: Option<GatewayReporter>) -> Self {
+        NimbusLine { gateway, ..self }
     }
 
     /// Reports and asks for ever, until the receiver of the directives is gone.
@@ -242,6 +250,7 @@ impl NimbusLine {
             phase: self.shared.phase().map(Into::into),
             activity: Some(self.shared.activity()),
             profiled: Some(self.profiled().clone()).filter(|told| !told.is_empty()),
+            gateway: self.gateway.as_ref().map(GatewayReporter::report),
         }
     }
 

@@ -29,6 +29,7 @@ use crate::wire::stored::{self, StoredError};
 use crate::wire::storm::{StormTopology, TopologyStatus};
 use crate::worker::controls::{self, Consequence, Controls};
 use crate::worker::engine::{Engine, EngineError, EngineOptions};
+use crate::worker::gateway::{Gateway, GatewayError};
 use crate::worker::intake::WorkerIntake;
 use crate::worker::log_levels::LogLevels;
 use crate::worker::nimbus_line::{self, LineError, NimbusLine, Rhythm};
@@ -57,6 +58,8 @@ pub enum WorkerError {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Line(#[from] LineError),
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
 }
 
 /// A worker that runs.
@@ -68,6 +71,8 @@ struct Worker {
     terminated: Signal,
     news: mpsc::Receiver<WorkerDirective>,
     server_stop: watch::Sender<bool>,
+    /// Where components that are processes of their own connect, if there are any.
+    gateway: Option<Gateway>,
     tasks: Vec<JoinHandle<()>>,
     /// `supervisor.worker.shutdown.sleep.secs`.
     patience: Duration,
@@ -129,12 +134,14 @@ impl Worker {
         };
         let mut peers = Peers::new(slot, identity.clone(), program.clone())?;
         let rhythm = rhythm(&conf)?;
+        let place = place(dir, code_dir, &launch, port)?;
+        let hall = place.gateway.clone();
         let options = EngineOptions {
             generation: launch.generation,
             n_threads: usize::try_from(launch.threads).unwrap_or(1).max(1),
             spinning: spinning(launch.threads),
             time: Time::Real,
-            place: place(dir, code_dir, &launch, port)?,
+            place,
             routes: peers.follow(&launch.work),
             stats_every: rhythm.stats_every,
         };
@@ -151,7 +158,9 @@ impl Worker {
         let work = launch.work.clone();
         let launch = Arc::new(launch);
         let controls = Controls::new(shared.clone(), launch.clone(), levels, dir.to_owned());
-        let line = NimbusLine::new(launch, shared, rhythm)?;
+        let gateway = Gateway::start(hall, &program, &launch).await?;
+        let report = gateway.as_ref().map(Gateway::reporter);
+        let line = NimbusLine::new(launch, shared, rhythm)?.with_gateway(report);
         let tasks = vec![tokio::spawn(server), tokio::spawn(line.run(sender))];
         let patience = conf.secs(keys::SUPERVISOR_WORKER_SHUTDOWN_SLEEP_SECS)?;
         let mut worker = Worker {
@@ -162,6 +171,7 @@ impl Worker {
             terminated,
             news,
             server_stop,
+            gateway,
             tasks,
             patience: patience.max(Duration::from_secs(1)),
             n_beats: 0,
@@ -284,6 +294,9 @@ impl Worker {
         let groups = self.dir.join(GROUPS_DIR);
         while Instant::now() < deadline && has_entries(&groups) {
             tokio::time::sleep(DRAIN_LOOK).await;
+        }
+        if let Some(gateway) = self.gateway {
+            gateway.stop();
         }
         self.peers.close(LAST_WORDS).await;
         self.server_stop.send_replace(true);

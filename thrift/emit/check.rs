@@ -57,12 +57,12 @@ impl Checked<'_> {
         for name in field.annotations.keys() {
             let fits = match name.as_str() {
                 "lenient" => field.presence == Presence::Required,
-                "secret" => field.presence == Presence::Required,
+                "secret" => true,
                 _ => false,
             };
             if !fits {
                 let what = format!("'{name}' has no meaning for the field {}", field.name);
-                let fix = "use lenient or secret with a required field, or remove it";
+                let fix = "use lenient with a required field, or secret, or remove it";
                 return Err(self.error(field.line, what, fix));
             }
         }

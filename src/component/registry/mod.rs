@@ -11,6 +11,7 @@
 //! | `TimerSpout` | interval in ms, [how many] | (sequence from 0: long, wall ms: long) |
 //! | `RandomSentenceSpout` | [seed], [interval in ms], [how many] | (sentence), replayed |
 //! | `ConstSpout` | [text] | (text) |
+//! | `GatewaySpout` | | what processes of their own emit: see `gateway` |
 //! | `testing.LedgerSpout` | path, directory | (partition, seq, attempt: long) |
 //!
 //! `FileLineSpout` emits (number of lines: long) to the stream `done`, if that is declared, when
@@ -28,6 +29,7 @@
 //! | `FileSink` | path, [separator] | any | |
 //! | `IdBolt` | | any | the same |
 //! | `NullBolt` | | any | |
+//! | `GatewayBolt` | | any | what processes of their own emit |
 //! | `testing.LedgerSink` | directory | (partition, seq, attempt) | |
 //! | `testing.CredentialDigest` | path | any | |
 //!
@@ -96,6 +98,7 @@ use crate::component::drpc::reach::{CountAggregator, LookUpBolt, PartialUniquer}
 use crate::component::drpc::return_results::ReturnResultsBolt;
 use crate::component::drpc::sample::{ExclaimBolt, ManualExclaimBolt};
 use crate::component::drpc::spout::DrpcSpout;
+use crate::component::gateway::{GatewayBolt, GatewaySpout};
 use crate::component::native::count::{CountBolt, Repeats};
 use crate::component::native::digest::CredentialDigestBolt;
 use crate::component::native::file_line::{AtEnd, FileLineSpout};
@@ -176,6 +179,11 @@ pub fn check(object: &JavaObject, kind: Kind) -> Result<(), RegistryError> {
         Kind::Spout => spout(object).map(drop),
         Kind::Bolt => bolt(object).map(drop),
     }
+}
+
+/// Whether an object stands for components that are processes of their own.
+pub fn is_gateway(object: &JavaObject) -> bool {
+    [GATEWAY_SPOUT, GATEWAY_BOLT].contains(&object.full_class_name.as_str())
 }
 
 /// A new spout.
@@ -330,6 +338,14 @@ const ENTRIES: &[Entry] = &[
             let spout = ChoiceSpout::new(WORDS, Tracking::Untracked);
             Ok(Box::new(spout.paced(SAMPLE_INTERVAL_MS)))
         }),
+    },
+    Entry {
+        names: &[GATEWAY_SPOUT],
+        make: Make::Spout(|_| Ok(Box::<GatewaySpout>::default())),
+    },
+    Entry {
+        names: &[GATEWAY_BOLT],
+        make: Make::Bolt(|_| Ok(Box::<GatewayBolt>::default())),
     },
     Entry {
         names: &["stormwire.testing.LedgerSpout"],
@@ -527,6 +543,9 @@ const ENTRIES: &[Entry] = &[
     },
 ];
 
+/// Components that are processes of their own.
+const GATEWAY_SPOUT: &str = "stormwire.GatewaySpout";
+const GATEWAY_BOLT: &str = "stormwire.GatewayBolt";
 /// The bolt around those whose tuples belong together.
 const COORDINATED: &str = "org.apache.storm.coordination.CoordinatedBolt";
 /// What Storm's benchmark spout emits.

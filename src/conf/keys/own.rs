@@ -51,6 +51,12 @@ super::keys! {
     /// of it a new one is given out. Seconds.
     STORMWIRE_WORKER_TOKEN_LIFE_SECS =
         "stormwire.worker.token.life.secs", Own [Integer, Positive];
+    /// What processes that open a component have to show; of a topology or of one component. Text;
+    /// null: nothing.
+    STORMWIRE_GATEWAY_TOKEN = "stormwire.gateway.token", Own [String];
+    /// Ports on which workers wait for such processes: each worker takes the first that is free.
+    /// List of integers; null or empty: the system's choice.
+    STORMWIRE_GATEWAY_PORTS = "stormwire.gateway.ports", Own [Ports];
     /// Directories beside the inbox that may hold an `uploadedJarLocation`. List of text.
     STORMWIRE_UPLOAD_PATH_ALLOW = "stormwire.upload.path.allow", Own [StringList];
     /// Most executors of a topology, system ones included, where Nimbus sets no own limit. Integer;

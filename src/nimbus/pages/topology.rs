@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::{Wanted, beats, with_resources};
 use crate::clock;
+use crate::conf::redact;
 use crate::id::ComponentId;
 use crate::nimbus::fault::Fault;
 use crate::nimbus::info::{Info, count};
 use crate::nimbus::plan::Plan;
-use crate::nimbus::redact;
 use crate::nimbus::resources;
 use crate::nimbus::state::Topology;
 use crate::stats::aggregate::{self, SystemParts};
