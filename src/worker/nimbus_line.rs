@@ -21,7 +21,7 @@ use crate::wire::messages::{
     WorkerReport,
 };
 use crate::wire::storm;
-use crate::worker::gateway::GatewayReporter;
+use crate::worker::gateway::{Gateway, GatewayReporter};
 use crate::worker::report::ReportedError;
 use crate::worker::shared::Shared;
 
@@ -92,7 +92,8 @@ impl NimbusLine {
     }
 
     /// Also tells where peers of components connect.
-    pub fn with_gateway(self, gateway: Option<GatewayReporter>) -> Self {
+    pub fn with_gateway(self, gateway: Option<&Gateway>) -> Self {
+        let gateway = gateway.map(Gateway::reporter);
         NimbusLine { gateway, ..self }
     }
 

@@ -159,8 +159,7 @@ impl Worker {
         let launch = Arc::new(launch);
         let controls = Controls::new(shared.clone(), launch.clone(), levels, dir.to_owned());
         let gateway = Gateway::start(hall, &program, &launch).await?;
-        let report = gateway.as_ref().map(Gateway::reporter);
-        let line = NimbusLine::new(launch, shared, rhythm)?.with_gateway(report);
+        let line = NimbusLine::new(launch, shared, rhythm)?.with_gateway(gateway.as_ref());
         let tasks = vec![tokio::spawn(server), tokio::spawn(line.run(sender))];
         let patience = conf.secs(keys::SUPERVISOR_WORKER_SHUTDOWN_SLEEP_SECS)?;
         let mut worker = Worker {

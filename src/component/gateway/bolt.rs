@@ -16,8 +16,8 @@ use crate::limits;
 use crate::tuple::{HeldTuple, Tuple};
 use crate::wire::messages::GatewayRole;
 
-/// One task of such a bolt. A peer that is lost fails what it had at once; what it was not yet given
-/// goes to the next one.
+/// One task of such a bolt. A peer that is lost fails what it had at once; what it was not yet
+/// given goes to the next one.
 #[derive(Default)]
 pub struct GatewayBolt {
     running: Option<Running>,

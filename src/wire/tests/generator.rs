@@ -138,6 +138,7 @@ fn presence_defaults_and_annotations_decide_how_a_field_is_read() {
            6: E f = 1
            7: required list<i32> g = []
            8: bool h = true
+           9: optional string i (secret = \"true\")
          }",
     );
     for expected in [
@@ -145,6 +146,7 @@ fn presence_defaults_and_annotations_decide_how_a_field_is_read() {
         "let lenient = [(2, f2.is_none())];",
         "3 => input.field(kind, &mut f3)?,",
         ".secret(3, \"c\", &self.c)",
+        ".optional_secret(\"i\", &self.i)",
         "impl std::fmt::Debug for S {",
         "b: f2.unwrap_or_default(),",
         "d: f4.or_else(|| Some(\"x\".into())),",
@@ -230,10 +232,6 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "struct S { 1: other.T t }",
         "t.thrift:1: there is no type T in other; ",
-    ),
-    (
-        "struct S { 1: i32 a (secret = \"true\") }",
-        "t.thrift:1: 'secret' has no meaning for",
     ),
     (
         "struct S { 1: i64 a (lenient = \"true\") }",
