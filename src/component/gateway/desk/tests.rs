@@ -267,7 +267,7 @@ fn a_silent_peer_is_told_from_one_that_waits() {
 #[test]
 fn a_task_without_a_peer_says_so_now_and_then() {
     let mut stage = Stage::new(GatewayRole::Bolt, 1);
-    let mut told = |stage: &mut Stage, now_ms| {
+    let told = |stage: &mut Stage, now_ms| {
         stage.desk.tell_vacancies(now_ms);
         stage.desk.take_troubles(0)
     };
