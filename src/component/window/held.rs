@@ -1,7 +1,7 @@
 //! Where the tuples of windows lie: slabs in the order they came, recycled when all of one left.
 //!
-//! A `HeldTuple` has a slab of its own, three allocations and some 300 bytes; here a tuple costs
-//! 64 bytes and 24 for each small value, and no allocation once windows have reached their size.
+//! A `HeldTuple` has a slab of its own, an allocation or two and some 300 bytes; here a tuple costs
+//! 64 bytes and 24 for each small value, and hardly an allocation once windows have their size.
 
 use std::collections::VecDeque;
 

@@ -9,7 +9,7 @@ mod late;
 mod runner;
 
 pub use crate::window::{Count, LATE_TUPLE, WindowConfig, WindowError};
-pub use collector::WindowCollector;
+pub use collector::{TooManyAnchorsError, WindowCollector};
 pub use late::{LateTuple, NotLateError};
 pub use runner::{Runner, check};
 
