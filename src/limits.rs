@@ -219,8 +219,8 @@ pub const TOPOLOGY_TASKS_MAX: i32 = 1_000_000;
 /// Largest frame on a link between workers, in bytes: one batch, or one tuple of that size.
 pub const LINK_FRAME_BYTES_MAX: usize = 16_000_000;
 
-/// Tuples of a window that one tuple may be anchored to: 16 bytes each, they fit into a link's frame
-/// together with its values.
+/// Tuples of a window that one tuple may be anchored to: at 16 bytes each they fit into a link's
+/// frame together with its values.
 pub const WINDOW_ANCHORS_MAX: usize = 900_000;
 
 /// Largest frame before a peer has said who it is, in bytes: a greeting is some hundred.
