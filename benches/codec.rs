@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use stormwire::id::TaskId;
-use stormwire::messaging::{codec, decode};
+use stormwire::id::{ExecutorId, TaskId};
+use stormwire::messaging::codec::BatchHead;
+use stormwire::messaging::decode::Incoming;
+use stormwire::messaging::{codec, frame};
 use stormwire::tuple::{
-    Anchor, Fields, StreamInfo, StreamNumber, StreamTable, TupleBatch, TupleError, TupleHead,
-    ValueRef,
+    Anchor, Fields, StreamInfo, StreamNumber, StreamTable, TupleBatch, TupleHead,
 };
 use stormwire::values;
 use stormwire::wire::{self, messages, storm};
@@ -81,40 +82,6 @@ fn control(c: &mut Criterion) {
     group.finish();
 }
 
-/// Counts what a batch holds, so that only reading is measured.
-struct Sum {
-    n_tuples: u64,
-    n_bytes: usize,
-}
-
-impl decode::Rows for Sum {
-    fn row(
-        &mut self,
-        head: TupleHead,
-        anchors: &[Anchor],
-        values: &[ValueRef<'_>],
-    ) -> Result<(), TupleError> {
-        self.n_tuples += 1;
-        self.n_bytes += values.len() + anchors.len();
-        black_box(head);
-        Ok(())
-    }
-}
-
-/// Fills a batch again, as a worker that receives does.
-struct Refill(TupleBatch);
-
-impl decode::Rows for Refill {
-    fn row(
-        &mut self,
-        head: TupleHead,
-        anchors: &[Anchor],
-        values: &[ValueRef<'_>],
-    ) -> Result<(), TupleError> {
-        self.0.push(head, anchors, values)
-    }
-}
-
 fn streams() -> Arc<StreamTable> {
     let info = StreamInfo {
         component: "spout".into(),
@@ -164,7 +131,7 @@ fn batches(c: &mut Criterion) {
             "batch {name}: {:.1} bytes a tuple",
             frame.len() as f64 / N_TUPLES as f64
         );
-        let body = match wire::from_bytes::<messages::Frame>(&frame[4..]) {
+        let body = match wire::from_bytes::<messages::Frame>(&frame) {
             Ok(messages::Frame::Batch(body)) => body,
             other => panic!("not a batch: {other:?}"),
         };
@@ -177,22 +144,15 @@ fn batches(c: &mut Criterion) {
             });
         });
         group.bench_function("decode", |b| {
+            let mut batch = TupleBatch::new(Arc::clone(&streams));
+            let executor = ExecutorId::new(TaskId(5), TaskId(5));
             b.iter(|| {
-                let mut sum = Sum {
-                    n_tuples: 0,
-                    n_bytes: 0,
-                };
-                let read = decode::read_batch(black_box(&body), &streams, &mut sum);
-                (read, sum.n_tuples, sum.n_bytes)
+                batch.clear();
+                let incoming = Incoming::open(BatchHead::from(&body), black_box(&body.body));
+                incoming.and_then(|incoming| incoming.read_into(&mut batch, executor))
             });
         });
-        group.bench_function("decode-to-batch", |b| {
-            let mut refill = Refill(TupleBatch::new(Arc::clone(&streams)));
-            b.iter(|| {
-                refill.0.clear();
-                decode::read_batch(black_box(&body), &streams, &mut refill)
-            });
-        });
+        group.bench_function("checksum", |b| b.iter(|| frame::head(black_box(&frame))));
         group.finish();
     }
 }

@@ -226,15 +226,42 @@ pub const WINDOW_ANCHORS_MAX: usize = 900_000;
 /// Largest frame before a peer has said who it is, in bytes: a greeting is some hundred.
 pub const GREETING_BYTES_MAX: usize = 16_384;
 
+/// Largest answer to a greeting, in bytes: it tells of each executor that got anything before.
+pub const WELCOME_BYTES_MAX: usize = 4 << 20;
+
 /// Longest wait for a greeting or its answer.
 pub const GREETING_WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// Links that one worker accepts: one for acks and one for each component here that gets tuples
-/// from there, from each other worker of a large topology.
+/// Links that one worker accepts: one from each other worker of a large topology.
 pub const LINKS_MAX: usize = 16_384;
 
-/// Tuples in one batch: 4 MB of rows, made for no more bytes than a peer really sent.
+/// Longest that a sender waits for a broken link to come back to the same process before the trees
+/// of what was on its way fail: some attempts, and far below any message time-out.
+pub const LINK_RESUME_MAX: Duration = Duration::from_secs(2);
+
+/// Bytes that one write of a link takes together: beyond it nothing gets faster (performance 2c).
+pub const LINK_WRITE_BYTES: usize = 256 << 10;
+
+/// Frames that one write of a link takes together: below what the system takes in one call, each
+/// frame being two pieces.
+pub const LINK_WRITE_FRAMES: usize = 256;
+
+/// Bytes that are read from a link at once.
+pub const LINK_READ_BYTES: usize = 256 << 10;
+
+/// How long a receiver keeps to itself that tuples were taken when it is too little for a grant of
+/// its own: what its senders hold for them is memory, and would be failed if the worker died.
+pub const GRANT_DELAY: Duration = Duration::from_millis(50);
+
+/// Tuples in one batch: 4 MB of rows.
 pub const BATCH_TUPLES_MAX: usize = 65_536;
+
+/// Values in one batch, all tuples together, 24 bytes each: numbers in a row take no bytes on the
+/// wire, so that bytes do not bound them.
+pub const BATCH_VALUES_MAX: usize = 1 << 20;
+
+/// Anchors in one batch, all tuples together, 16 bytes each; as with values.
+pub const BATCH_ANCHORS_MAX: usize = 1 << 20;
 
 /// Ack records in one frame.
 pub const ACK_RECORDS_MAX: usize = 65_536;
@@ -242,8 +269,15 @@ pub const ACK_RECORDS_MAX: usize = 65_536;
 /// Ack records that wait for a worker that is away: what is beyond fails by time-out.
 pub const ACK_OUTBOX_RECORDS_MAX: usize = 1 << 20;
 
+/// Bytes that wait here for one executor of another worker over an edge that does not wait for
+/// room, as those that close a cycle: what is beyond fails at once.
+pub const LOOSE_BYTES_MAX: usize = 64 << 20;
+
 /// Frame buffer that is kept for reuse, in bytes: one huge tuple must not pin its memory.
 pub const LINK_BUFFER_KEEP_BYTES: usize = 1 << 20;
+
+/// Frame buffers that are kept for reuse for one other worker.
+pub const LINK_BUFFERS_KEPT: usize = 64;
 
 /// Deepest nesting of a value between workers.
 pub const VALUE_DEPTH_MAX: usize = 32;
@@ -379,9 +413,6 @@ pub const RESTART_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Tuples that wait for one executor, whatever `topology.executor.receive.buffer.size` allows
 /// beyond: more of them would only leave the caches.
 pub const INBOX_TUPLES_MAX: usize = 16_384;
-
-/// Tuples that wait for one other worker: while it is away emitters stop here.
-pub const OUTBOX_TUPLES_MAX: usize = 16_384;
 // ---- DRPC ---------------------------------------------------------------------------------------
 
 /// Requests that one DRPC server has open: as many as its connections can wait for, over Thrift and

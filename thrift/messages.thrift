@@ -96,10 +96,10 @@ struct AckBatch {
 
 // ---- Links between workers ----------------------------------------------------------------------
 
-/** Acks have a connection of their own, so that they never wait behind data. */
+/** What a link carries. 2 was a link for acks alone, up to wire version 2. */
 enum LinkKind {
+  /** Tuples and acks. */
   DATA = 1
-  ACKS = 2
 }
 
 /** First frame from the worker that connects. */
@@ -112,14 +112,38 @@ struct Hello {
   5: required i32 port
   6: required i64 generation
   7: required LinkKind kind
-  /** Of a data link: the component that all its tuples are for, and that alone it waits for. */
+  /** Up to wire version 2: the component that all tuples are for. */
   8: optional string component
+  /** Names a series of frames of this sender that goes on over connections; a later one has a higher number. */
+  9: optional i64 session
+  /** Layout of the batches that will come. */
+  10: optional i32 body_version
+}
+
+/** How far an executor of the receiver has come with what one sender sent it, in bytes of frames. Only grows. */
+struct Grant {
+  /** The executor's first task. */
+  1: required i32 task
+  2: required i64 received
+  3: required i64 consumed
+}
+
+/** From the receiver, on the same connection: what arrived and what was taken off the queues. */
+struct Credit {
+  /** Frames of the session that arrived. */
+  1: required i64 frames
+  2: required list<Grant> grants
 }
 
 /** Answer to Hello. */
 struct Welcome {
   1: required i32 wire_version
   2: required i64 generation
+  /** Frames of the session that arrived, over whatever connections: the sender goes on after them. */
+  3: optional i64 received
+  /** Bytes of frames that may be on their way to one executor, or wait for it there. */
+  4: optional i64 window
+  5: optional list<Grant> grants
 }
 
 /** Answer to a Hello that does not fit; the connection closes after it. */
@@ -127,13 +151,17 @@ struct Refused {
   1: required string reason
 }
 
-/** What follows each 4-byte length on a link between workers. */
+/**
+ * What follows each 4-byte length on a link between workers; after the greeting, each length and 4 bytes of
+ * CRC-32 over the frame.
+ */
 union Frame {
   1: Hello hello
   2: Welcome welcome
   3: Refused refused
   4: MessageBatch batch
   5: AckBatch acks
+  7: Credit credit
 }
 
 // ---- Coordination: supervisors and workers to Nimbus ----------------------------------------------

@@ -121,6 +121,12 @@ impl PendingTable {
         Some(pending)
     }
 
+    /// The roots of all tuples that are not over.
+    pub fn roots(&self) -> impl Iterator<Item = u64> {
+        let pending = self.slots.iter().filter(|slot| slot.pending.is_some());
+        pending.map(|slot| slot.root)
+    }
+
     /// Drops what a task emitted: the component that it would be told to is gone.
     pub fn forget(&mut self, task: TaskId) {
         for (index, slot) in self.slots.iter_mut().enumerate() {

@@ -159,7 +159,7 @@ fn a_tuple_takes_few_bytes_between_workers() {
         direct: false,
     };
     let streams = Arc::new(StreamTable::new([info]).unwrap());
-    for (n_anchors, bytes_max) in [(0, 11.0), (1, 27.0)] {
+    for (n_anchors, bytes_max) in [(0, 10.0), (1, 26.0)] {
         let mut batch = TupleBatch::new(Arc::clone(&streams));
         for sequence in 0..N_TUPLES {
             let head = TupleHead {

@@ -60,6 +60,16 @@ pub enum AckBatchError {
 // === impl AckRecord ===
 
 impl AckRecord {
+    /// Has a tree fail.
+    pub fn fail(root: u64) -> Self {
+        AckRecord {
+            root,
+            value: 0,
+            task: TaskId(0),
+            kind: AckKind::Fail,
+        }
+    }
+
     /// Whether the record goes to an acker; else to a spout.
     #[inline]
     pub fn is_for_acker(&self) -> bool {
@@ -120,22 +130,29 @@ pub fn write(records: &[AckRecord], out: &mut Vec<u8>) {
     }
 }
 
-/// Appends a frame of the link, its length included, with at most `limits::ACK_RECORDS_MAX`
-/// records.
+/// Appends a frame of the link, without its length, with at most `limits::ACK_RECORDS_MAX` records.
 pub fn write_frame(records: &[AckRecord], out: &mut Vec<u8>) {
-    let frame_start = out.len();
-    out.extend_from_slice(&[0; 4]);
-    // A union's variant 5, a struct: an i32 field 1 and a binary field 2 (Thrift binary protocol).
-    out.extend_from_slice(&[12, 0, 5, 8, 0, 1]);
+    out.extend_from_slice(&FRAME_START);
     out.extend_from_slice(&(records.len() as i32).to_be_bytes());
-    out.extend_from_slice(&[11, 0, 2, 0, 0, 0, 0]);
+    out.extend_from_slice(&RECORDS_FIELD);
+    out.extend_from_slice(&[0; 4]);
     let records_start = out.len();
     write(records, out);
     let n_bytes = (out.len() - records_start) as u32;
-    out.extend_from_slice(&[0, 0]);
-    let length = (out.len() - frame_start - 4) as u32;
+    out.extend_from_slice(&FRAME_END);
     codec::patch(out, records_start - 4, n_bytes.to_be_bytes());
-    codec::patch(out, frame_start, length.to_be_bytes());
+}
+
+/// Count and records of a frame laid out as `write_frame` does; none for any other, which may still
+/// be one to a generic reader.
+pub fn split_frame(frame: &[u8]) -> Option<(i32, &[u8])> {
+    let rest = frame.strip_prefix(&FRAME_START)?;
+    let (count, rest) = rest.split_first_chunk::<4>()?;
+    let rest = rest.strip_prefix(&RECORDS_FIELD)?;
+    let (n_bytes, rest) = rest.split_first_chunk::<4>()?;
+    let n_bytes = usize::try_from(i32::from_be_bytes(*n_bytes)).ok()?;
+    let (records, end) = rest.split_at_checked(n_bytes)?;
+    (end == FRAME_END).then_some((i32::from_be_bytes(*count), records))
 }
 
 /// Reads `count` records and nothing else from `bytes`, into `records`.
@@ -184,6 +201,11 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], AckBatchError> {
     *bytes = rest;
     Ok(*head)
 }
+
+/// A union's variant 5, a struct: an i32 field 1 and a binary field 2 (Thrift binary protocol).
+const FRAME_START: [u8; 6] = [12, 0, 5, 8, 0, 1];
+const RECORDS_FIELD: [u8; 3] = [11, 0, 2];
+const FRAME_END: [u8; 2] = [0, 0];
 
 const RECORD_BYTES_MIN: usize = 9;
 const RECORD_BYTES_MAX: usize = 21;

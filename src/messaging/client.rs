@@ -1,28 +1,30 @@
-//! The sending side: keeps the connections to one other worker and empties its outboxes into them.
+//! The sending side: keeps the connection to one other worker and empties its outbox into it.
 //!
-//! Acks have one connection, and so has each component there that gets tuples from here: what one
-//! that is full keeps waiting must not be what others wait for.
-//!
-//! Reconnects with backoff for as long as it is wanted. A frame that was not begun goes into the
-//! next connection; one that broke off is counted as lost, and its roots fail by time-out.
+//! Tuples and acks share one connection. Acks go first in each write, and no write waits long: the
+//! other side always reads, since it has granted room for all that it gets. Reconnects with
+//! backoff for as long as it is wanted and goes on where the last connection ended. When the
+//! process there is gone instead, the trees of what it had in its hands fail at once.
 
-use std::collections::BTreeMap;
+use std::io::IoSlice;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use crate::backoff::Backoff;
-use crate::id::{self, ComponentId};
+use crate::id::{self, ExecutorId, TaskId};
 use crate::limits;
-use crate::messaging::acks;
-use crate::messaging::frame::{self, FrameReader};
+use crate::messaging::acks::AckRecord;
+use crate::messaging::codec;
+use crate::messaging::decode::Incoming;
+use crate::messaging::frame::{self, Checksums, FrameError, FrameReader};
 use crate::messaging::link::{LinkError, LinkIdentity};
-use crate::messaging::outbox::{AckOutbox, DataFrame, DataOutbox};
+use crate::messaging::outbox::{DataOutbox, LinkCounters, Outbox};
+use crate::messaging::sending::{BadGrant, DataFrame, FrameBytes, Freed};
 use crate::messaging::transport::{self, LinkReader, LinkWriter};
 use crate::wire::messages;
 
@@ -30,12 +32,28 @@ use crate::wire::messages;
 pub struct Peer {
     /// `host:port` of its data plane.
     pub address: String,
-    /// By the component that gets the tuples.
-    data: BTreeMap<ComponentId, Arc<DataOutbox>>,
-    pub acks: AckOutbox,
-    /// Called when emitters that wait for room in a data outbox may go on.
-    on_room: Box<dyn Fn() + Send + Sync>,
+    outbox: Arc<Outbox>,
+    /// By the executor that gets the tuples.
+    lines: Vec<Arc<DataOutbox>>,
+    watch: Box<dyn PeerWatch>,
     epoch: i64,
+    number: i64,
+    /// Names the series of frames: see `Hello.session`.
+    session: AtomicI64,
+    /// Processes that were there and are gone.
+    n_gone: AtomicU64,
+}
+
+/// Who has to know what happens to a peer.
+pub trait PeerWatch: Send + Sync + 'static {
+    /// Emitters that wait for room in an outbox may go on.
+    fn room(&self);
+
+    /// Tuples were lost that belonged to these trees.
+    fn lost(&self, roots: Vec<u64>);
+
+    /// The process that was there is gone, and all that its ackers knew.
+    fn gone(&self);
 }
 
 /// How long a peer is wanted.
@@ -45,7 +63,7 @@ pub enum Wanted {
     Yes,
     /// Send what there is if a connection is open, then end.
     UntilEmpty,
-    /// End at once and drop what waits.
+    /// End at once; what waits is lost.
     No,
 }
 
@@ -56,42 +74,64 @@ pub struct Reconnects {
     pub ceiling: Duration,
 }
 
-/// One of the connections.
-#[derive(Clone)]
-enum Line {
-    Data(ComponentId, Arc<DataOutbox>),
-    Acks,
-}
-
+/// A connection that was welcomed.
 struct Open {
     writer: LinkWriter,
-    reader: LinkReader,
+    replies: FrameReader<LinkReader>,
+    welcome: messages::Welcome,
+}
+
+/// The process at the other end, as far as it is known.
+#[derive(Default)]
+struct Known {
+    /// Of the process that last welcomed us and is not known to be gone.
+    generation: Option<i64>,
+    /// Since when there is no connection to it.
+    lost_at: Option<Instant>,
 }
 
 // === impl Peer ===
 
 impl Peer {
-    /// `components` are those that the worker has tasks of; `capacity` is in tuples that wait for
-    /// one of them before emitters are stopped.
+    /// `executors` are those that the worker runs; emitters stop when `window_bytes` of frames are
+    /// on their way to one of them.
     pub fn new(
         address: impl Into<String>,
-        components: impl IntoIterator<Item = ComponentId>,
-        capacity: usize,
-        on_room: impl Fn() + Send + Sync + 'static,
+        executors: &[ExecutorId],
+        window_bytes: usize,
+        watch: impl PeerWatch,
     ) -> Self {
-        let outbox = |id| (id, Arc::new(DataOutbox::new(capacity)));
+        let mut executors = executors.to_vec();
+        executors.sort_unstable();
+        let (outbox, lines) = Outbox::new(&executors, window_bytes);
         Peer {
             address: address.into(),
-            data: components.into_iter().map(outbox).collect(),
-            acks: AckOutbox::default(),
-            on_room: Box::new(on_room),
+            outbox,
+            lines,
+            watch: Box::new(watch),
             epoch: 0,
+            number: next_session(),
+            session: AtomicI64::new(next_session()),
+            n_gone: AtomicU64::new(0),
         }
     }
 
-    /// What waits for a component of the worker; none if it has no task of it.
-    pub fn data(&self, component: &ComponentId) -> Option<&Arc<DataOutbox>> {
-        self.data.get(component)
+    /// What is on its way to the executor of a task; none if the worker does not have it.
+    pub fn data(&self, task: TaskId) -> Option<&Arc<DataOutbox>> {
+        let behind = self
+            .lines
+            .partition_point(|line| line.executor.first <= task);
+        let line = self.lines.get(behind.checked_sub(1)?)?;
+        line.executor.contains(task).then_some(line)
+    }
+
+    pub fn executors(&self) -> impl ExactSizeIterator<Item = ExecutorId> + '_ {
+        self.lines.iter().map(|line| line.executor)
+    }
+
+    /// Queues ack records.
+    pub fn extend_acks(&self, records: &[AckRecord]) {
+        self.outbox.extend_acks(records);
     }
 
     /// Has links open only to a worker that was started for an assignment of this epoch or a later
@@ -105,116 +145,206 @@ impl Peer {
         self.epoch
     }
 
+    /// Tells peers of this process apart, even such as followed each other in one slot.
+    pub fn number(&self) -> i64 {
+        self.number
+    }
+
+    /// How many processes that were there are gone: what their ackers knew is not known any more.
+    pub fn n_gone(&self) -> u64 {
+        self.n_gone.load(Ordering::SeqCst)
+    }
+
     /// Tuples that wait here, and one more where acks do.
     pub fn n_waiting(&self) -> usize {
-        let data: usize = self
-            .data
-            .values()
-            .map(|outbox| outbox.gauge.n_queued())
-            .sum();
-        data + usize::from(!self.acks.is_empty())
+        self.outbox.n_waiting()
     }
 
     /// Whether everything was handed to the system.
     pub fn is_empty(&self) -> bool {
-        self.acks.is_empty() && self.data.values().all(|outbox| outbox.is_empty())
+        self.outbox.is_empty()
     }
 
-    /// Keeps the links of a peer for as long as `wanted` says.
+    pub fn counters(&self) -> &LinkCounters {
+        self.outbox.counters()
+    }
+
+    /// Keeps the link of a peer for as long as `wanted` says.
     pub async fn run(
         self: Arc<Self>,
         identity: Arc<LinkIdentity>,
         reconnects: Reconnects,
-        wanted: watch::Receiver<Wanted>,
+        mut wanted: watch::Receiver<Wanted>,
     ) {
-        let data = self.data.iter();
-        let data = data.map(|(id, outbox)| Line::Data(id.clone(), outbox.clone()));
-        let mut links = JoinSet::new();
-        for line in data.chain([Line::Acks]) {
-            let (peer, identity, wanted) = (self.clone(), identity.clone(), wanted.clone());
-            links.spawn(async move { peer.keep(&line, &identity, reconnects, wanted).await });
-        }
-        while links.join_next().await.is_some() {}
-        let mut has_waiter = false;
-        for outbox in self.data.values() {
-            has_waiter |= outbox.discard();
-        }
-        if has_waiter {
-            (self.on_room)();
-        }
+        self.keep(&identity, reconnects, &mut wanted).await;
+        let mut lost = Vec::new();
+        let freed = self.outbox.sending().end(&mut lost);
+        self.fail(&lost, freed);
     }
 
     async fn keep(
         &self,
-        line: &Line,
         identity: &LinkIdentity,
         reconnects: Reconnects,
-        mut wanted: watch::Receiver<Wanted>,
+        wanted: &mut watch::Receiver<Wanted>,
     ) {
-        let (kind, component) = (line.kind(), line.component());
-        let component = component.map_or("", ComponentId::as_str);
+        let mut known = Known::default();
         let mut backoff = Backoff::new(reconnects.base, reconnects.ceiling);
         while *wanted.borrow_and_update() == Wanted::Yes {
-            if let Some(outbox) = line.unused() {
+            // Many workers get nothing from this one, ever.
+            if self.counters().n_connects() == 0 && self.is_empty() {
                 tokio::select! {
-                    () = outbox.filled() => {}
-                    _ = wanted.changed() => continue,
+                    () = self.outbox.filled() => {}
+                    _ = wanted.changed() => {}
                 }
+                continue;
             }
             let opened = tokio::select! {
-                opened = self.open(line, identity) => opened,
+                opened = self.open(identity) => opened,
                 _ = wanted.changed() => continue,
             };
-            let error = match opened {
-                Ok(open) => {
-                    info!(peer = self.address, ?kind, component, "connected");
-                    backoff.reset();
-                    match self.send(line, open, &mut wanted).await {
-                        Ok(()) => continue,
-                        Err(error) => error.to_string(),
-                    }
-                }
-                Err(error) => error.to_string(),
+            let since = Instant::now();
+            let error = match self.serve(opened, &mut known, wanted).await {
+                Ok(()) => continue,
+                Err(error) => error,
             };
             // The first failure is news, the hundredth is not.
             if backoff.attempts().is_power_of_two() || backoff.attempts() == 0 {
-                warn!(
-                    peer = self.address,
-                    ?kind,
-                    component,
-                    error,
-                    "link is down, reconnecting"
-                );
+                warn!(peer = self.address, %error, "link is down, reconnecting");
+            }
+            self.judge(&mut known, &error);
+            if since.elapsed() > reconnects.ceiling {
+                // A connection that was good for a while: the next attempt is made at once.
+                backoff.reset();
+                continue;
             }
             let delay = backoff.next_delay(fastrand::f64());
             let _ = timeout(delay, wanted.changed()).await;
         }
     }
 
-    async fn open(&self, line: &Line, identity: &LinkIdentity) -> Result<Open, LinkError> {
+    /// Uses a connection until it breaks (`Err`) or is no longer wanted (`Ok`).
+    async fn serve(
+        &self,
+        opened: Result<Open, LinkError>,
+        known: &mut Known,
+        wanted: &mut watch::Receiver<Wanted>,
+    ) -> Result<(), LinkError> {
+        let Open {
+            mut writer,
+            mut replies,
+            welcome,
+        } = opened?;
+        info!(
+            peer = self.address,
+            generation = welcome.generation,
+            "connected"
+        );
+        self.counters().add_connect();
+        if known
+            .generation
+            .is_some_and(|known| known != welcome.generation)
+        {
+            self.lose(known);
+        }
+        *known = Known {
+            generation: Some(welcome.generation),
+            lost_at: None,
+        };
+        let resumed = self.outbox.sending().resume(&welcome);
+        match resumed {
+            Ok(freed) => self.freed(freed),
+            Err(BadGrant) => {
+                self.lose(known);
+                return Err(LinkError::BadGrant);
+            }
+        }
+        let served = tokio::select! {
+            sent = self.send(&mut writer, wanted) => sent,
+            error = self.listen(&mut replies) => Err(error),
+        };
+        if served.is_ok() && *wanted.borrow() == Wanted::UntilEmpty {
+            // Closing with anything unread would take back what was sent last.
+            let _ = writer.shutdown().await;
+            let _ = timeout(limits::GREETING_WAIT_MAX, self.listen(&mut replies)).await;
+        }
+        known.lost_at = Some(Instant::now());
+        served
+    }
+
+    /// A connection broke or could not be made: is the process gone?
+    fn judge(&self, known: &mut Known, error: &LinkError) {
+        let is_known = known.generation.is_some();
+        let silence = known.lost_at.map_or(Duration::ZERO, |at| at.elapsed());
+        if is_known && (error.is_gone() || silence >= limits::LINK_RESUME_MAX) {
+            self.lose(known);
+        }
+    }
+
+    /// The process is gone, or cannot be told from one that is.
+    fn lose(&self, known: &mut Known) {
+        *known = Known::default();
+        self.session.store(next_session(), Ordering::SeqCst);
+        self.n_gone.fetch_add(1, Ordering::SeqCst);
+        let mut lost = Vec::new();
+        let freed = self.outbox.sending().abandon(&mut lost);
+        warn!(
+            peer = self.address,
+            n_tuples = freed.n_tuples,
+            "the worker is gone: what it had in its hands fails"
+        );
+        self.fail(&lost, freed);
+        self.watch.gone();
+    }
+
+    fn fail(&self, lost: &[DataFrame], freed: Freed) {
+        self.counters().add_lost(freed.n_tuples);
+        self.freed(freed);
+        let mut roots = Vec::new();
+        for frame in lost {
+            // We wrote it ourselves.
+            if let Some((head, body)) = codec::split_frame(&frame.bytes)
+                && let Ok(batch) = Incoming::open(head, body)
+            {
+                roots.extend(batch.roots());
+            }
+        }
+        roots.sort_unstable();
+        roots.dedup();
+        if !roots.is_empty() {
+            self.watch.lost(roots);
+        }
+    }
+
+    fn freed(&self, freed: Freed) {
+        if freed.has_waiter {
+            self.watch.room();
+        }
+    }
+
+    async fn open(&self, identity: &LinkIdentity) -> Result<Open, LinkError> {
         let greet = async {
             let connected = transport::connect(&self.address, &identity.security).await;
             let (reader, mut writer) = connected?;
-            let hello = messages::Frame::Hello(identity.hello(line.kind(), line.component()));
-            let hello = frame::to_bytes(&hello)?;
-            writer
-                .write_all(&hello)
-                .await
-                .map_err(frame::FrameError::Io)?;
-            writer.flush().await.map_err(frame::FrameError::Io)?;
-            let mut replies = FrameReader::new(reader, limits::GREETING_BYTES_MAX);
+            let session = self.session.load(Ordering::SeqCst);
+            let hello = messages::Frame::Hello(identity.hello(session));
+            let hello = frame::to_bytes(&hello, Checksums::Absent)?;
+            writer.write_all(&hello).await.map_err(FrameError::Io)?;
+            writer.flush().await.map_err(FrameError::Io)?;
+            let mut replies = FrameReader::new(reader, limits::WELCOME_BYTES_MAX);
             match replies.next().await? {
-                Some(messages::Frame::Welcome(messages::Welcome { generation, .. }))
-                    if id::epoch_of(generation) < self.epoch =>
-                {
-                    Err(LinkError::Outdated {
-                        epoch: id::epoch_of(generation),
-                        wanted: self.epoch,
+                Some(messages::Frame::Welcome(welcome)) => {
+                    let epoch = id::epoch_of(welcome.generation);
+                    if epoch < self.epoch {
+                        let wanted = self.epoch;
+                        return Err(LinkError::Outdated { epoch, wanted });
+                    }
+                    replies.greeted();
+                    Ok(Open {
+                        writer,
+                        replies,
+                        welcome,
                     })
-                }
-                Some(messages::Frame::Welcome(_)) => {
-                    let reader = replies.into_source();
-                    Ok(Open { writer, reader })
                 }
                 Some(messages::Frame::Refused(refused)) => Err(LinkError::Refused(refused.reason)),
                 Some(_) => Err(LinkError::OutOfTurn),
@@ -225,164 +355,88 @@ impl Peer {
         greeted.unwrap_or(Err(LinkError::Silent))
     }
 
+    /// Hears what is granted, until the connection ends.
+    async fn listen(&self, replies: &mut FrameReader<LinkReader>) -> LinkError {
+        loop {
+            let credit = match replies.next().await {
+                Ok(Some(messages::Frame::Credit(credit))) => credit,
+                Ok(Some(_)) => return LinkError::OutOfTurn,
+                Ok(None) => return LinkError::Closed,
+                Err(error) => return error.into(),
+            };
+            let credited = self.outbox.sending().credit(credit.frames, &credit.grants);
+            let Ok(freed) = credited else {
+                return LinkError::BadGrant;
+            };
+            self.outbox.ring();
+            self.freed(freed);
+        }
+    }
+
     /// Sends until the connection breaks (`Err`) or is no longer wanted (`Ok`).
     async fn send(
         &self,
-        line: &Line,
-        open: Open,
-        wanted: &mut watch::Receiver<Wanted>,
-    ) -> Result<(), std::io::Error> {
-        let Open {
-            mut writer,
-            mut reader,
-        } = open;
-        match line {
-            Line::Data(_, outbox) => {
-                outbox.counters().add_connect();
-                let (writer, reader) = (&mut writer, &mut reader);
-                self.send_data(outbox, writer, reader, wanted).await
-            }
-            Line::Acks => {
-                self.acks.counters().add_connect();
-                self.send_acks(&mut writer, &mut reader, wanted).await
-            }
-        }
-    }
-
-    async fn send_data(
-        &self,
-        outbox: &DataOutbox,
-        writer: &mut LinkWriter,
-        reader: &mut LinkReader,
-        wanted: &mut watch::Receiver<Wanted>,
-    ) -> Result<(), std::io::Error> {
-        loop {
-            let frame = match outbox.try_next() {
-                Some(frame) => frame,
-                None if *wanted.borrow() != Wanted::Yes => return Ok(()),
-                None => tokio::select! {
-                    frame = outbox.next() => frame,
-                    gone = hangup(reader) => return Err(gone),
-                    _ = wanted.changed() => continue,
-                },
-            };
-            self.write_frame(outbox, frame, writer, wanted).await?;
-        }
-    }
-
-    async fn write_frame(
-        &self,
-        outbox: &DataOutbox,
-        frame: DataFrame,
         writer: &mut LinkWriter,
         wanted: &mut watch::Receiver<Wanted>,
-    ) -> Result<(), std::io::Error> {
-        let mut n_written = 0;
-        while n_written < frame.bytes.len() {
-            let rest = frame.bytes.get(n_written..).unwrap_or_default();
-            let written = tokio::select! {
-                written = writer.write(rest) => written,
-                () = given_up(wanted) => Err(std::io::ErrorKind::Interrupted.into()),
-            };
-            match written {
-                Ok(n_more) if n_more > 0 => n_written += n_more,
-                broken => {
-                    if n_written == 0 {
-                        outbox.put_back(frame);
-                    } else if outbox.lost(frame) {
-                        (self.on_room)();
-                    }
-                    return Err(broken.err().unwrap_or(std::io::ErrorKind::WriteZero.into()));
-                }
-            }
-        }
-        if outbox.sent(frame) {
-            (self.on_room)();
-        }
-        tokio::select! {
-            flushed = writer.flush() => flushed,
-            () = given_up(wanted) => Err(std::io::ErrorKind::Interrupted.into()),
-        }
-    }
-
-    async fn send_acks(
-        &self,
-        writer: &mut LinkWriter,
-        reader: &mut LinkReader,
-        wanted: &mut watch::Receiver<Wanted>,
-    ) -> Result<(), std::io::Error> {
+    ) -> Result<(), LinkError> {
         let mut records = Vec::new();
-        let mut bytes = Vec::new();
+        let mut frames = Vec::new();
         loop {
-            records.clear();
-            if !self.acks.try_next(&mut records) {
-                if *wanted.borrow() != Wanted::Yes {
+            frames.clear();
+            self.outbox.take(&mut records, &mut frames);
+            if frames.is_empty() {
+                // Whatever waits now waits for credit.
+                let is_over = match *wanted.borrow() {
+                    Wanted::Yes => false,
+                    Wanted::UntilEmpty => self.outbox.is_empty(),
+                    Wanted::No => true,
+                };
+                if is_over {
                     return Ok(());
                 }
                 tokio::select! {
-                    () = self.acks.next(&mut records) => {}
-                    gone = hangup(reader) => return Err(gone),
-                    _ = wanted.changed() => continue,
+                    () = self.outbox.filled() => {}
+                    _ = wanted.changed() => {}
                 }
+                continue;
             }
-            for part in records.chunks(limits::ACK_RECORDS_MAX) {
-                bytes.clear();
-                acks::write_frame(part, &mut bytes);
-                let write = async {
-                    writer.write_all(&bytes).await?;
-                    writer.flush().await
-                };
-                let written = tokio::select! {
-                    written = write => written,
-                    () = given_up(wanted) => Err(std::io::ErrorKind::Interrupted.into()),
-                };
-                if let Err(error) = written {
-                    self.acks.counters().add_lost(records.len());
-                    return Err(error);
-                }
-            }
-            self.acks.counters().add_sent(records.len());
+            let written = tokio::select! {
+                written = write(writer, &frames) => written,
+                () = given_up(wanted) => return Ok(()),
+            };
+            written.map_err(FrameError::Io)?;
         }
     }
 }
 
-// === impl Line ===
-
-impl Line {
-    fn kind(&self) -> messages::LinkKind {
-        match self {
-            Line::Data(..) => messages::LinkKind::Data,
-            Line::Acks => messages::LinkKind::Acks,
+/// Writes frames, each with its length and checksum, in as few calls as the system takes.
+async fn write<W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    frames: &[FrameBytes],
+) -> std::io::Result<()> {
+    let heads: Vec<_> = frames.iter().map(|frame| frame::head(frame)).collect();
+    let pieces = heads.iter().zip(frames);
+    let mut slices: Vec<_> = pieces
+        .flat_map(|(head, frame)| [IoSlice::new(head), IoSlice::new(frame)])
+        .collect();
+    let mut left = slices.as_mut_slice();
+    while !left.is_empty() {
+        let n_written = writer.write_vectored(left).await?;
+        if n_written == 0 {
+            return Err(std::io::ErrorKind::WriteZero.into());
         }
+        IoSlice::advance_slices(&mut left, n_written);
     }
-
-    fn component(&self) -> Option<&ComponentId> {
-        match self {
-            Line::Data(component, _) => Some(component),
-            Line::Acks => None,
-        }
-    }
-
-    /// The outbox of a data link that had nothing to send so far: many components of the other
-    /// worker get nothing from this one, ever.
-    fn unused(&self) -> Option<&DataOutbox> {
-        match self {
-            Line::Data(_, outbox) if outbox.counters().n_connects() == 0 => Some(outbox),
-            _ => None,
-        }
-    }
-}
-
-/// Ends when the peer closes or breaks a connection on which it has nothing to say.
-async fn hangup(reader: &mut LinkReader) -> std::io::Error {
-    match reader.read(&mut [0; 1]).await {
-        Ok(0) => std::io::ErrorKind::UnexpectedEof.into(),
-        Ok(_) => std::io::ErrorKind::InvalidData.into(),
-        Err(error) => error,
-    }
+    writer.flush().await
 }
 
 async fn given_up(wanted: &mut watch::Receiver<Wanted>) {
     // An engine that is gone wants nothing either.
     let _ = wanted.wait_for(|wanted| *wanted == Wanted::No).await;
+}
+
+/// A number that no other series of frames of this process has; later ones are higher.
+fn next_session() -> i64 {
+    static LAST: AtomicI64 = AtomicI64::new(0);
+    LAST.fetch_add(1, Ordering::SeqCst) + 1
 }

@@ -1,16 +1,17 @@
 //! The body of a `MessageBatch` back into tuples. `codec` defines the layout.
 //!
 //! Reads whatever a peer sends: each row is checked against the streams of the topology before
-//! anything is made of it, and nothing is allocated for a number that the peer only claims.
+//! anything is made of it, and nothing is allocated for a number that the peer only claims. A
+//! batch is taken whole or not at all.
 
-use crate::id::TaskId;
+use crate::id::{ExecutorId, TaskId};
 use crate::limits;
-use crate::messaging::codec::{BODY_VERSION, BY_ROW, PLAIN};
-use crate::messaging::packed::{Cursor, PackedError, Unpacked};
-use crate::tuple::{Anchor, StreamNumber, StreamTable, TupleError, TupleHead, Value, ValueRef};
-use crate::wire::messages;
+use crate::messaging::codec::{BODY_VERSION, BatchHead, MIXED};
+use crate::messaging::numbers::Numbers;
+use crate::messaging::packed::{Cursor, PackedError, Unpacked, narrow, tag};
+use crate::tuple::{Anchor, RowValues, StreamNumber, TupleBatch, TupleError, TupleHead, ValueRef};
 
-/// Why a batch was refused. Rows before the bad one may have been delivered.
+/// Why a batch was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     #[error(transparent)]
@@ -22,345 +23,358 @@ pub enum DecodeError {
         limits::BATCH_TUPLES_MAX
     )]
     BadCount { count: i32 },
-    #[error("unknown mode {mode} of a column")]
-    UnknownMode { mode: u8 },
     #[error("stream number {number} does not exist in this topology")]
     UnknownStream { number: u64 },
-    #[error("{found} values for a stream of {declared} fields")]
-    Arity { declared: usize, found: u64 },
-    #[error("a tuple with {n_anchors} anchors")]
-    TooManyAnchors { n_anchors: u64 },
-    #[error("{left} bytes follow the last column")]
+    #[error("{n_values} values in one batch")]
+    TooManyValues { n_values: u64 },
+    #[error("a tuple for task {target} among those for executor {executor}")]
+    OtherExecutor { target: u64, executor: ExecutorId },
+    #[error("{left} bytes follow the last value")]
     TrailingBytes { left: usize },
     #[error(transparent)]
     Tuple(#[from] TupleError),
 }
 
-/// Gets the tuples of a batch, in order.
-pub trait Rows {
-    /// Takes one tuple. An error ends the reading.
-    fn row(
-        &mut self,
-        head: TupleHead,
-        anchors: &[Anchor],
-        values: &[ValueRef<'_>],
-    ) -> Result<(), TupleError>;
-}
-
-/// Reads all tuples of `batch` into `rows`.
-pub fn read_batch(
-    batch: &messages::MessageBatch,
-    streams: &StreamTable,
-    rows: &mut impl Rows,
-) -> Result<(), DecodeError> {
-    if batch.body_version != BODY_VERSION {
-        let version = batch.body_version;
-        return Err(DecodeError::UnknownVersion { version });
-    }
-    let bad_count = DecodeError::BadCount { count: batch.count };
-    let n_rows = match usize::try_from(batch.count) {
-        Ok(count) if (1..=limits::BATCH_TUPLES_MAX).contains(&count) => count,
-        _ => return Err(bad_count),
-    };
-    let widest = streams.iter().map(|(_, info)| info.fields.len()).max();
-    let mut body = Body::open(&batch.body, n_rows, widest.unwrap_or_default())?;
-    let mut head = TupleHead {
-        sequence: batch.first_sequence as u64,
-        generation: batch.generation,
-        timestamp_us: batch.first_timestamp_us,
-        source_task: TaskId(batch.source_task),
-        target_task: TaskId(0),
-        stream: StreamNumber(0),
-    };
-    let mut anchors = Vec::new();
-    for row in 0..n_rows {
-        if row > 0 {
-            body.step(&mut head)?;
-        }
-        body.address(&mut head)?;
-        body.anchors(&mut anchors)?;
-        let n_values = body.n_values(head.stream, streams)?;
-        body.values(n_values, |values| rows.row(head, &anchors, values))?;
-    }
-    Ok(())
-}
-
-/// Cursors to all columns of a body.
-struct Body<'a> {
-    sequences: Option<Cursor<'a>>,
-    timestamps: Option<Cursor<'a>>,
+/// A batch whose columns were found.
+pub struct Incoming<'a> {
+    head: BatchHead,
+    n_rows: usize,
+    sequences: Numbers<'a>,
+    timestamps: Numbers<'a>,
     streams: Numbers<'a>,
     targets: Numbers<'a>,
     n_anchors: Numbers<'a>,
-    anchors: Cursor<'a>,
     n_values: Numbers<'a>,
-    columns: Vec<Column<'a>>,
+    roots: Numbers<'a>,
+    edges: Numbers<'a>,
+    n_roots: usize,
+    columns: Cursor<'a>,
 }
 
+/// The values of one column, each taken once, in the order of the rows that have one.
 #[derive(Clone, Copy)]
-enum Numbers<'a> {
-    All(u64),
-    Each(Cursor<'a>),
+enum Column<'a> {
+    Numbers {
+        tag: u8,
+        numbers: Numbers<'a>,
+        next: usize,
+    },
+    Texts {
+        lengths: Numbers<'a>,
+        next: usize,
+        rest: &'a str,
+    },
+    ByteStrings {
+        lengths: Numbers<'a>,
+        next: usize,
+        rest: &'a [u8],
+    },
+    /// One after another.
+    Uniform {
+        tag: u8,
+        data: Cursor<'a>,
+    },
+    Mixed {
+        tags: &'a [u8],
+        data: Cursor<'a>,
+    },
 }
 
-struct Column<'a> {
-    tags: Tags<'a>,
-    data: Cursor<'a>,
-}
+// === impl Incoming ===
 
-enum Tags<'a> {
-    All(u8),
-    Each(Cursor<'a>),
-}
-
-// === impl Body ===
-
-impl<'a> Body<'a> {
-    /// `widest` is the largest number of fields of any stream.
-    fn open(bytes: &'a [u8], n_rows: usize, widest: usize) -> Result<Self, DecodeError> {
-        let mut cursor = Cursor::new(bytes);
-        let sequences = open_deltas(&mut cursor, n_rows)?;
-        let timestamps = open_deltas(&mut cursor, n_rows)?;
-        let streams = Numbers::open(&mut cursor, n_rows)?;
-        let targets = Numbers::open(&mut cursor, n_rows)?;
-        let n_anchors = Numbers::open(&mut cursor, n_rows)?;
-        let n_all = n_anchors.sum(n_rows)?;
-        let n_bytes = usize::try_from(n_all)
-            .ok()
-            .and_then(|n_all| n_all.checked_mul(ANCHOR_BYTES));
-        let anchors = Cursor::new(cursor.slice(n_bytes.ok_or(PackedError::Truncated)?)?);
-        let n_values = Numbers::open(&mut cursor, n_rows)?;
-        let n_columns = n_values.max(n_rows)?;
-        if n_columns > widest as u64 {
-            let (declared, found) = (widest, n_columns);
-            return Err(DecodeError::Arity { declared, found });
+impl<'a> Incoming<'a> {
+    /// Finds the columns that are not values.
+    pub fn open(head: BatchHead, body: &'a [u8]) -> Result<Self, DecodeError> {
+        if head.body_version != BODY_VERSION {
+            let version = head.body_version;
+            return Err(DecodeError::UnknownVersion { version });
         }
-        let mut columns = Vec::new();
-        for index in 0..n_columns {
-            columns.push(Column::open(&mut cursor, || {
-                n_values.n_above(index, n_rows)
-            })?);
+        let n_rows = usize::try_from(head.count).unwrap_or(0);
+        if n_rows == 0 || n_rows > limits::BATCH_TUPLES_MAX {
+            return Err(DecodeError::BadCount { count: head.count });
         }
-        if cursor.left() > 0 {
-            let left = cursor.left();
-            return Err(DecodeError::TrailingBytes { left });
-        }
-        Ok(Body {
+        let mut cursor = Cursor::new(body);
+        let mut by_row = || Numbers::open(&mut cursor, n_rows);
+        let (sequences, timestamps) = (by_row()?, by_row()?);
+        let (streams, targets) = (by_row()?, by_row()?);
+        let (n_anchors, n_values) = (by_row()?, by_row()?);
+        let n_roots = n_anchors
+            .sum(n_rows)
+            .and_then(|sum| usize::try_from(sum).ok());
+        // Roots on a line take no bytes each: what a peer only counts must not cost memory.
+        let n_roots = n_roots.filter(|n_roots| *n_roots <= limits::BATCH_ANCHORS_MAX);
+        let n_roots = n_roots.ok_or(PackedError::Truncated)?;
+        Ok(Incoming {
+            head,
+            n_rows,
             sequences,
             timestamps,
             streams,
             targets,
             n_anchors,
-            anchors,
             n_values,
-            columns,
+            roots: Numbers::open(&mut cursor, n_roots)?,
+            edges: Numbers::open(&mut cursor, n_roots)?,
+            n_roots,
+            columns: cursor,
         })
     }
 
-    #[inline]
-    fn step(&mut self, head: &mut TupleHead) -> Result<(), PackedError> {
-        let delta = match &mut self.sequences {
-            None => 1,
-            Some(deltas) => deltas.varint()?,
-        };
-        head.sequence = head.sequence.wrapping_add(delta);
-        if let Some(deltas) = &mut self.timestamps {
-            head.timestamp_us = head.timestamp_us.wrapping_add(deltas.zigzag()?);
-        }
-        Ok(())
+    pub fn n_rows(&self) -> usize {
+        self.n_rows
     }
 
-    #[inline]
-    fn address(&mut self, head: &mut TupleHead) -> Result<(), DecodeError> {
-        let number = self.streams.next()?;
-        let stream = u32::try_from(number);
-        head.stream = StreamNumber(stream.map_err(|_| DecodeError::UnknownStream { number })?);
-        let target = u32::try_from(self.targets.next()?);
-        head.target_task = TaskId(target.map_err(|_| PackedError::OutOfRange)? as i32);
-        Ok(())
+    /// The task that the first tuple is for.
+    pub fn first_target(&self) -> Result<TaskId, DecodeError> {
+        let target = u32::try_from(self.targets.get(0)).map_err(|_| PackedError::OutOfRange)?;
+        Ok(TaskId(target as i32))
     }
 
-    #[inline]
-    fn anchors(&mut self, into: &mut Vec<Anchor>) -> Result<(), DecodeError> {
-        into.clear();
-        // The sum of these was found to be there, so each is no more than the body holds.
-        for _ in 0..self.n_anchors.next()? {
-            let root = u64::from_le_bytes(self.anchors.array()?);
-            let edge = u64::from_le_bytes(self.anchors.array()?);
-            into.push(Anchor { root, edge });
-        }
-        Ok(())
+    /// The trees that the tuples belong to, some perhaps more than once.
+    pub fn roots(&self) -> impl Iterator<Item = u64> + '_ {
+        (0..self.n_roots).map(|index| self.roots.get(index))
     }
 
-    #[inline]
-    fn n_values(
-        &mut self,
-        stream: StreamNumber,
-        streams: &StreamTable,
-    ) -> Result<usize, DecodeError> {
-        let found = self.n_values.next()?;
-        let number = u64::from(stream.0);
-        let info = streams
-            .get(stream)
-            .ok_or(DecodeError::UnknownStream { number })?;
-        let declared = info.fields.len();
-        if found != declared as u64 {
-            return Err(DecodeError::Arity { declared, found });
-        }
-        Ok(declared)
-    }
-
-    #[inline]
-    fn values(
-        &mut self,
-        n_values: usize,
-        row: impl FnOnce(&[ValueRef<'_>]) -> Result<(), TupleError>,
+    /// Appends all tuples, which must be for `executor`. Nothing is appended when that fails.
+    pub fn read_into(
+        &self,
+        batch: &mut TupleBatch,
+        executor: ExecutorId,
     ) -> Result<(), DecodeError> {
-        // There are as many columns as the widest row has values.
-        let columns = self.columns.get_mut(..n_values).unwrap_or_default();
-        match columns {
-            [column] => match column.next()? {
-                Unpacked::Flat(value) => Ok(row(&[value])?),
-                Unpacked::Nested(value) => Ok(row(&[value.as_ref()])?),
-            },
-            few if n_values <= FLAT_VALUES => few_values(few, row),
-            many => many_values(many, row),
+        let mark = batch.mark();
+        let read = self.try_read_into(batch, executor);
+        if read.is_err() {
+            batch.rewind(mark);
         }
+        read
     }
-}
 
-/// Values of a row that fit on the stack: nothing is allocated for flat ones.
-fn few_values(
-    columns: &mut [Column<'_>],
-    row: impl FnOnce(&[ValueRef<'_>]) -> Result<(), TupleError>,
-) -> Result<(), DecodeError> {
-    let mut flat = [ValueRef::Null; FLAT_VALUES];
-    let mut nested: Vec<(usize, Value)> = Vec::new();
-    for (index, (column, place)) in columns.iter_mut().zip(&mut flat).enumerate() {
-        match column.next()? {
-            Unpacked::Flat(value) => *place = value,
-            Unpacked::Nested(value) => nested.push((index, value)),
+    fn try_read_into(
+        &self,
+        batch: &mut TupleBatch,
+        executor: ExecutorId,
+    ) -> Result<(), DecodeError> {
+        let n_values = self.n_values.sum(self.n_rows).unwrap_or(u64::MAX);
+        let n_columns = self.n_values.max(self.n_rows);
+        // A column takes bytes even where its values take none.
+        let is_there = n_columns <= self.columns.left() as u64;
+        if n_values > limits::BATCH_VALUES_MAX as u64 || !is_there {
+            return Err(DecodeError::TooManyValues { n_values });
         }
-    }
-    for (index, value) in &nested {
-        if let Some(place) = flat.get_mut(*index) {
-            *place = value.as_ref();
-        }
-    }
-    let values = flat.get(..columns.len()).unwrap_or_default();
-    Ok(row(values)?)
-}
-
-fn many_values(
-    columns: &mut [Column<'_>],
-    row: impl FnOnce(&[ValueRef<'_>]) -> Result<(), TupleError>,
-) -> Result<(), DecodeError> {
-    let owned = columns.iter_mut().map(|column| match column.next()? {
-        Unpacked::Flat(value) => Ok(value.to_value()),
-        Unpacked::Nested(value) => Ok(value),
-    });
-    let owned = owned.collect::<Result<Vec<Value>, PackedError>>()?;
-    let values: Vec<ValueRef<'_>> = owned.iter().map(Value::as_ref).collect();
-    Ok(row(&values)?)
-}
-
-fn open_deltas<'a>(
-    cursor: &mut Cursor<'a>,
-    n_rows: usize,
-) -> Result<Option<Cursor<'a>>, DecodeError> {
-    match cursor.byte()? {
-        PLAIN => Ok(None),
-        BY_ROW => {
-            let start = *cursor;
-            for _ in 1..n_rows {
-                cursor.varint()?;
+        let n_columns = n_columns as usize;
+        let mut few = [Column::NONE; FEW_COLUMNS];
+        let mut many = Vec::new();
+        let columns = match few.get_mut(..n_columns) {
+            Some(few) => few,
+            None => {
+                many.resize(n_columns, Column::NONE);
+                many.as_mut_slice()
             }
-            Ok(Some(start))
+        };
+        let mut rest = self.columns;
+        for (index, column) in columns.iter_mut().enumerate() {
+            let n = self.n_values.n_above(index as u64, self.n_rows);
+            *column = Column::open(&mut rest, n)?;
         }
-        mode => Err(DecodeError::UnknownMode { mode }),
+        if rest.left() > 0 {
+            return Err(DecodeError::TrailingBytes { left: rest.left() });
+        }
+        batch.reserve(self.n_rows.min(RESERVE_MAX), n_columns.min(FEW_COLUMNS));
+        self.read_rows(batch, columns, executor)?;
+        let left = columns.iter().map(Column::left).sum();
+        match left {
+            0 => Ok(()),
+            left => Err(DecodeError::TrailingBytes { left }),
+        }
     }
-}
 
-// === impl Numbers ===
-
-impl<'a> Numbers<'a> {
-    fn open(cursor: &mut Cursor<'a>, n_rows: usize) -> Result<Self, DecodeError> {
-        match cursor.byte()? {
-            PLAIN => Ok(Numbers::All(cursor.varint()?)),
-            BY_ROW => {
-                let start = *cursor;
-                for _ in 0..n_rows {
-                    cursor.varint()?;
+    fn read_rows(
+        &self,
+        batch: &mut TupleBatch,
+        columns: &mut [Column<'_>],
+        executor: ExecutorId,
+    ) -> Result<(), DecodeError> {
+        let (first, last) = (executor.first.0 as u32, executor.last.0 as u32);
+        let mut next_anchor = 0;
+        let mut more_anchors = Vec::new();
+        for row in 0..self.n_rows {
+            let target = self.targets.get(row);
+            if !(u64::from(first)..=u64::from(last)).contains(&target) {
+                return Err(DecodeError::OtherExecutor { target, executor });
+            }
+            let number = self.streams.get(row);
+            let stream = u32::try_from(number);
+            let head = TupleHead {
+                sequence: self.sequences.get(row),
+                generation: self.head.generation,
+                timestamp_us: self.timestamps.get(row) as i64,
+                source_task: TaskId(self.head.source_task),
+                target_task: TaskId(target as u32 as i32),
+                stream: StreamNumber(stream.map_err(|_| DecodeError::UnknownStream { number })?),
+            };
+            let n_values = self.n_values.get(row) as usize;
+            let mine = columns.get_mut(..n_values).unwrap_or_default();
+            let fill = |values: &mut RowValues<'_>| {
+                mine.iter_mut().try_for_each(|column| column.next(values))
+            };
+            match self.n_anchors.get(row) {
+                0 => batch.push_with(head, &[], n_values, fill)?,
+                1 => {
+                    let anchor = self.anchor(next_anchor);
+                    next_anchor += 1;
+                    batch.push_with(head, &[anchor], n_values, fill)?;
                 }
-                Ok(Numbers::Each(start))
+                n => {
+                    // As many as were counted when the columns were opened.
+                    let end = next_anchor + n as usize;
+                    more_anchors.clear();
+                    more_anchors.extend((next_anchor..end).map(|index| self.anchor(index)));
+                    next_anchor = end;
+                    batch.push_with(head, &more_anchors, n_values, fill)?;
+                }
             }
-            mode => Err(DecodeError::UnknownMode { mode }),
         }
+        Ok(())
     }
 
     #[inline]
-    fn next(&mut self) -> Result<u64, PackedError> {
-        match self {
-            Numbers::All(number) => Ok(*number),
-            Numbers::Each(cursor) => cursor.varint(),
+    fn anchor(&self, index: usize) -> Anchor {
+        Anchor {
+            root: self.roots.get(index),
+            edge: self.edges.get(index),
         }
-    }
-
-    fn sum(mut self, n_rows: usize) -> Result<u64, DecodeError> {
-        let mut sum = 0u64;
-        for _ in 0..n_rows {
-            let n_anchors = self.next()?;
-            let next = sum.checked_add(n_anchors);
-            sum = next.ok_or(DecodeError::TooManyAnchors { n_anchors })?;
-        }
-        Ok(sum)
-    }
-
-    fn max(mut self, n_rows: usize) -> Result<u64, DecodeError> {
-        let mut max = 0;
-        for _ in 0..n_rows {
-            max = self.next()?.max(max);
-        }
-        Ok(max)
-    }
-
-    /// How many rows have a number above `bound`.
-    fn n_above(mut self, bound: u64, n_rows: usize) -> Result<usize, PackedError> {
-        let mut n_above = 0;
-        for _ in 0..n_rows {
-            n_above += usize::from(self.next()? > bound);
-        }
-        Ok(n_above)
     }
 }
 
 // === impl Column ===
 
 impl<'a> Column<'a> {
-    fn open(
-        cursor: &mut Cursor<'a>,
-        n_tags: impl FnOnce() -> Result<usize, PackedError>,
-    ) -> Result<Self, DecodeError> {
+    const NONE: Column<'static> = Column::Numbers {
+        tag: tag::NULL,
+        numbers: Numbers::ZEROS,
+        next: 0,
+    };
+
+    /// Takes a column of `n` values off `cursor`.
+    fn open(cursor: &mut Cursor<'a>, n: usize) -> Result<Self, DecodeError> {
         let length = u32::from_le_bytes(cursor.array()?);
         let mut data = Cursor::new(cursor.slice(length as usize)?);
-        let tags = match data.byte()? {
-            PLAIN => Tags::All(data.byte()?),
-            BY_ROW => Tags::Each(Cursor::new(data.slice(n_tags()?)?)),
-            mode => return Err(DecodeError::UnknownMode { mode }),
+        let tag = data.byte()?;
+        let column = match tag {
+            MIXED => Column::Mixed {
+                tags: data.slice(n)?,
+                data,
+            },
+            tag::NULL => Column::NONE,
+            tag::BOOL | tag::BYTE | tag::SHORT | tag::INT | tag::LONG | tag::CHAR => {
+                let numbers = Numbers::open(&mut data, n)?;
+                Column::Numbers {
+                    tag,
+                    numbers,
+                    next: 0,
+                }
+            }
+            tag::STR | tag::BYTES => {
+                let lengths = Numbers::open(&mut data, n)?;
+                let n_bytes = lengths.sum(n).and_then(|sum| usize::try_from(sum).ok());
+                let rest = data.slice(n_bytes.ok_or(PackedError::Truncated)?)?;
+                let next = 0;
+                match tag {
+                    tag::STR => Column::Texts {
+                        lengths,
+                        next,
+                        rest: std::str::from_utf8(rest).map_err(|_| PackedError::NotUtf8)?,
+                    },
+                    _ => Column::ByteStrings {
+                        lengths,
+                        next,
+                        rest,
+                    },
+                }
+            }
+            tag => return Ok(Column::Uniform { tag, data }),
         };
-        Ok(Column { tags, data })
+        match column {
+            Column::Mixed { .. } => Ok(column),
+            _ if data.left() > 0 => Err(DecodeError::TrailingBytes { left: data.left() }),
+            _ => Ok(column),
+        }
     }
 
-    #[inline]
-    fn next(&mut self) -> Result<Unpacked<'a>, PackedError> {
-        let tag = match &mut self.tags {
-            Tags::All(tag) => *tag,
-            Tags::Each(tags) => tags.byte()?,
-        };
-        self.data.value(tag)
+    #[inline(always)]
+    fn next(&mut self, values: &mut RowValues<'_>) -> Result<(), DecodeError> {
+        match self {
+            Column::Texts {
+                lengths,
+                next,
+                rest,
+            } => {
+                let n_bytes = lengths.get(*next) as usize;
+                *next += 1;
+                let cut = rest.split_at_checked(n_bytes);
+                let (text, behind) = cut.ok_or(PackedError::NotUtf8)?;
+                *rest = behind;
+                values.push(ValueRef::Str(text));
+            }
+            Column::Numbers { tag, numbers, next } => {
+                let number = numbers.get(*next);
+                *next += 1;
+                values.push(flat(*tag, number as i64)?);
+            }
+            Column::ByteStrings {
+                lengths,
+                next,
+                rest,
+            } => {
+                let n_bytes = lengths.get(*next) as usize;
+                *next += 1;
+                let cut = rest.split_at_checked(n_bytes);
+                let (bytes, behind) = cut.ok_or(PackedError::Truncated)?;
+                *rest = behind;
+                values.push(ValueRef::Bytes(bytes));
+            }
+            Column::Uniform { tag, data } => push(data.value(*tag)?, values),
+            Column::Mixed { tags, data } => {
+                let (tag, behind) = tags.split_first().ok_or(PackedError::Truncated)?;
+                *tags = behind;
+                push(data.value(*tag)?, values);
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes that no value took.
+    fn left(&self) -> usize {
+        match self {
+            Column::Uniform { data, .. } | Column::Mixed { data, .. } => data.left(),
+            // Their lengths were held against their bytes when they were opened.
+            _ => 0,
+        }
     }
 }
 
-const ANCHOR_BYTES: usize = 16;
-/// Values of a row that are read without an allocation.
-const FLAT_VALUES: usize = 16;
+fn push(value: Unpacked<'_>, values: &mut RowValues<'_>) {
+    match value {
+        Unpacked::Flat(value) => values.push(value),
+        Unpacked::Nested(value) => values.push(value.as_ref()),
+    }
+}
+
+/// A value of a type that is written as a number.
+#[inline(always)]
+fn flat(tag: u8, number: i64) -> Result<ValueRef<'static>, PackedError> {
+    Ok(match tag {
+        tag::LONG => ValueRef::Long(number),
+        tag::INT => ValueRef::Int(narrow(number)?),
+        tag::SHORT => ValueRef::Short(narrow(number)?),
+        tag::BYTE => ValueRef::Byte(narrow(number)?),
+        tag::CHAR => ValueRef::Char(narrow(number)?),
+        tag::BOOL => ValueRef::Bool(narrow::<u8>(number)? != 0),
+        _ => ValueRef::Null,
+    })
+}
+
+/// Columns that are read without an allocation.
+const FEW_COLUMNS: usize = 16;
+/// Rows for which room is made at once: a peer may claim many.
+const RESERVE_MAX: usize = 1024;

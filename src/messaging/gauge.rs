@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// How many tuples wait for one receiver: an executor of this worker, or another worker.
+/// How much waits for one receiver: tuples for an executor of this worker, bytes for one of another.
 // Written by two threads at each batch: no other data may share its lines, nor the pair that a core
 // fetches at once.
 #[repr(align(128))]
@@ -17,7 +17,7 @@ pub struct Gauge {
 // === impl Gauge ===
 
 impl Gauge {
-    /// `capacity` in tuples: at that many the receiver counts as full.
+    /// At `capacity`, in the gauge's unit, the receiver counts as full.
     pub fn new(capacity: usize) -> Self {
         Gauge {
             n_queued: AtomicUsize::new(0),
@@ -41,18 +41,18 @@ impl Gauge {
     }
 
     #[inline]
-    pub fn add(&self, n_tuples: usize) {
-        self.n_queued.fetch_add(n_tuples, Ordering::SeqCst);
+    pub fn add(&self, n: usize) {
+        self.n_queued.fetch_add(n, Ordering::SeqCst);
     }
 
-    /// Counts tuples as taken. True when someone waits for room and there is some again: the caller
+    /// Counts as taken. True when someone waits for room and there is some again: the caller
     /// then wakes all who may wait.
     #[inline]
     #[must_use]
-    pub fn take(&self, n_tuples: usize) -> bool {
-        let before = self.n_queued.fetch_sub(n_tuples, Ordering::SeqCst);
+    pub fn take(&self, n: usize) -> bool {
+        let before = self.n_queued.fetch_sub(n, Ordering::SeqCst);
         // Half empty before anyone is woken, so that a wake buys many tuples.
-        before.saturating_sub(n_tuples) <= self.capacity / 2
+        before.saturating_sub(n) <= self.capacity / 2
             && self.awaited.load(Ordering::SeqCst)
             && self.awaited.swap(false, Ordering::SeqCst)
     }

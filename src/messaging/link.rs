@@ -1,9 +1,10 @@
 //! How two workers agree that they belong together: Hello, then Welcome or Refused.
 //!
 //! Unequal topologies would misroute streams without noticing (data-plane 15, 11), so their hashes
-//! are compared before anything else is said. Authentication is not here yet.
+//! are compared before anything else is said. Who may speak at all is `transport`'s.
 
-use crate::id::{ComponentId, NodeId};
+use crate::id::NodeId;
+use crate::messaging::codec::BODY_VERSION;
 use crate::messaging::frame::FrameError;
 use crate::messaging::transport::{LinkSecurity, TransportError};
 use crate::wire::messages;
@@ -35,19 +36,28 @@ pub enum LinkError {
     Outdated { epoch: i64, wanted: i64 },
     #[error("the peer spoke out of turn")]
     OutOfTurn,
+    #[error("the peer grants what was never sent")]
+    BadGrant,
     #[error(transparent)]
     Frame(#[from] FrameError),
+}
+
+// === impl LinkError ===
+
+impl LinkError {
+    /// Whether it shows that the process is gone: its machine answers, and nobody listens there.
+    pub(super) fn is_gone(&self) -> bool {
+        let LinkError::Transport(TransportError::Connect { source, .. }) = self else {
+            return false;
+        };
+        source.kind() == std::io::ErrorKind::ConnectionRefused
+    }
 }
 
 // === impl LinkIdentity ===
 
 impl LinkIdentity {
-    /// `component` is the one that a data link feeds.
-    pub(super) fn hello(
-        &self,
-        kind: messages::LinkKind,
-        component: Option<&ComponentId>,
-    ) -> messages::Hello {
+    pub(super) fn hello(&self, session: i64) -> messages::Hello {
         messages::Hello {
             wire_version: WIRE_VERSION,
             topology_id: self.topology_id.clone(),
@@ -55,8 +65,10 @@ impl LinkIdentity {
             node: self.node.to_string(),
             port: self.port.into(),
             generation: self.generation,
-            kind: kind.into(),
-            component: component.map(|id| id.as_str().to_owned()),
+            kind: messages::LinkKind::Data.into(),
+            session: Some(session),
+            body_version: Some(BODY_VERSION),
+            ..messages::Hello::default()
         }
     }
 
@@ -64,11 +76,12 @@ impl LinkIdentity {
         messages::Welcome {
             wire_version: WIRE_VERSION,
             generation: self.generation,
+            ..messages::Welcome::default()
         }
     }
 
-    /// The kind of link that `hello` asks for, or why it does not fit.
-    pub(super) fn judge(&self, hello: &messages::Hello) -> Result<messages::LinkKind, String> {
+    /// Why `hello` does not fit, if it does not.
+    pub(super) fn judge(&self, hello: &messages::Hello) -> Result<(), String> {
         if hello.wire_version != WIRE_VERSION {
             let theirs = hello.wire_version;
             return Err(format!("wire version {theirs}, here {WIRE_VERSION}"));
@@ -80,10 +93,14 @@ impl LinkIdentity {
         if hello.topology_hash != self.hash_bytes() {
             return Err("streams or task numbers of the topology differ".to_owned());
         }
-        hello
-            .kind
-            .known()
-            .ok_or_else(|| "unknown kind of link".to_owned())
+        if hello.body_version != Some(BODY_VERSION) {
+            let theirs = hello.body_version.unwrap_or_default();
+            return Err(format!("batches of version {theirs}, here {BODY_VERSION}"));
+        }
+        match hello.kind.known() {
+            Some(messages::LinkKind::Data) => Ok(()),
+            None => Err("unknown kind of link".to_owned()),
+        }
     }
 
     fn hash_bytes(&self) -> bytes::Bytes {
@@ -91,5 +108,5 @@ impl LinkIdentity {
     }
 }
 
-/// Of frames and batch bodies together.
-pub const WIRE_VERSION: i32 = 2;
+/// Of frames and greetings together.
+pub const WIRE_VERSION: i32 = 3;

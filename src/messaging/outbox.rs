@@ -1,182 +1,84 @@
-//! What waits to be sent to one other worker: tuples for one of its components, or acks.
+//! Where executor threads leave what goes to one other worker, for the links' task to take.
 //!
-//! Filled by executor threads, emptied by the links' tasks; both sides only hold a lock to push or
-//! swap. Survives connections: what was not written to one goes into the next.
+//! Both sides only hold a lock to push or swap. `sending` has the rules; here are the lock, the
+//! bell and the counters. Survives connections.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::id::ExecutorId;
 use crate::limits;
-use crate::messaging::acks::AckRecord;
+use crate::messaging::acks::{self, AckRecord};
 use crate::messaging::gauge::Gauge;
+use crate::messaging::sending::{DataFrame, FrameBytes, Sending};
 
-/// Encoded batches for one component, in the order they were emitted, with their memory recycled.
+/// All that goes to one other worker.
+pub struct Outbox {
+    sending: Mutex<Sending>,
+    acks: Mutex<Vec<AckRecord>>,
+    filled: Notify,
+    counters: LinkCounters,
+}
+
+/// What goes to one executor of another worker.
 pub struct DataOutbox {
-    /// Tuples that wait: emitters look at it before they run.
-    pub gauge: Gauge,
-    queue: Mutex<Frames>,
-    filled: Notify,
-    counters: LinkCounters,
-}
-
-/// One encoded batch.
-#[derive(Default)]
-pub struct DataFrame {
-    /// With its length before it.
-    pub bytes: Vec<u8>,
-    pub n_tuples: usize,
-}
-
-/// Ack records for one other worker. They merge while they wait.
-pub struct AckOutbox {
-    queue: Mutex<Vec<AckRecord>>,
-    filled: Notify,
-    counters: LinkCounters,
+    /// Bytes that are on their way and not yet taken off the receiver's queue: emitters look at it
+    /// before they run.
+    pub gauge: Arc<Gauge>,
+    pub executor: ExecutorId,
+    line: usize,
+    outbox: Arc<Outbox>,
 }
 
 /// What happened on the way to one other worker. Only grows.
 #[derive(Debug, Default)]
 pub struct LinkCounters {
-    /// Tuples or ack records.
-    n_sent: AtomicU64,
-    /// Known not to have arrived: their roots fail by time-out.
+    /// Ack records.
+    n_acks_sent: AtomicU64,
+    n_acks_lost: AtomicU64,
+    /// Tuples that were lost on the way: their trees were failed.
     n_lost: AtomicU64,
     n_connects: AtomicU64,
 }
 
-#[derive(Default)]
-struct Frames {
-    waiting: VecDeque<DataFrame>,
-    spare: Vec<Vec<u8>>,
-}
+// === impl Outbox ===
 
-// === impl DataOutbox ===
-
-impl DataOutbox {
-    /// `capacity` in tuples.
-    pub fn new(capacity: usize) -> Self {
-        DataOutbox {
-            gauge: Gauge::new(capacity),
-            queue: Mutex::default(),
+impl Outbox {
+    /// With a window of so many bytes to each executor.
+    pub fn new(executors: &[ExecutorId], window_bytes: usize) -> (Arc<Self>, Vec<Arc<DataOutbox>>) {
+        let gauges: Vec<_> = executors
+            .iter()
+            .map(|executor| (*executor, Arc::new(Gauge::new(window_bytes))))
+            .collect();
+        let outbox = Arc::new(Outbox {
+            sending: Mutex::new(Sending::new(gauges.iter().cloned())),
+            acks: Mutex::default(),
             filled: Notify::new(),
             counters: LinkCounters::default(),
-        }
+        });
+        let line = |(line, (executor, gauge))| {
+            Arc::new(DataOutbox {
+                gauge,
+                executor,
+                line,
+                outbox: outbox.clone(),
+            })
+        };
+        let lines = gauges.into_iter().enumerate().map(line).collect();
+        (outbox, lines)
     }
 
-    /// Memory for the next frame.
-    pub fn buffer(&self) -> Vec<u8> {
-        self.lock().spare.pop().unwrap_or_default()
-    }
-
-    /// Queues a frame. Never refuses: who fills it looks at the gauge first.
-    pub fn push(&self, frame: DataFrame) {
-        self.gauge.add(frame.n_tuples);
-        self.lock().waiting.push_back(frame);
-        self.filled.notify_one();
-    }
-
-    /// Waits until there is a frame and takes the oldest. Cancel safe.
-    pub async fn next(&self) -> DataFrame {
-        loop {
-            if let Some(frame) = self.try_next() {
-                return frame;
-            }
-            self.filled.notified().await;
-        }
-    }
-
-    /// Waits until there is a frame, and leaves it. Cancel safe.
-    pub async fn filled(&self) {
-        while self.is_empty() {
-            self.filled.notified().await;
-        }
-    }
-
-    /// The oldest frame.
-    pub fn try_next(&self) -> Option<DataFrame> {
-        self.lock().waiting.pop_front()
-    }
-
-    /// Puts a frame back that was not sent at all.
-    pub fn put_back(&self, frame: DataFrame) {
-        self.lock().waiting.push_front(frame);
-        self.filled.notify_one();
-    }
-
-    /// A frame was handed to the system. True when someone waits for the room.
-    #[must_use]
-    pub fn sent(&self, frame: DataFrame) -> bool {
-        self.counters.add_sent(frame.n_tuples);
-        self.finished(frame)
-    }
-
-    /// A frame broke off with its connection. True when someone waits for the room.
-    #[must_use]
-    pub fn lost(&self, frame: DataFrame) -> bool {
-        self.counters.add_lost(frame.n_tuples);
-        self.finished(frame)
-    }
-
-    /// Gives up on all that waits, as when the other worker is gone for good.
-    #[must_use]
-    pub fn discard(&self) -> bool {
-        let mut has_waiter = false;
-        while let Some(frame) = self.try_next() {
-            has_waiter |= self.lost(frame);
-        }
-        has_waiter
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.lock().waiting.is_empty()
-    }
-
-    pub fn counters(&self) -> &LinkCounters {
-        &self.counters
-    }
-
-    fn finished(&self, frame: DataFrame) -> bool {
-        let mut bytes = frame.bytes;
-        if bytes.capacity() <= limits::LINK_BUFFER_KEEP_BYTES {
-            bytes.clear();
-            let mut frames = self.lock();
-            if frames.spare.len() < SPARE_BUFFERS {
-                frames.spare.push(bytes);
-            }
-        }
-        self.gauge.take(frame.n_tuples)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Frames> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-// === impl AckOutbox ===
-
-impl Default for AckOutbox {
-    fn default() -> Self {
-        AckOutbox {
-            queue: Mutex::default(),
-            filled: Notify::new(),
-            counters: LinkCounters::default(),
-        }
-    }
-}
-
-impl AckOutbox {
-    /// Queues records; those beyond the bound are lost and counted.
-    pub fn extend(&self, records: &[AckRecord]) {
-        let mut queue = self.lock();
+    /// Queues ack records; those beyond the bound are lost and counted.
+    pub fn extend_acks(&self, records: &[AckRecord]) {
+        let mut queue = self.lock_acks();
         for record in records {
             if queue.last_mut().is_some_and(|last| last.merge(record)) {
                 continue;
             }
             if queue.len() >= limits::ACK_OUTBOX_RECORDS_MAX {
-                self.counters.add_lost(1);
+                self.counters.n_acks_lost.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
             queue.push(*record);
@@ -185,53 +87,94 @@ impl AckOutbox {
         self.filled.notify_one();
     }
 
-    /// Waits until there are records and takes all; `into` is empty. Cancel safe.
-    pub async fn next(&self, into: &mut Vec<AckRecord>) {
-        while !self.try_next(into) {
-            self.filled.notified().await;
+    /// Ends when something may be there to be taken. Cancel safe.
+    pub(super) async fn filled(&self) {
+        self.filled.notified().await;
+    }
+
+    pub(super) fn ring(&self) {
+        self.filled.notify_one();
+    }
+
+    /// Takes what is to be written next: acks first, then as many tuples as one write should have
+    /// and credits allow. `records` is memory to be used again.
+    pub(super) fn take(&self, records: &mut Vec<AckRecord>, into: &mut Vec<FrameBytes>) {
+        records.clear();
+        std::mem::swap(&mut *self.lock_acks(), records);
+        let mut ack_frames = Vec::new();
+        for part in records.chunks(ACK_FRAME_RECORDS) {
+            let mut bytes = self.sending().buffer();
+            if let Some(unshared) = Arc::get_mut(&mut bytes) {
+                acks::write_frame(part, unshared);
+                ack_frames.push(bytes);
+            }
         }
+        let n_acks = records.len() as u64;
+        self.counters
+            .n_acks_sent
+            .fetch_add(n_acks, Ordering::Relaxed);
+        self.sending()
+            .take(&mut ack_frames, limits::LINK_WRITE_BYTES, into);
     }
 
-    /// Takes all records; false when there are none.
-    pub fn try_next(&self, into: &mut Vec<AckRecord>) -> bool {
-        std::mem::swap(&mut *self.lock(), into);
-        !into.is_empty()
-    }
-
+    /// Whether nothing waits to be handed to the system.
     pub fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        self.lock_acks().is_empty() && self.sending().is_empty()
+    }
+
+    /// Tuples that wait here, and one more where acks do.
+    pub fn n_waiting(&self) -> usize {
+        let n_acks = usize::from(!self.lock_acks().is_empty());
+        self.sending().n_waiting() + n_acks
     }
 
     pub fn counters(&self) -> &LinkCounters {
         &self.counters
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<AckRecord>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn sending(&self) -> MutexGuard<'_, Sending> {
+        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_acks(&self) -> MutexGuard<'_, Vec<AckRecord>> {
+        self.acks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl DataOutbox ===
+
+impl DataOutbox {
+    /// Memory for the next frame, which nobody else has.
+    pub fn buffer(&self) -> FrameBytes {
+        self.outbox.sending().buffer()
+    }
+
+    /// Queues a frame. Gives it back when far too much waits: an edge that waits for room never
+    /// gets there.
+    pub fn push(&self, frame: DataFrame) -> Result<(), DataFrame> {
+        self.outbox.sending().push(self.line, frame)?;
+        self.outbox.ring();
+        Ok(())
     }
 }
 
 // === impl LinkCounters ===
 
 impl LinkCounters {
-    pub fn add_sent(&self, n: usize) {
-        self.n_sent.fetch_add(n as u64, Ordering::Relaxed);
+    pub(super) fn add_lost(&self, n_tuples: usize) {
+        self.n_lost.fetch_add(n_tuples as u64, Ordering::Relaxed);
     }
 
-    pub fn add_lost(&self, n: usize) {
-        self.n_lost.fetch_add(n as u64, Ordering::Relaxed);
-    }
-
-    pub fn add_connect(&self) {
+    pub(super) fn add_connect(&self) {
         self.n_connects.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub fn n_sent(&self) -> u64 {
-        self.n_sent.load(Ordering::Relaxed)
     }
 
     pub fn n_lost(&self) -> u64 {
         self.n_lost.load(Ordering::Relaxed)
+    }
+
+    pub fn n_acks_lost(&self) -> u64 {
+        self.n_acks_lost.load(Ordering::Relaxed)
     }
 
     pub fn n_connects(&self) -> u64 {
@@ -239,8 +182,9 @@ impl LinkCounters {
     }
 }
 
-/// Buffers kept for reuse.
-const SPARE_BUFFERS: usize = 64;
+/// Records in one frame: some tens of kilobytes.
+const ACK_FRAME_RECORDS: usize = 4096;
+const _: () = assert!(ACK_FRAME_RECORDS <= limits::ACK_RECORDS_MAX);
 
 #[cfg(test)]
 mod tests {
@@ -249,32 +193,8 @@ mod tests {
     use crate::messaging::acks::AckKind;
 
     #[test]
-    fn frames_keep_their_order_and_their_memory() {
-        let outbox = DataOutbox::new(100);
-        for n_tuples in [10, 20] {
-            let mut bytes = outbox.buffer();
-            bytes.push(n_tuples as u8);
-            outbox.push(DataFrame { bytes, n_tuples });
-        }
-        assert_eq!(outbox.gauge.n_queued(), 30);
-        let first = outbox.try_next().unwrap();
-        assert_eq!(first.bytes, [10]);
-        outbox.put_back(first);
-        let first = outbox.try_next().unwrap();
-        assert!(!outbox.sent(first));
-        assert_eq!(outbox.gauge.n_queued(), 20);
-        assert!(outbox.buffer().capacity() > 0);
-        assert!(!outbox.discard());
-        assert_eq!(outbox.gauge.n_queued(), 0);
-        assert_eq!(
-            (outbox.counters().n_sent(), outbox.counters().n_lost()),
-            (10, 20)
-        );
-    }
-
-    #[test]
     fn ack_records_are_bounded_and_counted() {
-        let outbox = AckOutbox::default();
+        let (outbox, _) = Outbox::new(&[], 1);
         let record = |root| AckRecord {
             root,
             value: 1,
@@ -283,11 +203,15 @@ mod tests {
         };
         let n_records = limits::ACK_OUTBOX_RECORDS_MAX as u64 + 3;
         let records: Vec<_> = (0..n_records).map(record).collect();
-        outbox.extend(&records);
-        assert_eq!(outbox.counters().n_lost(), 3);
-        let mut taken = Vec::new();
-        assert!(outbox.try_next(&mut taken));
+        outbox.extend_acks(&records);
+        assert_eq!(outbox.counters().n_acks_lost(), 3);
+        let (mut taken, mut frames) = (Vec::new(), Vec::new());
+        outbox.take(&mut taken, &mut frames);
         assert_eq!(taken.len(), limits::ACK_OUTBOX_RECORDS_MAX);
+        assert_eq!(
+            frames.len(),
+            limits::ACK_OUTBOX_RECORDS_MAX.div_ceil(ACK_FRAME_RECORDS)
+        );
         assert!(outbox.is_empty());
     }
 }

@@ -15,6 +15,8 @@ pub enum PackedError {
     Truncated,
     #[error("unknown value tag {tag}")]
     UnknownTag { tag: u8 },
+    #[error("unknown mode {mode} of a column")]
+    UnknownMode { mode: u8 },
     #[error("a text is not UTF-8")]
     NotUtf8,
     #[error("a number does not fit its type")]
@@ -100,11 +102,6 @@ impl<'a> Cursor<'a> {
         Ok((folded >> 1) as i64 ^ -((folded & 1) as i64))
     }
 
-    #[inline]
-    pub fn u32(&mut self) -> Result<u32, PackedError> {
-        u32::try_from(self.varint()?).map_err(|_| PackedError::OutOfRange)
-    }
-
     /// A length with that many bytes behind it.
     #[inline]
     pub fn sized(&mut self) -> Result<&'a [u8], PackedError> {
@@ -188,7 +185,7 @@ pub enum Unpacked<'a> {
     Nested(Value),
 }
 
-fn narrow<T: TryFrom<i64>>(value: i64) -> Result<T, PackedError> {
+pub(super) fn narrow<T: TryFrom<i64>>(value: i64) -> Result<T, PackedError> {
     T::try_from(value).map_err(|_| PackedError::OutOfRange)
 }
 
@@ -291,7 +288,8 @@ fn put_tagged(value: &Value, depth: usize, out: &mut Vec<u8>) -> Result<(), Pack
     put_nested(value, depth + 1, out)
 }
 
-mod tag {
+/// The types of values, by the ids of their variants in `Value` of messages.thrift.
+pub mod tag {
     pub const NULL: u8 = 1;
     pub const BOOL: u8 = 2;
     pub const BYTE: u8 = 3;

@@ -1,39 +1,61 @@
 //! The receiving side: accepts links of the topology's other workers and hands on what they bring.
 //!
-//! Garbage, strangers and broken frames cost their own connection and are counted; a full receiver
-//! stops the reading of that data link alone, and never that of acks.
+//! Always reads: what a sender may send was granted before, so that nobody waits for an executor
+//! but those who feed it. Garbage, strangers and broken frames cost their own connection and fail
+//! what they carried, and are counted.
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
+use crate::id::{ExecutorId, TaskId};
 use crate::limits;
 use crate::messaging::acks::{self, AckBatchError, AckRecord};
-use crate::messaging::decode::DecodeError;
-use crate::messaging::frame::{self, FrameError, FrameReader};
+use crate::messaging::codec::{self, BatchHead};
+use crate::messaging::decode::{DecodeError, Incoming};
+use crate::messaging::frame::{self, Checksums, FrameError, FrameReader};
 use crate::messaging::link::LinkIdentity;
+use crate::messaging::receiving::{Accounts, Receipt, SessionError, Sessions, Turn};
 use crate::messaging::transport::{self, LinkReader, LinkWriter};
 use crate::wire::messages;
 
-/// Takes what other workers send.
-pub trait Intake: Send + Sync + 'static {
-    /// Delivers the tuples of a batch. An error closes the connection that brought it.
-    fn data(&self, batch: &messages::MessageBatch) -> Result<(), DecodeError>;
+/// Takes what other workers send: one for each link.
+pub trait Intake: Send + 'static {
+    /// The executor of a task of this worker.
+    fn executor_of(&self, task: TaskId) -> Option<ExecutorId>;
 
-    /// Delivers ack records. Never waits.
-    fn acks(&self, records: Vec<AckRecord>);
+    /// Delivers the tuples of a batch, which are for `executor`, or none of them. They are taken
+    /// when the receipt is dropped.
+    fn tuples(
+        &mut self,
+        executor: ExecutorId,
+        batch: &Incoming<'_>,
+        receipt: Receipt,
+    ) -> Result<(), DecodeError>;
 
-    /// Ends when there is room for another batch for `component`; for whatever else, when the link
-    /// did not say whom it feeds.
-    fn room(&self, component: Option<&str>) -> impl Future<Output = ()> + Send;
+    /// Tuples came that nobody here can be given: their trees fail.
+    fn fail(&mut self, batch: &Incoming<'_>);
+
+    /// Delivers ack records.
+    fn acks(&mut self, records: &[AckRecord]);
+
+    /// Nothing more is there at the moment: what was kept back goes on.
+    fn flush(&mut self);
+}
+
+/// Makes the intakes of links.
+pub trait Intakes: Send + Sync + 'static {
+    type Intake: Intake;
+
+    fn intake(&self) -> Self::Intake;
 }
 
 /// What came in. Only grows.
@@ -56,18 +78,27 @@ enum Misbehaviour {
     Batch(#[from] DecodeError),
     #[error(transparent)]
     Acks(#[from] AckBatchError),
+    #[error(transparent)]
+    Session(#[from] SessionError),
     #[error("a frame that does not belong on this link")]
     OutOfPlace,
 }
 
+/// What a server works with.
+pub struct ServerParts<I> {
+    pub identity: Arc<LinkIdentity>,
+    pub sessions: Arc<Sessions>,
+    pub intakes: Arc<I>,
+    pub counters: Arc<ServerCounters>,
+}
+
 /// Accepts links until `stopped` turns true.
-pub async fn serve<I: Intake>(
+pub async fn serve<I: Intakes>(
     listener: TcpListener,
-    identity: Arc<LinkIdentity>,
-    intake: Arc<I>,
-    counters: Arc<ServerCounters>,
+    parts: ServerParts<I>,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let counters = parts.counters;
     let places = Arc::new(Semaphore::new(limits::LINKS_MAX));
     let mut links = JoinSet::new();
     loop {
@@ -88,7 +119,9 @@ pub async fn serve<I: Intake>(
             counters.n_refused.fetch_add(1, Ordering::Relaxed);
             continue;
         };
-        let link = serve_link(stream, from, identity.clone(), intake.clone());
+        let (identity, sessions) = (parts.identity.clone(), parts.sessions.clone());
+        let intake = parts.intakes.intake();
+        let link = async move { serve_link((stream, from), &identity, &sessions, intake).await };
         let counters = counters.clone();
         links.spawn(async move {
             let _place = place;
@@ -114,6 +147,10 @@ impl Outcome {
                 &counters.n_refused
             }
             Outcome::Ended => &counters.n_links,
+            Outcome::Broken(Misbehaviour::Session(error @ SessionError::Superseded)) => {
+                debug!(%from, %error, "a link ended");
+                &counters.n_links
+            }
             Outcome::Broken(Misbehaviour::Frame(FrameError::Io(error))) => {
                 debug!(%from, %error, "a link broke");
                 &counters.n_links
@@ -128,10 +165,10 @@ impl Outcome {
 }
 
 async fn serve_link<I: Intake>(
-    stream: TcpStream,
-    from: SocketAddr,
-    identity: Arc<LinkIdentity>,
-    intake: Arc<I>,
+    (stream, from): (TcpStream, SocketAddr),
+    identity: &LinkIdentity,
+    sessions: &Sessions,
+    mut intake: I,
 ) -> Outcome {
     let accepting = transport::accept(stream, &identity.security);
     let (reader, mut writer) = match timeout(limits::GREETING_WAIT_MAX, accepting).await {
@@ -147,8 +184,14 @@ async fn serve_link<I: Intake>(
         Ok(Err(error)) => return Outcome::Refused(error.to_string()),
         Err(_) => return Outcome::Refused("no greeting in time".to_owned()),
     };
-    let kind = match identity.judge(&hello) {
-        Ok(kind) => kind,
+    let mut welcome = identity.welcome();
+    let judged = identity.judge(&hello);
+    let opened = judged.and_then(|()| {
+        let opened = sessions.open(&hello, &mut welcome);
+        opened.map_err(|error| error.to_string())
+    });
+    let turn = match opened {
+        Ok(turn) => turn,
         Err(reason) => {
             let refused = messages::Refused {
                 reason: reason.clone(),
@@ -157,18 +200,12 @@ async fn serve_link<I: Intake>(
             return Outcome::Refused(reason);
         }
     };
-    answer(&mut writer, messages::Frame::Welcome(identity.welcome())).await;
-    info!(%from, node = hello.node, port = hello.port, ?kind, "accepted a link");
-    frames.set_bytes_max(limits::LINK_FRAME_BYTES_MAX);
-    let received = match kind {
-        messages::LinkKind::Data => {
-            let component = hello.component.as_deref();
-            receive_data(&mut frames, &*intake, component).await
-        }
-        messages::LinkKind::Acks => receive_acks(&mut frames, &*intake).await,
-    };
-    // Held until here: a peer that sees its reading side close takes the link for broken.
-    drop(writer);
+    answer(&mut writer, messages::Frame::Welcome(welcome)).await;
+    info!(%from, node = hello.node, port = hello.port, "accepted a link");
+    frames.greeted();
+    let received = receive(&mut frames, &mut writer, &turn, &mut intake).await;
+    // What came before the end is good.
+    intake.flush();
     match received {
         Ok(()) => Outcome::Ended,
         Err(misbehaviour) => Outcome::Broken(misbehaviour),
@@ -177,7 +214,7 @@ async fn serve_link<I: Intake>(
 
 async fn answer(writer: &mut LinkWriter, reply: messages::Frame) {
     // A peer that cannot be answered is noticed when it is read from.
-    if let Ok(bytes) = frame::to_bytes(&reply) {
+    if let Ok(bytes) = frame::to_bytes(&reply, Checksums::Absent) {
         let sent = async {
             writer.write_all(&bytes).await?;
             writer.flush().await
@@ -186,33 +223,99 @@ async fn answer(writer: &mut LinkWriter, reply: messages::Frame) {
     }
 }
 
-async fn receive_data(
+/// Takes frames and tells the sender what was taken, until the connection ends.
+async fn receive<I: Intake>(
     frames: &mut FrameReader<LinkReader>,
-    intake: &impl Intake,
-    component: Option<&str>,
+    writer: &mut LinkWriter,
+    turn: &Turn,
+    intake: &mut I,
 ) -> Result<(), Misbehaviour> {
-    while let Some(frame) = frames.next().await? {
-        let messages::Frame::Batch(batch) = frame else {
-            return Err(Misbehaviour::OutOfPlace);
+    let mut tell_at: Option<Instant> = None;
+    loop {
+        if tell_at.is_none() && turn.is_open() {
+            tell_at = Some(Instant::now() + limits::GRANT_DELAY);
+        }
+        // A length that was damaged may announce what never comes.
+        let patience = match frames.has_part() {
+            true => limits::FRAME_WAIT_MAX,
+            false => Duration::MAX,
         };
-        intake.data(&batch)?;
-        intake.room(component).await;
+        tokio::select! {
+            is_more = timeout(patience, frames.fill()) => {
+                if !is_more.unwrap_or(Err(FrameError::Stalled))? {
+                    return Ok(());
+                }
+                while let Some(frame) = frames.take_whole()? {
+                    take(frame, turn, intake)?;
+                }
+                intake.flush();
+                continue;
+            }
+            () = turn.due() => {}
+            () = sleep_until(tell_at.unwrap_or_else(Instant::now)), if tell_at.is_some() => {
+                tell_at = None;
+            }
+        }
+        if let Some(credit) = turn.credit()? {
+            let credit = messages::Frame::Credit(credit);
+            let bytes = frame::to_bytes(&credit, Checksums::Present)?;
+            // The sender always reads, whatever else it does.
+            writer.write_all(&bytes).await.map_err(FrameError::Io)?;
+            writer.flush().await.map_err(FrameError::Io)?;
+        }
     }
-    Ok(())
 }
 
-async fn receive_acks(
-    frames: &mut FrameReader<LinkReader>,
-    intake: &impl Intake,
+/// Takes one frame. It counts as arrived whatever is in it: it would be as bad the next time.
+fn take<I: Intake>(frame: &[u8], turn: &Turn, intake: &mut I) -> Result<(), Misbehaviour> {
+    turn.arrived(|accounts| {
+        if let Some((head, body)) = codec::split_frame(frame) {
+            return take_batch((head, body), frame.len(), accounts, intake);
+        }
+        if let Some((count, records)) = acks::split_frame(frame) {
+            return take_acks(count, records, intake);
+        }
+        match frame::decode(frame)? {
+            messages::Frame::Batch(batch) => {
+                let whole = (BatchHead::from(&batch), &batch.body[..]);
+                take_batch(whole, frame.len(), accounts, intake)
+            }
+            messages::Frame::Acks(batch) => take_acks(batch.count, &batch.records, intake),
+            _ => Err(Misbehaviour::OutOfPlace),
+        }
+    })?
+}
+
+fn take_batch<I: Intake>(
+    (head, body): (BatchHead, &[u8]),
+    n_bytes: usize,
+    accounts: &mut Accounts<'_>,
+    intake: &mut I,
 ) -> Result<(), Misbehaviour> {
-    while let Some(frame) = frames.next().await? {
-        let messages::Frame::Acks(batch) = frame else {
-            return Err(Misbehaviour::OutOfPlace);
-        };
-        let mut records = Vec::new();
-        acks::read(batch.count, &batch.records, &mut records)?;
-        intake.acks(records);
+    let batch = Incoming::open(head, body)?;
+    let target = batch.first_target()?;
+    let Some(executor) = intake.executor_of(target) else {
+        // The assignment changed under way: taken, and given back at once.
+        drop(accounts.charge(target, n_bytes));
+        intake.fail(&batch);
+        return Ok(());
+    };
+    let taken = match accounts.charge(executor.first, n_bytes) {
+        Ok(receipt) => intake
+            .tuples(executor, &batch, receipt)
+            .map_err(Misbehaviour::from),
+        Err(error) => Err(error.into()),
+    };
+    if taken.is_err() {
+        intake.fail(&batch);
     }
+    taken
+}
+
+fn take_acks(count: i32, bytes: &[u8], intake: &mut impl Intake) -> Result<(), Misbehaviour> {
+    let mut records = Vec::new();
+    acks::read(count, bytes, &mut records)?;
+    intake.acks(&records);
     Ok(())
 }
 

@@ -4,6 +4,8 @@
 //! allocation freed on another core costs as much as 25 to 50 tuples). Does not decide who gets a
 //! tuple or when a batch travels.
 
+mod columns;
+
 use std::cell::Cell as Mutable;
 use std::sync::Arc;
 
@@ -14,6 +16,8 @@ use super::error::TupleError;
 use super::stream::{StreamInfo, StreamNumber, StreamTable};
 use super::value::ValueRef;
 use super::{Anchor, HeldTuple, Tuple, TupleId};
+
+pub use columns::{Mark, RowSlice, RowValues};
 
 /// Tuples one behind another. `clear` keeps the memory for the next ones.
 pub struct TupleBatch {

@@ -14,7 +14,7 @@ mod text;
 mod value;
 mod view;
 
-pub use batch::{TupleBatch, TupleHead};
+pub use batch::{Mark, RowSlice, RowValues, TupleBatch, TupleHead};
 pub use error::{Place, TupleError};
 pub use message_id::{Anchor, TupleId};
 pub use stream::{Fields, StreamInfo, StreamNumber, StreamTable, StreamTableError};

@@ -24,6 +24,16 @@ pub enum AckPlace {
     Nowhere,
 }
 
+/// Whose memory holds what an acker knows: another one has to learn it anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AckerHome {
+    /// This worker.
+    Here,
+    /// A process of a peer: which peer, and how many were there before.
+    There(i64, u64),
+    Nowhere,
+}
+
 /// What has to be done with a record on this thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AckStep {
@@ -39,12 +49,13 @@ pub enum AckStep {
 pub struct AckRoutes {
     /// By the acker's index.
     ackers: Vec<AckPlace>,
+    homes: Vec<AckerHome>,
     /// By the spout's task id.
     spouts: Vec<AckPlace>,
     /// Records for each other thread.
     pub to_threads: Vec<Vec<AckRecord>>,
     to_peers: Vec<(Arc<Peer>, Vec<AckRecord>)>,
-    /// Records that nobody could be found for: their roots fail by time-out.
+    /// Records that nobody could be found for: their roots fail when their acker is back.
     n_lost: u64,
 }
 
@@ -54,6 +65,7 @@ impl AckRoutes {
     pub fn new(n_threads: usize) -> Self {
         AckRoutes {
             ackers: Vec::new(),
+            homes: Vec::new(),
             spouts: Vec::new(),
             to_threads: (0..n_threads).map(|_| Vec::new()).collect(),
             to_peers: Vec::new(),
@@ -61,17 +73,23 @@ impl AckRoutes {
         }
     }
 
-    /// Takes new places; what was gathered for workers goes to them first.
+    /// Takes new places; what was gathered for workers goes to them first. Gives the indices of
+    /// ackers that know nothing any more of what they were told.
     pub fn replace(
         &mut self,
-        ackers: Vec<AckPlace>,
+        (ackers, homes): (Vec<AckPlace>, Vec<AckerHome>),
         spouts: Vec<AckPlace>,
         peers: impl Iterator<Item = Arc<Peer>>,
-    ) {
+    ) -> Vec<usize> {
         self.flush_peers();
+        let pairs = self.homes.iter().zip(&homes).enumerate();
+        let forgetful = pairs.filter(|(_, (before, now))| before != now);
+        let forgetful = forgetful.map(|(index, _)| index).collect();
+        self.homes = homes;
         self.ackers = ackers;
         self.spouts = spouts;
         self.to_peers = peers.map(|peer| (peer, Vec::new())).collect();
+        forgetful
     }
 
     /// Sends a record on its way, or says what is to be done with it here.
@@ -107,7 +125,7 @@ impl AckRoutes {
     pub fn flush_peers(&mut self) {
         for (peer, records) in &mut self.to_peers {
             if !records.is_empty() {
-                peer.acks.extend(records);
+                peer.extend_acks(records);
                 records.clear();
             }
         }

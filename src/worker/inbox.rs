@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::messaging::gauge::Gauge;
+use crate::messaging::receiving::Receipt;
 use crate::tuple::TupleBatch;
 
 /// The queue of one executor.
@@ -23,11 +24,11 @@ pub struct Queued {
 }
 
 /// Where an empty batch goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Origin {
     Thread(usize),
-    /// The links' pool.
-    Outside,
+    /// The links' pool; and who sent it may send as much again.
+    Link(Receipt),
 }
 
 // === impl Inbox ===

@@ -1,61 +1,72 @@
 //! What other workers send, into the inboxes and ledgers of this one.
 //!
-//! Runs on the links' thread: sorts tuples by executor and records by thread, and tells a link to
-//! wait while a receiver is full.
+//! Runs on the links' thread: decodes tuples into the batches that executors get, and sorts records
+//! by thread. Waits for nobody.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::grouping::acker_index;
-use crate::id::TaskId;
+use crate::id::{ExecutorId, TaskId};
 use crate::messaging::acks::AckRecord;
-use crate::messaging::decode::{self, DecodeError, Rows};
-use crate::messaging::server::Intake;
-use crate::tuple::{Anchor, TupleBatch, TupleError, TupleHead, ValueRef};
-use crate::wire::messages;
+use crate::messaging::decode::{DecodeError, Incoming};
+use crate::messaging::receiving::Receipt;
+use crate::messaging::server::{Intake, Intakes};
+use crate::tuple::TupleBatch;
+use crate::worker::lane::BATCH_TUPLES;
 use crate::worker::queue::{Injected, Packet};
-use crate::worker::shared::{ExecutorHandle, Shared};
+use crate::worker::shared::Shared;
 
-/// The intake of one worker.
-pub struct WorkerIntake {
+/// Makes the intakes of one worker's links.
+pub struct WorkerIntakes {
     shared: Arc<Shared>,
     /// In the order of their ids.
-    ackers: Vec<TaskId>,
+    ackers: Arc<[TaskId]>,
 }
 
-/// Tuples of one frame by their receivers.
-struct Sorting<'s> {
-    shared: &'s Shared,
-    /// Few receivers in one frame: looked through in order, the last one first.
-    open: Vec<(&'s ExecutorHandle, Box<TupleBatch>)>,
-    last: usize,
-    n_misrouted: u64,
+/// The intake of one link.
+pub struct WorkerIntake {
+    shared: Arc<Shared>,
+    ackers: Arc<[TaskId]>,
+    /// Batches that are not full; few executors get tuples at a time.
+    open: Vec<Open>,
+    records: Vec<Vec<AckRecord>>,
+}
+
+/// Tuples of some frames for one executor.
+struct Open {
+    executor: ExecutorId,
+    batch: Box<TupleBatch>,
+    receipt: Receipt,
+}
+
+// === impl WorkerIntakes ===
+
+impl WorkerIntakes {
+    pub fn new(shared: Arc<Shared>, ackers: &[TaskId]) -> Self {
+        WorkerIntakes {
+            shared,
+            ackers: ackers.into(),
+        }
+    }
+}
+
+impl Intakes for WorkerIntakes {
+    type Intake = WorkerIntake;
+
+    fn intake(&self) -> WorkerIntake {
+        WorkerIntake {
+            shared: self.shared.clone(),
+            ackers: self.ackers.clone(),
+            open: Vec::new(),
+            records: vec![Vec::new(); self.shared.doors.len()],
+        }
+    }
 }
 
 // === impl WorkerIntake ===
 
 impl WorkerIntake {
-    pub fn new(shared: Arc<Shared>, ackers: Vec<TaskId>) -> Self {
-        WorkerIntake { shared, ackers }
-    }
-
-    /// The full executors of a component, or of all.
-    fn full(&self, component: Option<&str>) -> impl Iterator<Item = &ExecutorHandle> {
-        let executors = self.shared.executors.iter();
-        executors.filter(move |handle| {
-            handle.gauge.is_full() && component.is_none_or(|id| handle.component.as_str() == id)
-        })
-    }
-
-    /// False when there is room already.
-    fn await_room(&self, component: Option<&str>) -> bool {
-        let mut has_to_wait = false;
-        for handle in self.full(component) {
-            has_to_wait |= handle.gauge.await_room();
-        }
-        has_to_wait
-    }
-
     fn thread_of(&self, record: &AckRecord) -> Option<usize> {
         let task = match record.is_for_acker() {
             true => *self
@@ -65,97 +76,96 @@ impl WorkerIntake {
         };
         self.shared.executor_of(task).map(|handle| handle.thread)
     }
+
+    /// Puts the frame into the open batch of its executor, or into a new one.
+    fn add(
+        &mut self,
+        executor: ExecutorId,
+        incoming: &Incoming<'_>,
+        receipt: Receipt,
+    ) -> Result<(), DecodeError> {
+        let is_mine = |open: &&mut Open| open.receipt.is_like(&receipt);
+        if let Some(open) = self.open.iter_mut().find(is_mine) {
+            incoming.read_into(&mut open.batch, executor)?;
+            open.receipt.join(receipt);
+            return Ok(());
+        }
+        let mut batch = self.shared.take_batch();
+        if let Err(error) = incoming.read_into(&mut batch, executor) {
+            self.shared.give_batch(batch);
+            return Err(error);
+        }
+        self.open.push(Open {
+            executor,
+            batch,
+            receipt,
+        });
+        Ok(())
+    }
 }
 
 impl Intake for WorkerIntake {
-    fn data(&self, batch: &messages::MessageBatch) -> Result<(), DecodeError> {
-        let mut sorting = Sorting {
-            shared: &self.shared,
-            open: Vec::new(),
-            last: 0,
-            n_misrouted: 0,
-        };
-        let read = decode::read_batch(batch, &self.shared.streams, &mut sorting);
-        let misrouted = &self.shared.counters.n_misrouted;
-        misrouted.fetch_add(sorting.n_misrouted, Ordering::Relaxed);
-        let n_rows: usize = sorting.open.iter().map(|(_, batch)| batch.len()).sum();
-        // What was read before an error is delivered: its roots may still complete.
-        for (handle, batch) in sorting.open {
-            deliver(&self.shared, handle, batch);
-        }
-        let received = &self.shared.counters.n_received;
-        received.fetch_add(n_rows as u64 + sorting.n_misrouted, Ordering::SeqCst);
-        read
+    fn executor_of(&self, task: TaskId) -> Option<ExecutorId> {
+        self.shared.executor_of(task).map(|handle| handle.id)
     }
 
-    fn acks(&self, records: Vec<AckRecord>) {
-        let n_threads = self.shared.doors.len();
-        let mut by_thread: Vec<Vec<AckRecord>> = vec![Vec::new(); n_threads];
+    fn tuples(
+        &mut self,
+        executor: ExecutorId,
+        incoming: &Incoming<'_>,
+        receipt: Receipt,
+    ) -> Result<(), DecodeError> {
+        self.add(executor, incoming, receipt)?;
+        let received = &self.shared.counters.n_received;
+        received.fetch_add(incoming.n_rows() as u64, Ordering::SeqCst);
+        let is_full = |open: &Open| open.executor == executor && open.batch.len() >= BATCH_TUPLES;
+        if let Some(place) = self.open.iter().position(is_full) {
+            deliver(&self.shared, self.open.swap_remove(place));
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, incoming: &Incoming<'_>) {
+        let n_tuples = incoming.n_rows() as u64;
+        let counters = &self.shared.counters;
+        counters.n_misrouted.fetch_add(n_tuples, Ordering::Relaxed);
+        counters.n_received.fetch_add(n_tuples, Ordering::SeqCst);
+        self.shared.fail(incoming.roots());
+    }
+
+    fn acks(&mut self, records: &[AckRecord]) {
         let mut n_lost = 0;
         for record in records {
-            match self.thread_of(&record) {
-                Some(thread) => by_thread[thread].push(record),
+            match self.thread_of(record) {
+                Some(thread) => self.records[thread].push(*record),
                 None => n_lost += 1,
             }
         }
         let lost = &self.shared.counters.n_acks_lost;
         lost.fetch_add(n_lost, Ordering::Relaxed);
-        for (records, door) in by_thread.into_iter().zip(&self.shared.doors) {
+    }
+
+    fn flush(&mut self) {
+        for open in self.open.drain(..) {
+            deliver(&self.shared, open);
+        }
+        for (records, door) in self.records.iter_mut().zip(&self.shared.doors) {
             if !records.is_empty() {
-                door.inject(Injected::Acks(records));
-            }
-        }
-    }
-
-    /// A link waits for none but those that it feeds: so waits follow the edges of the topology,
-    /// and never come back over another worker to where they began.
-    async fn room(&self, component: Option<&str>) {
-        while self.full(component).next().is_some() {
-            let told = self.shared.room.notified();
-            tokio::pin!(told);
-            // Registered before the gauges are asked to tell: no notice is missed.
-            told.as_mut().enable();
-            if self.await_room(component) {
-                told.await;
+                door.inject(Injected::Acks(std::mem::take(records)));
             }
         }
     }
 }
 
-fn deliver(shared: &Shared, handle: &ExecutorHandle, batch: Box<TupleBatch>) {
-    handle.gauge.add(batch.len());
-    shared.doors[handle.thread].inject(Injected::Data(Packet {
+fn deliver(shared: &Shared, open: Open) {
+    let Some(handle) = shared.executor_of(open.executor.first) else {
+        // It was there a moment ago, and executors never leave.
+        return shared.give_batch(open.batch);
+    };
+    handle.gauge.add(open.batch.len());
+    let packet = Packet {
         executor: handle.place as u32,
-        batch,
-    }));
-}
-
-impl Rows for Sorting<'_> {
-    #[inline]
-    fn row(
-        &mut self,
-        head: TupleHead,
-        anchors: &[Anchor],
-        values: &[ValueRef<'_>],
-    ) -> Result<(), TupleError> {
-        let target = head.target_task;
-        let is_for = |(handle, _): &(&ExecutorHandle, Box<TupleBatch>)| handle.id.contains(target);
-        if !self.open.get(self.last).is_some_and(is_for) {
-            match self.open.iter().position(is_for) {
-                Some(place) => self.last = place,
-                None => {
-                    let Some(handle) = self.shared.executor_of(target) else {
-                        self.n_misrouted += 1;
-                        return Ok(());
-                    };
-                    self.open.push((handle, self.shared.take_batch()));
-                    self.last = self.open.len() - 1;
-                }
-            }
-        }
-        match self.open.get_mut(self.last) {
-            Some((_, batch)) => batch.push(head, anchors, values),
-            None => Ok(()),
-        }
-    }
+        batch: open.batch,
+    };
+    shared.doors[handle.thread].inject(Injected::Data(packet, open.receipt));
 }

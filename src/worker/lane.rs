@@ -23,7 +23,7 @@ pub enum Destination {
         executor: u32,
         gauge: Arc<Gauge>,
     },
-    /// A component of another worker.
+    /// An executor of another worker.
     Peer(Arc<DataOutbox>),
     /// No worker has the tasks now: tuples wait for an assignment.
     Nowhere,

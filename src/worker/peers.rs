@@ -11,27 +11,29 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::conf::{ConfError, keys};
-use crate::id::{ComponentId, NodeId, Slot, TaskId};
-use crate::limits;
-use crate::messaging::client::{Peer, Reconnects, Wanted};
+use crate::conf::{Conf, ConfError, keys};
+use crate::id::{ExecutorId, NodeId, Slot, TaskId};
+use crate::messaging::client::{Peer, PeerWatch, Reconnects, Wanted};
 use crate::messaging::link::LinkIdentity;
 use crate::wire::messages::TopologyWork;
 use crate::wire::storm;
-use crate::worker::program::Program;
 use crate::worker::route::Routes;
 use crate::worker::shared::Shared;
 
 /// The peers of one worker.
 pub struct Peers {
     own: Slot,
-    program: Arc<Program>,
     identity: Arc<LinkIdentity>,
     reconnects: Reconnects,
+    /// `stormwire.link.window.bytes`.
+    window_bytes: usize,
     kept: BTreeMap<Slot, Kept>,
     /// Filled once the engine is there.
     shared: Arc<OnceLock<Arc<Shared>>>,
 }
+
+/// Tells the engine of what happens to a peer, once there is an engine.
+struct Watch(Arc<OnceLock<Arc<Shared>>>);
 
 struct Kept {
     peer: Arc<Peer>,
@@ -42,24 +44,19 @@ struct Kept {
 // === impl Peers ===
 
 impl Peers {
-    pub fn new(
-        own: Slot,
-        identity: Arc<LinkIdentity>,
-        program: Arc<Program>,
-    ) -> Result<Self, ConfError> {
-        let conf = program.conf.clone();
+    pub fn new(own: Slot, identity: Arc<LinkIdentity>, conf: &Conf) -> Result<Self, ConfError> {
         let millis = |key, default| -> Result<Duration, ConfError> {
             let ms = u64::try_from(conf.int_or(key, default)?).unwrap_or(0);
             Ok(Duration::from_millis(ms.max(1)))
         };
         Ok(Peers {
             own,
-            program,
             identity,
             reconnects: Reconnects {
                 base: millis(keys::STORM_MESSAGING_NETTY_MIN_SLEEP_MS, 100)?,
                 ceiling: millis(keys::STORM_MESSAGING_NETTY_MAX_SLEEP_MS, 1000)?,
             },
+            window_bytes: window_bytes(conf)?,
             kept: BTreeMap::new(),
             shared: Arc::default(),
         })
@@ -77,8 +74,8 @@ impl Peers {
             let epochs = work.slot_epochs.as_ref();
             epochs.and_then(|epochs| epochs.get(&info(slot))).copied()
         };
-        let mut tasks = tasks_by_slot(assignment);
-        tasks.remove(&self.own);
+        let mut executors = executors_by_slot(assignment);
+        executors.remove(&self.own);
         let hosts = assignment.node_host.as_ref();
         let address = |slot: &Slot| {
             let host = hosts.and_then(|hosts| hosts.get(slot.node.as_str()));
@@ -89,28 +86,49 @@ impl Peers {
             }
         };
         self.kept.retain(|slot, kept| {
-            // Another set of tasks, or another epoch, is another process there.
-            let components = tasks
-                .get(slot)
-                .map(|tasks| components(&self.program, tasks));
+            // Another set of executors, or another epoch, is another process there.
+            let has_same = |executors: &BTreeSet<ExecutorId>| {
+                executors.iter().copied().eq(kept.peer.executors())
+            };
             let is_kept = kept.peer.address == address(slot)
                 && kept.peer.epoch() == since(slot).unwrap_or(0)
-                && components.is_some_and(|c| c.iter().all(|id| kept.peer.data(id).is_some()));
+                && executors.get(slot).is_some_and(has_same);
             if !is_kept {
                 kept.wanted.send_replace(Wanted::No);
             }
             is_kept
         });
         let mut workers = Vec::new();
-        for (slot, tasks) in tasks {
-            let to = (address(&slot), components(&self.program, &tasks));
+        for (slot, executors) in executors {
+            let address = address(&slot);
             let since = since(&slot).unwrap_or(0);
-            let kept = self.kept.entry(slot);
-            let shared = self.shared.clone();
-            let open = || open((to.0, to.1, since), shared, &self.identity, self.reconnects);
-            workers.push((kept.or_insert_with(open).peer.clone(), tasks));
+            let tasks = executors
+                .iter()
+                .flat_map(|executor| executor.tasks())
+                .collect();
+            if !self.kept.contains_key(&slot) {
+                let executors: Vec<_> = executors.into_iter().collect();
+                let watch = Watch(self.shared.clone());
+                let peer = Peer::new(address, &executors, self.window_bytes, watch);
+                self.kept.insert(slot.clone(), self.open(peer.since(since)));
+            }
+            let kept = self.kept.get(&slot);
+            workers.extend(kept.map(|kept| (kept.peer.clone(), tasks)));
         }
         Routes::new(workers)
+    }
+
+    fn open(&self, peer: Peer) -> Kept {
+        let peer = Arc::new(peer);
+        let (wanted, receiver) = watch::channel(Wanted::Yes);
+        let run = peer
+            .clone()
+            .run(self.identity.clone(), self.reconnects, receiver);
+        Kept {
+            peer,
+            wanted,
+            task: tokio::spawn(run),
+        }
     }
 
     /// Whether everything was handed to the system.
@@ -135,27 +153,32 @@ impl Peers {
     }
 }
 
-fn open(
-    (address, components, since): (String, BTreeSet<ComponentId>, i64),
-    shared: Arc<OnceLock<Arc<Shared>>>,
-    identity: &Arc<LinkIdentity>,
-    reconnects: Reconnects,
-) -> Kept {
-    let on_room = move || {
-        if let Some(shared) = shared.get() {
+// === impl Watch ===
+
+impl PeerWatch for Watch {
+    fn room(&self) {
+        if let Some(shared) = self.0.get() {
             shared.ring_all();
         }
-    };
-    let capacity = limits::OUTBOX_TUPLES_MAX;
-    let peer = Peer::new(address, components, capacity, on_room);
-    let peer = Arc::new(peer.since(since));
-    let (wanted, receiver) = watch::channel(Wanted::Yes);
-    let run = peer.clone().run(identity.clone(), reconnects, receiver);
-    Kept {
-        peer,
-        wanted,
-        task: tokio::spawn(run),
     }
+
+    fn lost(&self, roots: Vec<u64>) {
+        if let Some(shared) = self.0.get() {
+            shared.fail(roots);
+        }
+    }
+
+    fn gone(&self) {
+        if let Some(shared) = self.0.get() {
+            shared.review_routes();
+        }
+    }
+}
+
+/// Bytes that may be on their way between two workers to one executor, or wait for it.
+pub fn window_bytes(conf: &Conf) -> Result<usize, ConfError> {
+    let bytes = conf.int_or(keys::STORMWIRE_LINK_WINDOW_BYTES, 1 << 20)?;
+    Ok(usize::try_from(bytes).unwrap_or(1).max(1))
 }
 
 /// A slot as assignments write it.
@@ -166,15 +189,9 @@ fn info(slot: &Slot) -> storm::NodeInfo {
     }
 }
 
-/// The components of some tasks.
-fn components(program: &Program, tasks: &[TaskId]) -> BTreeSet<ComponentId> {
-    let components = tasks.iter().filter_map(|task| program.component_of(*task));
-    components.cloned().collect()
-}
-
-/// The tasks of each slot of an assignment. What makes no sense in it is left out.
-fn tasks_by_slot(assignment: &storm::Assignment) -> BTreeMap<Slot, Vec<TaskId>> {
-    let mut slots: BTreeMap<Slot, Vec<TaskId>> = BTreeMap::new();
+/// The executors of each slot of an assignment. What makes no sense in it is left out.
+fn executors_by_slot(assignment: &storm::Assignment) -> BTreeMap<Slot, BTreeSet<ExecutorId>> {
+    let mut slots: BTreeMap<Slot, BTreeSet<ExecutorId>> = BTreeMap::new();
     for (executor, place) in assignment.executor_node_port.iter().flatten() {
         let port = place.port.first().map(|port| u16::try_from(*port));
         let (Some(Ok(port)), [first, last]) = (port, executor.as_slice()) else {
@@ -187,10 +204,8 @@ fn tasks_by_slot(assignment: &storm::Assignment) -> BTreeMap<Slot, Vec<TaskId>> 
         let (Ok(first), Ok(last)) = (i32::try_from(*first), i32::try_from(*last)) else {
             continue;
         };
-        slots
-            .entry(slot)
-            .or_default()
-            .extend((first..=last).map(TaskId));
+        let executor = ExecutorId::new(TaskId(first), TaskId(last));
+        slots.entry(slot).or_default().insert(executor);
     }
     slots
 }
@@ -200,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_assignment_gives_tasks_by_slot() {
+    fn an_assignment_gives_executors_by_slot() {
         let place = |node: &str, port| storm::NodeInfo {
             node: node.to_owned(),
             port: [port].into(),
@@ -215,11 +230,11 @@ mod tests {
             ])),
             ..storm::Assignment::default()
         };
-        let slots = tasks_by_slot(&assignment);
-        let tasks: Vec<Vec<i32>> = slots
-            .values()
-            .map(|tasks| tasks.iter().map(|task| task.0).collect())
-            .collect();
-        assert_eq!(tasks, [vec![1, 2, 4], vec![3]]);
+        let slots = executors_by_slot(&assignment);
+        let ranges = |executors: &BTreeSet<ExecutorId>| -> Vec<(i32, i32)> {
+            executors.iter().map(|e| (e.first.0, e.last.0)).collect()
+        };
+        let executors: Vec<_> = slots.values().map(ranges).collect();
+        assert_eq!(executors, [vec![(1, 2), (4, 4)], vec![(3, 3)]]);
     }
 }

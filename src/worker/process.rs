@@ -20,7 +20,8 @@ use crate::component::{Factory, WorkerPlace};
 use crate::conf::{Conf, ConfError, keys};
 use crate::id::{ExecutorId, NodeId, Slot, TaskId, TopologyId};
 use crate::messaging::link::LinkIdentity;
-use crate::messaging::server::{self, ServerCounters};
+use crate::messaging::receiving::Sessions;
+use crate::messaging::server::{self, ServerCounters, ServerParts};
 use crate::messaging::transport::LinkSecurity;
 use crate::wire::messages::{
     TopologyPhase, TopologyWork, WorkerDirective, WorkerLaunch, WorkerOrder,
@@ -30,10 +31,10 @@ use crate::wire::storm::{StormTopology, TopologyStatus};
 use crate::worker::controls::{self, Consequence, Controls};
 use crate::worker::engine::{Engine, EngineError, EngineOptions};
 use crate::worker::gateway::{Gateway, GatewayError};
-use crate::worker::intake::WorkerIntake;
+use crate::worker::intake::WorkerIntakes;
 use crate::worker::log_levels::LogLevels;
 use crate::worker::nimbus_line::{self, LineError, NimbusLine, Rhythm};
-use crate::worker::peers::Peers;
+use crate::worker::peers::{self, Peers};
 use crate::worker::program::{Program, ProgramError};
 use crate::worker::rest::{Spinning, Time};
 
@@ -132,7 +133,7 @@ impl Worker {
             node: identity.node.clone(),
             port,
         };
-        let mut peers = Peers::new(slot, identity.clone(), program.clone())?;
+        let mut peers = Peers::new(slot, identity.clone(), &conf)?;
         let rhythm = rhythm(&conf)?;
         let place = place(dir, code_dir, &launch, port)?;
         let hall = place.gateway.clone();
@@ -151,9 +152,13 @@ impl Worker {
         engine.shared().follow(launch.work.epoch);
         let (server_stop, stopped) = watch::channel(false);
         let shared = engine.shared().clone();
-        let intake = Arc::new(WorkerIntake::new(shared.clone(), program.ackers.clone()));
-        let counters = Arc::new(ServerCounters::default());
-        let server = server::serve(listener, identity, intake, counters, stopped);
+        let parts = ServerParts {
+            identity,
+            sessions: Arc::new(Sessions::new(peers::window_bytes(&conf)?)),
+            intakes: Arc::new(WorkerIntakes::new(shared.clone(), &program.ackers)),
+            counters: Arc::new(ServerCounters::default()),
+        };
+        let server = server::serve(listener, parts, stopped);
         let (sender, news) = mpsc::channel(1);
         let work = launch.work.clone();
         let launch = Arc::new(launch);

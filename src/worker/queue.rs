@@ -12,6 +12,7 @@ use std::time::Duration;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::messaging::acks::AckRecord;
+use crate::messaging::receiving::Receipt;
 use crate::tuple::TupleBatch;
 
 /// A batch on its way to an executor of another thread.
@@ -23,7 +24,9 @@ pub struct Packet {
 
 /// What outsiders hand to a thread.
 pub enum Injected {
-    Data(Packet),
+    /// Tuples that came over a link. Their bytes are the sender's again once the batch is done and
+    /// the receipt dropped.
+    Data(Packet, Receipt),
     Acks(Vec<AckRecord>),
     Command(Command),
 }

@@ -190,8 +190,8 @@ impl Reactor {
 
     fn take_injected(&mut self, what: Injected, now_us: u64) {
         match what {
-            Injected::Data(Packet { executor, batch }) => {
-                let origin = Origin::Outside;
+            Injected::Data(Packet { executor, batch }, receipt) => {
+                let origin = Origin::Link(receipt);
                 let inbox = &mut self.executors[executor as usize].inbox;
                 inbox.push(Queued { batch, origin });
             }
@@ -422,8 +422,9 @@ impl Reactor {
                         let _ = link.empties_out.push(batch);
                     }
                 }
-                Origin::Outside => {
+                Origin::Link(receipt) => {
                     self.shared.give_batch(batch);
+                    drop(receipt);
                 }
             }
         }
@@ -495,8 +496,18 @@ impl Reactor {
     fn route_acks(&mut self) {
         let routes = self.shared.routes.load_full();
         let (ackers, tasks) = wiring::ack_places(&self.program, &self.shared, &routes, self.index);
+        let homes = wiring::acker_homes(&self.program, &self.shared, &routes);
         let peers = routes.peers().iter().cloned();
-        self.acks.replace(ackers, tasks, peers);
+        let forgetful = self.acks.replace((ackers, homes), tasks, peers);
+        if forgetful.is_empty() {
+            return;
+        }
+        // What those ackers knew is lost: nobody will ever say that these trees are complete.
+        for executor in &mut self.executors {
+            if let ExecutorRole::Spout(spout) = &mut executor.role {
+                spout.fail_watched_by(&forgetful, &executor.emitter);
+            }
+        }
     }
 
     /// Nothing to do: watch for a moment, then sleep until something comes or is due.

@@ -6,22 +6,21 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arc_swap::ArcSwap;
-use tokio::sync::Notify;
-
 use crate::component::credentials::Held;
 use crate::component::{Credentials, Waker};
 use crate::id::{ComponentId, ExecutorId, TaskId};
+use crate::messaging::acks::AckRecord;
 use crate::messaging::gauge::Gauge;
 use crate::tuple::{StreamTable, TupleBatch};
 use crate::wire::messages;
 use crate::wire::storm;
 use crate::worker::activity::Activity;
 use crate::worker::pool::BatchPool;
-use crate::worker::queue::Door;
+use crate::worker::queue::{Door, Injected};
 use crate::worker::report::ErrorLog;
 use crate::worker::route::Routes;
 use crate::worker::sampling::SampledShare;
+use arc_swap::ArcSwap;
 
 /// Shared by everything in a worker.
 pub struct Shared {
@@ -33,8 +32,6 @@ pub struct Shared {
     routes_version: AtomicU64,
     pub errors: Arc<ErrorLog>,
     pub streams: Arc<StreamTable>,
-    /// Told when a receiver that was full has room, for the links.
-    pub room: Notify,
     /// Empty batches of the links.
     pool: Mutex<BatchPool>,
     pub counters: WorkerCounters,
@@ -103,8 +100,10 @@ pub struct WorkerCounters {
     pub n_received: AtomicU64,
     /// Tuples that could not be written for a link.
     pub n_unsendable: AtomicU64,
-    /// Tuples that came for tasks that are not here.
+    /// Tuples that came for tasks that are not here, or in batches that were refused.
     pub n_misrouted: AtomicU64,
+    /// Tuples of edges that wait for nobody, beyond what may wait for a link.
+    pub n_overflowed: AtomicU64,
     /// Ack records that nobody could be found for.
     pub n_acks_lost: AtomicU64,
     /// Components that were made anew.
@@ -150,7 +149,6 @@ impl Shared {
             routes_version: AtomicU64::new(0),
             errors: Arc::new(ErrorLog::default()),
             streams: parts.streams,
-            room: Notify::new(),
             pool: Mutex::new(BatchPool::new(POOL_BATCHES)),
             counters: WorkerCounters::default(),
         }
@@ -242,7 +240,20 @@ impl Shared {
         for door in &self.doors {
             door.knock();
         }
-        self.room.notify_waiters();
+    }
+
+    /// Has threads look at their routes anew, after something about a peer changed.
+    pub fn review_routes(&self) {
+        self.routes_version.fetch_add(1, Ordering::SeqCst);
+        self.ring_all();
+    }
+
+    /// Fails trees whose tuples were lost outside of any executor.
+    pub fn fail(&self, roots: impl IntoIterator<Item = u64>) {
+        let records: Vec<_> = roots.into_iter().map(AckRecord::fail).collect();
+        if let Some(door) = self.doors.first().filter(|_| !records.is_empty()) {
+            door.inject(Injected::Acks(records));
+        }
     }
 
     /// Threads tell their components at their next turn, if these are others than before; whether

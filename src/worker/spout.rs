@@ -96,6 +96,17 @@ impl SpoutRole {
         self.notices.push(notice);
     }
 
+    /// Has all fail that these ackers, by their indices, were to watch.
+    pub fn fail_watched_by(&mut self, ackers: &[usize], emitter: &Emitter) {
+        if let Some(tracker) = &emitter.tracker {
+            let failed = |root| SpoutNotice {
+                root,
+                outcome: Outcome::Failed,
+            };
+            self.notices.extend(tracker.roots_of(ackers).map(failed));
+        }
+    }
+
     pub fn expire(&mut self) {
         self.is_expiry_due = true;
     }

@@ -4,7 +4,7 @@
 
 use crate::acker::{Outcome, Pending, PendingTable};
 use crate::component::ComponentFailure;
-use crate::grouping::draw_root;
+use crate::grouping::{acker_index, draw_root};
 use crate::id::TaskId;
 
 /// Pending tuples of one executor, all its tasks together.
@@ -66,6 +66,12 @@ impl Tracker {
         self.table.handle_done(root, outcome)
     }
 
+    /// Pending roots that fall to these ackers, by their indices.
+    pub fn roots_of(&self, ackers: &[usize]) -> impl Iterator<Item = u64> {
+        let roots = self.table.roots();
+        roots.filter(|root| ackers.contains(&acker_index(*root, self.n_ackers)))
+    }
+
     /// Drops what a task has pending, as when its component is made anew.
     pub fn forget(&mut self, task: TaskId) {
         self.table.forget(task);
@@ -86,7 +92,6 @@ fn too_many(n_pending: usize) -> ComponentFailure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grouping::acker_index;
     use crate::tuple::{StreamNumber, Value};
 
     #[test]

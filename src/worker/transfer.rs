@@ -1,16 +1,18 @@
 //! Batches for other workers: encoded on the thread that filled them, into the peer's outbox.
 //!
 //! Encoding here keeps the batch in this thread's caches and recycles it at once. What cannot be
-//! encoded fails its roots, and is counted.
+//! encoded, or finds no place in the outbox, fails its roots, and is counted.
 
+use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tracing::error;
+use tracing::{error, warn};
 
-use crate::id::TaskId;
-use crate::messaging::acks::{AckKind, AckRecord};
+use crate::messaging::acks::AckRecord;
 use crate::messaging::codec::{self, EncodeError};
-use crate::messaging::outbox::{DataFrame, DataOutbox};
+use crate::messaging::outbox::DataOutbox;
+use crate::messaging::sending::DataFrame;
 use crate::tuple::TupleBatch;
 use crate::worker::shared::WorkerCounters;
 
@@ -26,13 +28,17 @@ pub fn send(
         let mut open = vec![run];
         while let Some(rows) = open.pop() {
             let mut bytes = outbox.buffer();
-            match codec::write_frame(batch, rows.clone(), &mut bytes) {
+            match codec::write_frame(batch, rows.clone(), Arc::make_mut(&mut bytes)) {
                 Ok(()) => {
                     let n_tuples = rows.len();
                     counters.n_sent.fetch_add(n_tuples as u64, Ordering::SeqCst);
-                    outbox.push(DataFrame { bytes, n_tuples });
+                    if outbox.push(DataFrame { bytes, n_tuples }).is_err() {
+                        overflow(batch, rows, counters, failed);
+                    }
                 }
-                Err(EncodeError::TooLarge { .. }) if rows.len() > 1 => {
+                Err(EncodeError::TooLarge { .. } | EncodeError::TooMany { .. })
+                    if rows.len() > 1 =>
+                {
                     let middle = rows.start + rows.len() / 2;
                     // The first half is on top: tuples keep their order.
                     open.push(middle..rows.end);
@@ -62,10 +68,31 @@ fn refuse(
     };
     let (component, stream) = (tuple.source_component(), tuple.source_stream());
     error!(%component, %stream, %error, "a tuple cannot be sent to another worker");
-    failed.extend(tuple.anchors().iter().map(|anchor| AckRecord {
-        root: anchor.root,
-        value: 0,
-        task: TaskId(0),
-        kind: AckKind::Fail,
-    }));
+    fail(batch, row..row + 1, failed);
+}
+
+/// Only edges that wait for nobody get here: those that close a cycle which makes more of what goes
+/// round.
+#[cold]
+fn overflow(
+    batch: &TupleBatch,
+    rows: Range<usize>,
+    counters: &WorkerCounters,
+    failed: &mut Vec<AckRecord>,
+) {
+    let n_tuples = rows.len();
+    counters.n_sent.fetch_sub(n_tuples as u64, Ordering::SeqCst);
+    let n_before = counters
+        .n_overflowed
+        .fetch_add(n_tuples as u64, Ordering::Relaxed);
+    if n_before == 0 {
+        warn!("a cycle over workers makes more tuples than it takes: those beyond a bound fail");
+    }
+    fail(batch, rows, failed);
+}
+
+fn fail(batch: &TupleBatch, rows: Range<usize>, failed: &mut Vec<AckRecord>) {
+    let tuples = rows.filter_map(|row| batch.get(row));
+    let anchors = tuples.flat_map(|tuple| tuple.anchors());
+    failed.extend(anchors.map(|anchor| AckRecord::fail(anchor.root)));
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::id::{ComponentId, TaskId};
 use crate::topology;
-use crate::worker::acking::{AckPlace, places_by_task};
+use crate::worker::acking::{AckPlace, AckerHome, places_by_task};
 use crate::worker::lane::{Destination, Lane, NO_LANE};
 use crate::worker::program::Program;
 use crate::worker::route::Routes;
@@ -25,7 +25,8 @@ pub struct Seat {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Receiver {
     Executor(usize),
-    Peer(usize),
+    /// Which worker, and the first task of which executor there.
+    Peer(usize, TaskId),
     Nowhere,
 }
 
@@ -79,10 +80,9 @@ pub fn lanes(
         // to where it began, and still what enters a cycle waits for room in it.
         let leads_back =
             rank(&receiver) <= rank(component) && program.downstream(&receiver).contains(component);
-        // Each component of another worker has a lane of its own there.
         let mut numbers: BTreeMap<Receiver, u32> = BTreeMap::new();
         for task in program.tasks_of(&receiver) {
-            let (key, destination) = destination(shared, routes, (task, &receiver), thread);
+            let (key, destination) = destination(shared, routes, task, thread);
             let number = *numbers.entry(key).or_insert_with(|| {
                 lanes.push(Lane::new(destination));
                 lanes.len() as u32 - 1
@@ -101,7 +101,7 @@ pub fn lanes(
 fn destination(
     shared: &Shared,
     routes: &Routes,
-    (task, component): (TaskId, &ComponentId),
+    task: TaskId,
     thread: usize,
 ) -> (Receiver, Destination) {
     let handles = shared.executors.iter().enumerate();
@@ -121,9 +121,12 @@ fn destination(
         };
         return (Receiver::Executor(index), destination);
     }
-    let outbox = routes.peer_of(task).and_then(|peer| peer.data(component));
+    let outbox = routes.peer_of(task).and_then(|peer| peer.data(task));
     match (routes.place_of(task), outbox) {
-        (Some(place), Some(outbox)) => (Receiver::Peer(place), Destination::Peer(outbox.clone())),
+        (Some(place), Some(outbox)) => {
+            let receiver = Receiver::Peer(place, outbox.executor.first);
+            (receiver, Destination::Peer(outbox.clone()))
+        }
         _ => (Receiver::Nowhere, Destination::Nowhere),
     }
 }
@@ -146,6 +149,16 @@ pub fn ack_places(
     let ackers = program.ackers.iter().map(|task| place(*task)).collect();
     let last = TaskId(program.components.len() as i32 - 1);
     (ackers, places_by_task(last, place))
+}
+
+/// Where the memory of each acker is, by its index.
+pub fn acker_homes(program: &Program, shared: &Shared, routes: &Routes) -> Vec<AckerHome> {
+    let home = |task: &TaskId| match (shared.is_local(*task), routes.peer_of(*task)) {
+        (true, _) => AckerHome::Here,
+        (_, Some(peer)) => AckerHome::There(peer.number(), peer.n_gone()),
+        (_, None) => AckerHome::Nowhere,
+    };
+    program.ackers.iter().map(home).collect()
 }
 
 /// Indices of the ackers on `thread`; where there are none, of those in this worker.

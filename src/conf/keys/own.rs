@@ -26,6 +26,10 @@ super::keys! {
         "stormwire.worker.orphan.timeout.secs", Own [Integer, Positive];
     /// Period at which a worker sends statistics to Nimbus, in seconds. Integer.
     STORMWIRE_STATS_REPORT_SECS = "stormwire.stats.report.secs", Own [Integer, Positive, NotNull];
+    /// Bytes that may be on their way from one worker to one executor of another, or wait for it
+    /// there. Emitters wait when there are as many. Integer.
+    STORMWIRE_LINK_WINDOW_BYTES =
+        "stormwire.link.window.bytes", Own [Integer, Positive, NotNull];
     /// Time a shell child has to answer the handshake, in seconds. Integer.
     STORMWIRE_SHELL_HANDSHAKE_TIMEOUT_SECS =
         "stormwire.shell.handshake.timeout.secs", Own [Integer, Positive, NotNull];

@@ -1,6 +1,6 @@
 //! Two engines in one process that know each other only by their links.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,17 +12,19 @@ use super::support::*;
 use crate::component::{Collector, Factory, Result, Spout, SpoutCollector, TaskContext};
 use crate::conf::keys;
 use crate::id::{ExecutorId, TaskId};
-use crate::messaging::client::{Peer, Reconnects, Wanted};
+use crate::messaging::client::{Peer, PeerWatch, Reconnects, Wanted};
 use crate::messaging::gauge::Gauge;
 use crate::messaging::link::LinkIdentity;
-use crate::messaging::server::{self, ServerCounters};
+use crate::messaging::receiving::Sessions;
+use crate::messaging::server::{self, ServerCounters, ServerParts};
 use crate::messaging::transport::LinkSecurity;
 use crate::tuple::{Tuple, Value};
 use crate::values;
 use crate::worker::engine::{Engine, EngineOptions};
-use crate::worker::intake::WorkerIntake;
+use crate::worker::intake::WorkerIntakes;
 use crate::worker::program::Program;
 use crate::worker::route::Routes;
+use crate::worker::shared::Shared;
 
 /// A worker without a process: an engine and a server, and the other worker as its peer.
 struct Half {
@@ -30,6 +32,23 @@ struct Half {
     peer: Arc<Peer>,
     wanted: watch::Sender<Wanted>,
     stop: watch::Sender<bool>,
+}
+
+/// Tells an engine what happens to its peer, as `Peers` does in a worker process.
+struct Watch(Arc<std::sync::OnceLock<Arc<Shared>>>);
+
+impl PeerWatch for Watch {
+    fn room(&self) {
+        self.0.get().unwrap().ring_all();
+    }
+
+    fn lost(&self, roots: Vec<u64>) {
+        self.0.get().unwrap().fail(roots);
+    }
+
+    fn gone(&self) {
+        self.0.get().unwrap().review_routes();
+    }
 }
 
 struct Plan {
@@ -54,7 +73,7 @@ impl Plan {
     }
 
     /// One half runs the executors of `components`, the other all others.
-    async fn start(self, components: &[&str], capacity: usize) -> (Half, Half) {
+    async fn start(self, components: &[&str], window: usize) -> (Half, Half) {
         let (here, there): (Vec<_>, Vec<_>) = self
             .executors
             .iter()
@@ -67,8 +86,8 @@ impl Plan {
             .each_ref()
             .map(|listener| listener.local_addr().unwrap().to_string());
         let [first, second] = listeners;
-        let a = self.half(first, (&here, &there), &addresses[1], capacity);
-        let b = self.half(second, (&there, &here), &addresses[0], capacity);
+        let a = self.half(first, (&here, &there), &addresses[1], window);
+        let b = self.half(second, (&there, &here), &addresses[0], window);
         (a, b)
     }
 
@@ -77,19 +96,11 @@ impl Plan {
         listener: TcpListener,
         (own, others): (&[ExecutorId], &[ExecutorId]),
         other_address: &str,
-        capacity: usize,
+        window: usize,
     ) -> Half {
-        let shared: Arc<std::sync::OnceLock<Arc<crate::worker::shared::Shared>>> = Arc::default();
-        let late = shared.clone();
-        let on_room = move || {
-            if let Some(shared) = late.get() {
-                shared.ring_all();
-            }
-        };
-        let components = others.iter().map(|executor| executor.first);
-        let components = components.filter_map(|task| self.program.component_of(task).cloned());
-        let components: BTreeSet<_> = components.collect();
-        let peer = Arc::new(Peer::new(other_address, components, capacity, on_room));
+        let shared: Arc<std::sync::OnceLock<Arc<Shared>>> = Arc::default();
+        let watch = Watch(shared.clone());
+        let peer = Arc::new(Peer::new(other_address, others, window, watch));
         let tasks: Vec<TaskId> = others
             .iter()
             .flat_map(|executor| executor.tasks())
@@ -105,19 +116,20 @@ impl Plan {
             topology_id: "test-1-1".to_owned(),
             topology_hash: program.hash,
             node: "node".into(),
-            port: 1,
+            // Which half it is.
+            port: u16::from(own.first() < others.first()),
             generation: 1,
             security: LinkSecurity::Plain,
         });
-        let intake = WorkerIntake::new(engine.shared().clone(), program.ackers.clone());
         let (stop, stopped) = watch::channel(false);
-        tokio::spawn(server::serve(
-            listener,
-            identity.clone(),
-            Arc::new(intake),
-            Arc::new(ServerCounters::default()),
-            stopped,
-        ));
+        let intakes = WorkerIntakes::new(engine.shared().clone(), &program.ackers);
+        let parts = ServerParts {
+            identity: identity.clone(),
+            sessions: Arc::new(Sessions::new(window)),
+            intakes: Arc::new(intakes),
+            counters: Arc::new(ServerCounters::default()),
+        };
+        tokio::spawn(server::serve(listener, parts, stopped));
         let reconnects = Reconnects {
             base: Duration::from_millis(1),
             ceiling: Duration::from_millis(10),
@@ -176,8 +188,10 @@ async fn blocking<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(wait).await.unwrap()
 }
 
+/// Of what is on its way to the only executor of the peer.
 fn gauge(peer: &Peer) -> &Gauge {
-    &peer.data(&"sink".into()).unwrap().gauge
+    let executor = peer.executors().next().unwrap();
+    &peer.data(executor.first).unwrap().gauge
 }
 
 fn pass(tuple: &Tuple<'_>, out: &mut Collector<'_>) -> Result<()> {
@@ -214,7 +228,7 @@ async fn trees_over_two_workers_complete() {
             })
             .connect("spout", "pass", shuffle())
             .connect("pass", "sink", fields(&["number"]));
-        let (a, b) = Plan::of(topology).start(at_home, 10_000).await;
+        let (a, b) = Plan::of(topology).start(at_home, WINDOW).await;
         b.engine.activate();
         a.engine.activate();
         let waiting = events.clone();
@@ -256,14 +270,18 @@ async fn a_peer_that_does_not_run_stops_the_spout_and_nothing_is_lost() {
             })
         })
         .connect("spout", "sink", shuffle());
-    let (a, b) = Plan::of(topology).start(&["spout", "__acker"], 1000).await;
-    // Not activated: `b` takes tuples until its inbox is full, and then its link no more.
+    let (a, b) = Plan::of(topology)
+        .start(&["spout", "__acker"], WINDOW)
+        .await;
+    // Not activated: what came lies on the queue of `b`.
     a.engine.activate();
     let peer = a.peer.clone();
     blocking(move || eventually("the outbox is full", || gauge(&peer).is_full())).await;
     let shared = a.engine.shared().clone();
     blocking(move || eventually("the spout rests", || shared.is_resting())).await;
-    assert!(gauge(&a.peer).n_queued() < 1000 + 1024);
+    // No more than a turn's tuples beyond the window.
+    assert!(gauge(&a.peer).n_queued() < WINDOW + 1024 * 17_000);
+    assert!(b.engine.n_queued() * 16_384 <= WINDOW.max(512 * 17_000));
     assert_eq!(n_executed.load(Ordering::SeqCst), 0);
     b.engine.activate();
     let waiting = events.clone();
@@ -329,7 +347,9 @@ async fn tuples_for_tasks_without_a_worker_wait_for_one() {
             })
         })
         .connect("spout", "sink", shuffle());
-    let (a, b) = Plan::of(topology).start(&["spout", "__acker"], 1000).await;
+    let (a, b) = Plan::of(topology)
+        .start(&["spout", "__acker"], WINDOW)
+        .await;
     let routes = a.engine.shared().routes.load_full();
     a.engine.shared().set_routes(Routes::default());
     b.engine.activate();
@@ -345,3 +365,4 @@ async fn tuples_for_tasks_without_a_worker_wait_for_one() {
 }
 
 const N_TEXTS: i64 = 4000;
+const WINDOW: usize = 1 << 20;
