@@ -37,6 +37,15 @@ pub fn monotonic_millis() -> u64 {
     monotonic_micros() / 1000
 }
 
+/// Nanoseconds of the machine's monotonic clock: the same for all its processes, also for those of a
+/// JVM (`System.nanoTime`).
+pub fn machine_nanos() -> u64 {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
+    // The clock exists on every Linux.
+    let now = now.map_or(Duration::ZERO, Duration::from);
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+}
+
 fn since_epoch() -> Duration {
     // A clock before 1970 reads as 1970: nothing here may fail because of it.
     SystemTime::now()

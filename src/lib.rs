@@ -4,6 +4,7 @@
 //! own layer and lower ones. `src/README.md` is the map.
 
 // L1 ground
+pub mod allocations;
 pub mod backoff;
 pub mod clock;
 pub mod conf;

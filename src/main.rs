@@ -11,6 +11,9 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
+#[global_allocator]
+static ALLOCATOR: stormwire::allocations::Counting = stormwire::allocations::Counting;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     // RUST_LOG says what is logged; by default what a person should see. Logs go to standard error,

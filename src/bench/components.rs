@@ -1,15 +1,11 @@
-//! Spout and bolts that count, and the topologies made of them: storm-perf's ConstSpout, IdBolt and
-//! DevNullBolt.
+//! Spout and bolts that count, and the topologies made of them: what the guards look at.
 //!
-//! Counters are plain stores of the task's own, read from outside; latency is stamped at one emit
-//! in 1024. Starts no engine.
+//! Counters are plain stores of the task's own. Starts no engine, stamps no latency.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
-use super::histogram::Histogram;
 use crate::component::native::pass::IdBolt;
 use crate::component::{
     Blueprint, Bolt, Collector, ComponentFailure, Factory, Instance, Result, Spout, SpoutCollector,
@@ -26,7 +22,6 @@ pub struct Gauges {
     emitted: Line,
     acked: Line,
     executed: Line,
-    latencies: Mutex<Histogram>,
 }
 
 /// A counter with cache lines of its own.
@@ -53,43 +48,12 @@ struct ConstSpout {
     tracking: Tracking,
     n_emitted: u64,
     n_acked: u64,
-    /// Of every `STAMP_EVERY`th emit, by its id.
-    stamps: Vec<(i64, Instant)>,
 }
 
 /// Acks and counts.
 struct NullBolt {
     gauges: Arc<Gauges>,
     n_executed: u64,
-}
-
-// === impl Gauges ===
-
-impl Gauges {
-    pub fn n_emitted(&self) -> u64 {
-        self.emitted.0.load(Ordering::Relaxed)
-    }
-
-    /// Trees completed at the spout.
-    pub fn n_acked(&self) -> u64 {
-        self.acked.0.load(Ordering::Relaxed)
-    }
-
-    /// Tuples that the last bolt got.
-    pub fn n_executed(&self) -> u64 {
-        self.executed.0.load(Ordering::Relaxed)
-    }
-
-    /// Takes the emit-to-ack latencies since the last call, in nanoseconds.
-    pub fn take_latencies(&self) -> Histogram {
-        std::mem::take(&mut *self.latencies())
-    }
-
-    fn latencies(&self) -> MutexGuard<'_, Histogram> {
-        self.latencies
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 // === impl CountingFactory ===
@@ -103,7 +67,6 @@ impl Factory for CountingFactory {
                 tracking: self.tracking,
                 n_emitted: 0,
                 n_acked: 0,
-                stamps: Vec::new(),
             }))),
             ID => Ok(Instance::Bolt(Box::new(IdBolt))),
             SINK => Ok(Instance::Bolt(Box::new(NullBolt {
@@ -121,7 +84,6 @@ impl Factory for CountingFactory {
 
 impl Spout for ConstSpout {
     fn open(&mut self, _: &TaskContext) -> Result<()> {
-        self.stamps = vec![(-1, Instant::now()); N_STAMPS];
         Ok(())
     }
 
@@ -136,31 +98,14 @@ impl Spout for ConstSpout {
         if self.tracking == Tracking::Untracked {
             return out.emit(values![TEXT]);
         }
-        if id % STAMP_EVERY == 0 {
-            self.stamps[place(id)] = (id, Instant::now());
-        }
         out.emit_reliable(values![TEXT], Value::Long(id))
     }
 
     #[inline]
-    fn ack(&mut self, id: &Value) {
+    fn ack(&mut self, _: &Value) {
         self.n_acked += 1;
         self.gauges.acked.0.store(self.n_acked, Ordering::Relaxed);
-        if let Value::Long(id) = id
-            && id % STAMP_EVERY == 0
-        {
-            let (stamped, at) = self.stamps[place(*id)];
-            if stamped == *id {
-                let nanos = u64::try_from(at.elapsed().as_nanos()).unwrap_or(u64::MAX);
-                self.gauges.latencies().record(nanos);
-            }
-        }
     }
-}
-
-fn place(id: i64) -> usize {
-    // Ids start at 0.
-    (id / STAMP_EVERY) as usize % N_STAMPS
 }
 
 // === impl NullBolt ===
@@ -226,6 +171,3 @@ const SPOUT: &str = "spout";
 
 /// Storm-perf's constant.
 const TEXT: &str = "some data";
-const STAMP_EVERY: i64 = 1024;
-/// As many stamped emits may be pending at once; older ones are not measured.
-const N_STAMPS: usize = 1024;

@@ -43,9 +43,9 @@ async fn measure(nimbus: &nimbus::Handle, options: &Options) -> Result<Vec<Figur
     let mut figures = Vec::new();
     for (n_connections, what) in [(1, "calls, 1 connection"), (8, "calls, 8 connections")] {
         let mut rates = Vec::new();
-        call_for(options.warm_up, n_connections, &address).await?;
-        for _ in 0..options.n_windows {
-            rates.push(call_for(options.window, n_connections, &address).await? / 1e3);
+        call_for(options.ours.warm_up, n_connections, &address).await?;
+        for _ in 0..options.ours.n_windows {
+            rates.push(call_for(options.ours.window, n_connections, &address).await? / 1e3);
         }
         let figure = Figure::new("cluster-info", (what, "k/s"), rates);
         figures.push(match n_connections {

@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 
 use super::machine;
 use super::submission::Nimbus;
-use crate::conf::keys;
+use crate::conf::{Conf, keys};
 use crate::process::Process;
 use crate::rpc::client::{Address, ClientOptions, Connection};
 use crate::wire::storm::nimbus::Client;
@@ -29,8 +29,13 @@ pub struct Dev {
 // === impl Dev ===
 
 impl Dev {
-    /// Starts it on a directory of its own and waits until it is ready.
+    /// Starts it on a directory of its own, with one slot, and waits until it is ready.
     pub fn start(directory: &Path) -> Result<Self> {
+        Dev::with_slots(directory, 1, &Conf::new())
+    }
+
+    /// Starts it with so many slots, and with settings of the caller's.
+    pub fn with_slots(directory: &Path, n_slots: usize, conf: &Conf) -> Result<Self> {
         std::fs::create_dir_all(directory)?;
         let log = directory.join("dev.log");
         let program = std::env::current_exe().context("cannot tell which file this program is")?;
@@ -42,11 +47,14 @@ impl Dev {
             (keys::DRPC_PORT, "0".to_owned()),
             (keys::DRPC_INVOCATIONS_PORT, "0".to_owned()),
             (keys::DRPC_HTTP_PORT, "0".to_owned()),
-            (keys::SUPERVISOR_SLOTS_PORTS, format!("[{}]", free_port()?)),
+            (keys::SUPERVISOR_SLOTS_PORTS, free_ports(n_slots)?),
         ];
         let mut command = Command::new(program);
         command.arg("dev");
         for (key, value) in settings {
+            command.arg("-c").arg(format!("{key}={value}"));
+        }
+        for (key, value) in conf.iter() {
             command.arg("-c").arg(format!("{key}={value}"));
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped());
@@ -130,9 +138,16 @@ fn parse(text: &str) -> Option<Address> {
     Some(Address::new(host, port.parse().ok()?))
 }
 
-fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("no free port")?;
-    Ok(listener.local_addr()?.port())
+/// A list of ports that nobody listens on.
+fn free_ports(n: usize) -> Result<String> {
+    let bind = |_| TcpListener::bind("127.0.0.1:0").context("no free port");
+    // All are held until each is known, so that none is given twice.
+    let listeners: Vec<TcpListener> = (0..n).map(bind).collect::<Result<_>>()?;
+    let ports: Vec<u16> = listeners
+        .iter()
+        .map(|listener| Ok(listener.local_addr()?.port()))
+        .collect::<Result<_>>()?;
+    Ok(format!("{ports:?}"))
 }
 
 /// For it to end its workers and itself.

@@ -27,15 +27,15 @@ pub fn round_trip(options: &Options) -> Result<Vec<Figure>> {
     let (mut alone, mut together) = (Vec::new(), Vec::new());
     // The first call waits for the worker to start.
     calls(dev.drpc(), Duration::ZERO)?;
-    calls(dev.drpc(), options.warm_up)?;
-    for _ in 0..options.n_windows {
-        let histogram = calls(dev.drpc(), options.window)?;
+    calls(dev.drpc(), options.ours.warm_up)?;
+    for _ in 0..options.ours.n_windows {
+        let histogram = calls(dev.drpc(), options.ours.window)?;
         for (values, (quantile, _)) in latencies.iter_mut().zip(QUANTILES) {
             values.extend(histogram.quantile(quantile).map(|nanos| nanos as f64 / 1e3));
         }
-        alone.push(histogram.len() as f64 / options.window.as_secs_f64());
-        let n_calls = many_calls(dev.drpc(), options.window)?;
-        together.push(n_calls as f64 / options.window.as_secs_f64());
+        alone.push(histogram.len() as f64 / options.ours.window.as_secs_f64());
+        let n_calls = many_calls(dev.drpc(), options.ours.window)?;
+        together.push(n_calls as f64 / options.ours.window.as_secs_f64());
     }
     let mut figures = Vec::new();
     for (values, (quantile, what)) in latencies.into_iter().zip(QUANTILES) {

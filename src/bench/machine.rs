@@ -47,6 +47,27 @@ pub fn usage(pid: i32) -> Usage {
     }
 }
 
+/// Of a process and all that it started, and they.
+pub fn tree_usage(root: i32) -> Usage {
+    let mut sum = usage(root);
+    for child in children(root) {
+        let theirs = tree_usage(child);
+        sum.cpu += theirs.cpu;
+        sum.resident_bytes += theirs.resident_bytes;
+        sum.n_threads += theirs.n_threads;
+    }
+    sum
+}
+
+/// Bytes that went over loopback since boot, headers and all.
+pub fn loopback_bytes() -> u64 {
+    let text = fs::read_to_string("/proc/net/dev").unwrap_or_default();
+    let mut lines = text.lines();
+    let rest = lines.find_map(|line| line.trim_start().strip_prefix("lo:"));
+    let received = rest.and_then(|rest| rest.split_ascii_whitespace().next()?.parse().ok());
+    received.unwrap_or(0)
+}
+
 /// Of this process.
 pub fn own_usage() -> Usage {
     usage(own_pid())

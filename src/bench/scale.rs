@@ -155,12 +155,12 @@ impl Level<'_> {
 
     /// Only heartbeats.
     async fn watch(&mut self, options: &Options) -> Result<()> {
-        tokio::time::sleep(options.warm_up).await;
+        tokio::time::sleep(options.ours.warm_up).await;
         let (mut rates, mut cpu) = (vec![], vec![]);
-        for _ in 0..options.n_windows {
+        for _ in 0..options.ours.n_windows {
             let before = (self.fleet.seen().n_reports(), self.daemon.usage());
             let started = Instant::now();
-            tokio::time::sleep(options.window).await;
+            tokio::time::sleep(options.ours.window).await;
             let secs = started.elapsed().as_secs_f64();
             let after = (self.fleet.seen().n_reports(), self.daemon.usage());
             rates.push((after.0 - before.0) as f64 / secs);

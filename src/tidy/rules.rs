@@ -293,6 +293,7 @@ fn layer_of(module: &str) -> Option<usize> {
 /// Top-level modules from the ground up: each imports its own layer and lower ones.
 const LAYERS: [&[&str]; 7] = [
     &[
+        "allocations",
         "backoff",
         "clock",
         "conf",

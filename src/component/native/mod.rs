@@ -2,6 +2,7 @@
 //!
 //! A file for each. Their names, arguments and outputs stand in `registry`.
 
+pub mod bench;
 pub mod count;
 pub mod digest;
 pub mod event_log;

@@ -82,9 +82,12 @@
 //! `org.apache.storm.coordination.CoordinatedBolt/coord-stream` (id, count), and the next one
 //! subscribes to it directly.
 //!
+//! What `stormwire bench` measures with stands in `registry/bench.rs`.
+//!
 //! Relative paths lie in the topology's `resources`. Knows nothing of shell components (`shell`).
 
 mod args;
+mod bench;
 mod coordinated;
 
 use std::borrow::Cow;
@@ -259,7 +262,8 @@ fn entry(object: &JavaObject) -> Result<&'static Entry, RegistryError> {
 
 fn find(class: &str) -> Option<&'static Entry> {
     let class = current_name(class);
-    ENTRIES.iter().find(|entry| entry.names.contains(&&*class))
+    let mut entries = ENTRIES.iter().chain(bench::ENTRIES);
+    entries.find(|entry| entry.names.contains(&&*class))
 }
 
 /// Storm's packages have moved: the name that a class has today.

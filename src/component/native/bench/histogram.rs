@@ -28,6 +28,20 @@ impl Histogram {
         self.n_values
     }
 
+    /// Adds so many values of one bucket, as [`buckets`](Self::buckets) gives them.
+    pub fn add(&mut self, bucket: usize, count: u64) {
+        if let Some(there) = self.counts.get_mut(bucket) {
+            *there += count;
+            self.n_values += count;
+        }
+    }
+
+    /// The buckets that have values, by their numbers, with how many.
+    pub fn buckets(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+        let counts = self.counts.iter().copied().enumerate();
+        counts.filter(|(_, count)| *count > 0)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.n_values == 0
     }
@@ -107,5 +121,13 @@ mod tests {
             );
         }
         assert_eq!(histogram.len(), 1000);
+        let mut again = Histogram::new();
+        for (bucket, count) in histogram.buckets() {
+            again.add(bucket, count);
+        }
+        assert_eq!(
+            (again.len(), again.quantile(0.99)),
+            (1000, histogram.quantile(0.99))
+        );
     }
 }
