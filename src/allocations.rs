@@ -19,6 +19,11 @@ pub fn count() {
     IS_COUNTING.store(true, Ordering::Relaxed);
 }
 
+/// From now on this thread's are not counted: it only watches.
+pub fn leave_out_this_thread() {
+    LINE.set(LEFT_OUT);
+}
+
 /// Allocations and reallocations of the process since counting began; 0 in a program with another
 /// allocator.
 pub fn so_far() -> u64 {
@@ -31,8 +36,10 @@ pub fn so_far() -> u64 {
 #[inline]
 fn note() {
     if IS_COUNTING.load(Ordering::Relaxed) {
-        let line = LINE.get() % N_LINES;
-        COUNTS[line].0.fetch_add(1, Ordering::Relaxed);
+        let line = LINE.get();
+        if line != LEFT_OUT {
+            COUNTS[line % N_LINES].0.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -65,6 +72,7 @@ unsafe impl GlobalAlloc for Counting {
 
 /// Threads share lines when there are more of them: it costs time, not counts.
 const N_LINES: usize = 16;
+const LEFT_OUT: usize = usize::MAX;
 static IS_COUNTING: AtomicBool = AtomicBool::new(false);
 static COUNTS: [Line; N_LINES] = [const { Line(AtomicU64::new(0)) }; N_LINES];
 static N_THREADS: AtomicUsize = AtomicUsize::new(0);
@@ -92,6 +100,9 @@ mod tests {
         assert_eq!(so_far(), 0);
         count();
         take();
+        take();
+        assert_eq!(so_far(), 2);
+        leave_out_this_thread();
         take();
         assert_eq!(so_far(), 2);
     }

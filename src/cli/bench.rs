@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::table;
+use crate::allocations;
 use crate::bench::flow::Checked;
 use crate::bench::genuine::Installed;
 use crate::bench::{self, Case, Figure, Only, Options, ReferenceKind, machine};
@@ -76,6 +77,7 @@ pub fn run(args: &BenchArgs) -> Result<i32> {
         println!("{}", table::table(["case", "what"], rows));
         return Ok(0);
     }
+    allocations::leave_out_this_thread();
     let cases = cases(args)?;
     let options = options(args)?;
     let mut figures = Vec::new();

@@ -174,6 +174,7 @@ impl Meter {
 
 /// Writes lines until nobody has the meter any more.
 fn write(meter: &Weak<Meter>, mut file: File) {
+    allocations::leave_out_this_thread();
     while let Some(meter) = meter.upgrade() {
         let written = file.write_all(meter.line().as_bytes());
         if let Err(error) = written {
