@@ -126,6 +126,11 @@ pub fn set_rate(directory: &Path, rate: u64) -> Result<()> {
     Ok(())
 }
 
+/// Removes what a process that is gone has written.
+pub fn forget(directory: &Path, pid: i32) -> Result<()> {
+    Ok(fs::remove_file(directory.join(format!("meter-{pid}")))?)
+}
+
 fn between(lines: &[Line], count: Count, nanos: u64) -> f64 {
     let value = |line: &Line| line.counts[count as usize] as f64;
     let behind = lines.partition_point(|line| line.nanos <= nanos);

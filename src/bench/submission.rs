@@ -3,12 +3,12 @@
 //! Knows no cluster and no clock.
 
 use std::collections::BTreeMap;
-use std::io::Cursor;
+use std::io::{Cursor, Write as _};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
 
 use crate::conf::{Conf, keys};
 use crate::rpc::client::Connection;
@@ -23,11 +23,22 @@ pub type Nimbus = Client<Connection>;
 
 /// Uploads an empty jar; gives its place. It may be used again and again.
 pub async fn upload_jar(nimbus: &mut Nimbus) -> Result<String> {
+    upload_jar_of(nimbus, 0).await
+}
+
+/// Uploads a jar with a file of so many bytes that cannot be packed, in chunks as Storm's clients
+/// do.
+pub async fn upload_jar_of(nimbus: &mut Nimbus, n_bytes: usize) -> Result<String> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     zip.add_directory("resources/", SimpleFileOptions::default())?;
+    let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    zip.start_file("ballast", stored)?;
+    zip.write_all(&vec![7; n_bytes])?;
     let jar = zip.finish()?.into_inner();
     let location = nimbus.begin_file_upload().await?;
-    nimbus.upload_chunk(Some(&location), Some(&jar)).await?;
+    for chunk in jar.chunks(CHUNK_BYTES) {
+        nimbus.upload_chunk(Some(&location), Some(chunk)).await?;
+    }
     nimbus.finish_file_upload(Some(&location)).await?;
     Ok(location)
 }
@@ -148,4 +159,6 @@ fn object(class: &str, args_list: Vec<JavaObjectArg>) -> ComponentObject {
 }
 
 const TIMER: &str = "stormwire.TimerSpout";
+/// Of Storm's clients.
+const CHUNK_BYTES: usize = 307_200;
 const HOUR_MS: i64 = 3_600_000;
