@@ -37,8 +37,8 @@ pub fn monotonic_millis() -> u64 {
     monotonic_micros() / 1000
 }
 
-/// Nanoseconds of the machine's monotonic clock: the same for all its processes, also for those of a
-/// JVM (`System.nanoTime`).
+/// Nanoseconds of the machine's monotonic clock: the same for all its processes, also for those of
+/// a JVM (`System.nanoTime`).
 pub fn machine_nanos() -> u64 {
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
     // The clock exists on every Linux.

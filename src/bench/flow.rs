@@ -10,7 +10,8 @@ use super::measure::{self, Windows};
 use super::meters::Count;
 use super::side::{Running, Setting, Side};
 use super::suite::{Flow, Kind, Variant};
-use super::{Figure, Options, ReferenceKind, Span, link_conf};
+use super::{Figure, Options, ReferenceKind, Span};
+use crate::conf::Conf;
 
 /// Who has shown that its statistics agree with our counts: once in a run is enough.
 #[derive(Default)]
@@ -79,7 +80,7 @@ impl Round<'_> {
         let setting = Setting {
             n_workers: self.variant.n_workers,
             n_threads: self.n_threads,
-            conf: link_conf(self.variant.link),
+            conf: Conf::new(),
             installed: self.options.installed.as_ref(),
         };
         let mut running = Running::start(side, &setting)?;

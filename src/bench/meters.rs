@@ -1,6 +1,7 @@
 //! What the meters of a run's processes wrote, and what it says about a span of time.
 //!
-//! The format is in `component::native::bench::meter`. Writes nothing but the rate that spouts read.
+//! The format is in `component::native::bench::meter`. Writes nothing but the rate that spouts
+//! read.
 
 use std::fs;
 use std::path::Path;

@@ -36,11 +36,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::conf::Conf;
 use flow::Checked;
 use genuine::Installed;
 use side::Side;
-use suite::{Flow, Link, Variant};
+use suite::{Flow, Variant};
 
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -275,12 +274,6 @@ impl Only {
         }
         variants
     }
-}
-
-/// Settings of daemons for a kind of link between workers.
-fn link_conf(link: Link) -> Conf {
-    let _ = link;
-    Conf::new()
 }
 
 // === impl Options ===

@@ -1,4 +1,5 @@
-//! Who runs a plan: our engine in this process, our daemons and workers in theirs, or genuine Storm.
+//! Who runs a plan: our engine in this process, our daemons and workers in theirs, or genuine
+//! Storm.
 //!
 //! Each is started, given a plan, and watched from outside in the same way.
 

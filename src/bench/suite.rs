@@ -160,7 +160,7 @@ impl Flow {
         }
     }
 
-    pub const ALL: [Flow; 11] = [
+    pub const ALL: [Flow; 10] = [
         Flow::ConstSpout,
         Flow::ConstNull,
         Flow::ConstIdNull,
@@ -171,7 +171,6 @@ impl Flow {
         Flow::LowThroughput,
         Flow::BackPressure,
         Flow::ThroughputLatency,
-        Flow::Tls,
     ];
 }
 
@@ -375,6 +374,9 @@ impl Variant {
             .with(keys::TOPOLOGY_ACKER_EXECUTORS, i64::from(self.is_acked))
             .with(keys::TOPOLOGY_DISABLE_LOADAWARE_MESSAGING, true)
             .with(keys::TOPOLOGY_STATS_SAMPLE_RATE, 0.0005);
+        if self.link == Link::Compressed {
+            conf = conf.with(keys::TOPOLOGY_TUPLE_COMPRESSION_ENABLE, true);
+        }
         if let Some(pending) = self.pending.filter(|_| self.is_acked) {
             conf = conf.with(keys::TOPOLOGY_MAX_SPOUT_PENDING, pending);
         }
