@@ -1,18 +1,18 @@
-"""Who may do what on a cluster that asks for logins: the table of access.tsv on real daemons, worker
-tokens, sessions, secrets. Section numbers are those of the control plane's specification; G1, G3, G6,
-G7, G8 are rows of the catalogue of reliability tests.
+"""Logins, worker tokens, sessions and secrets on a cluster that asks for logins. Who may call what is
+`test_rights.py`'s. Section numbers are those of the control plane's specification; G3, G6, G7, G8 are
+rows of the catalogue of reliability tests.
 """
 
 import base64
-import csv
 import io
 import socket
 import stat
 import struct
 import subprocess
 import time
+import urllib.request
 from contextlib import suppress
-from pathlib import Path
+from unittest import mock
 
 import pytest
 import thriftpy2
@@ -21,10 +21,10 @@ from thriftpy2.utils import deserialize
 
 import peers
 import secured
+from access import arguments, is_permitted
 from cluster import PROGRAM, Cluster, eventually
 from contract import rules
-
-ACCESS = Path(__file__).resolve().parent / "access.tsv"
+from figures import figure
 
 # The parts of our records and of Storm's structs that hold tokens.
 tokens = thriftpy2.load_fp(
@@ -50,7 +50,10 @@ def guarded(tmp_path_factory):
     """A cluster that asks for logins on every port."""
     directory = tmp_path_factory.mktemp("guarded")
     settings = secured.digest(directory)
-    settings["storm.zookeeper.auth.payload"] = f"digest:{secured.MARK}"
+    # Not on a command line, which everybody reads.
+    conf = directory / "storm.yaml"
+    conf.write_text(f"storm.zookeeper.auth.payload: digest:{secured.MARK}\n")
+    conf.chmod(0o600)
     with Cluster(directory, slots=4, settings=settings) as cluster:
         yield cluster
         cluster.stop()
@@ -71,143 +74,6 @@ def words(guarded, types):
     yield topology
     with login(guarded, "user") as nimbus:
         rules.kill(nimbus, types, "words")
-
-
-def rows(service):
-    lines = (line for line in ACCESS.read_text().splitlines() if not line.startswith("#"))
-    table = csv.DictReader(lines, delimiter="\t")
-    return [row for row in table if row["service"] == service]
-
-
-def is_permitted(call):
-    """Whether a call gets past the check of rights, whatever becomes of it then."""
-    try:
-        call()
-    except Exception as refusal:
-        text = getattr(refusal, "msg", None) or getattr(refusal, "message", None) or str(refusal)
-        return "is not authorized" not in text
-    return True
-
-
-def arguments(types, topology):
-    """Arguments for each call of Nimbus that do no harm where they get through."""
-    name, id = topology.name, topology.id
-    beat = types.SupervisorWorkerHeartbeat(storm_id=id, executors=[], time_secs=1)
-    beats = types.SupervisorWorkerHeartbeats(supervisor_id="nobody", worker_heartbeats=[])
-    metrics = types.WorkerMetrics(
-        topologyId=id, port=1, hostname="h", metricList=types.WorkerMetricList(metrics=[])
-    )
-    request = types.ProfileRequest(
-        nodeInfo=types.NodeInfo(node="none", port={1}), action=types.ProfileAction.JPROFILE_STOP
-    )
-    meta = types.SettableBlobMeta(acl=[])
-    empty = types.StormTopology(spouts={}, bolts={}, state_spouts={})
-    options = types.SubmitOptions(initial_status=types.TopologyInitialStatus.ACTIVE)
-    all_errors = types.GetInfoOptions(num_err_choice=types.NumErrorsChoice.ALL)
-    # The name is none that a topology may have: nothing is submitted.
-    submission = ("a/b", "/nowhere", "{}", empty)
-    return {
-        "submitTopology": submission,
-        "submitTopologyWithOpts": (*submission, options),
-        "killTopology": ("victim",),
-        "killTopologyWithOpts": ("victim", types.KillOptions(wait_secs=0)),
-        "activate": (name,),
-        "deactivate": (name,),
-        # There is no such component: nothing is rebalanced.
-        "rebalance": (name, types.RebalanceOptions(wait_secs=0, num_executors={"none": 1})),
-        "setLogConfig": (id, types.LogConfig(named_logger_level={})),
-        "getLogConfig": (id,),
-        "debug": (name, "", False, 0.0),
-        "setWorkerProfiler": (id, request),
-        "getComponentPendingProfileActions": (id, "sink", types.ProfileAction.JPROFILE_STOP),
-        "uploadNewCredentials": (name, types.Credentials(creds={}, topoOwner="ann")),
-        "beginCreateBlob": ("../no key", meta),
-        "beginUpdateBlob": ("none",),
-        "uploadBlobChunk": ("none", b"x"),
-        "finishBlobUpload": ("none",),
-        "cancelBlobUpload": ("none",),
-        "getBlobMeta": ("none",),
-        "setBlobMeta": ("none", meta),
-        "beginBlobDownload": ("none",),
-        "downloadBlobChunk": ("none",),
-        "deleteBlob": ("none",),
-        "listBlobs": ("none",),
-        "getBlobReplication": ("none",),
-        "updateBlobReplication": ("none", 1),
-        "createStateInZookeeper": ("none",),
-        "beginFileUpload": (),
-        "uploadChunk": ("none", b"x"),
-        "finishFileUpload": ("none",),
-        "beginFileDownload": ("none",),
-        "downloadChunk": ("none",),
-        "getNimbusConf": (),
-        "getClusterInfo": (),
-        "getTopologySummaries": (),
-        "getTopologySummaryByName": (name,),
-        "getTopologySummary": (id,),
-        "getLeader": (),
-        "isTopologyNameAllowed": (name,),
-        "getTopologyInfoByName": (name,),
-        "getTopologyInfo": (id,),
-        "getTopologyInfoByNameWithOpts": (name, all_errors),
-        "getTopologyInfoWithOpts": (id, all_errors),
-        "getTopologyPageInfo": (id, ":all-time", False),
-        "getSupervisorPageInfo": (None, "localhost", False),
-        "getComponentPageInfo": (id, "sink", ":all-time", False),
-        "getTopologyConf": (id,),
-        "getTopology": (id,),
-        "getUserTopology": (id,),
-        "getTopologyHistory": (None,),
-        "getOwnerResourceSummaries": (None,),
-        "getSupervisorAssignments": ("none",),
-        "sendSupervisorWorkerHeartbeats": (beats,),
-        "sendSupervisorWorkerHeartbeat": (beat,),
-        "processWorkerMetrics": (metrics,),
-        "isRemoteBlobExists": ("none",),
-    }
-
-
-def test_every_call_of_nimbus_for_every_role_that_can_log_in(guarded, words, types):
-    """G1, C 8.2: the table, asked over DIGEST-MD5; nobody cannot even log in."""
-    given = arguments(types, words)
-    table = rows("Nimbus")
-    assert [row["call"] for row in table] == list(given), "each call has its arguments here"
-    wrong, n_cells = [], 0
-    for role in secured.USERS:
-        with login(guarded, role) as nimbus, login(guarded, "user") as owner:
-            for row in table:
-                call = row["call"]
-                if call.startswith("killTopology"):
-                    rules.submit(owner, types, name="victim")
-                permitted = is_permitted(lambda: getattr(nimbus, call)(*given[call]))
-                if call.startswith("killTopology"):
-                    rules.kill(owner, types, "victim")
-                n_cells += 1
-                if permitted != (row[role] == "yes"):
-                    wrong.append((call, role, permitted))
-    print(f"access over DIGEST-MD5: {n_cells - len(wrong)} / {n_cells} cells as in the table")
-    assert not wrong
-
-
-def test_every_call_of_a_supervisor_for_every_role(guarded, words, types):
-    """G1, C 3.6."""
-    beat = types.SupervisorWorkerHeartbeat(storm_id=words.id, executors=[], time_secs=1)
-    given = {
-        "sendSupervisorAssignments": (types.SupervisorAssignments(storm_assignment={}),),
-        "getLocalAssignmentForStorm": (words.id,),
-        "sendSupervisorWorkerHeartbeat": (beat,),
-    }
-    # Until the code is here its users are not known here.
-    eventually("its worker runs", lambda: guarded.workers(words.id))
-    wrong = []
-    for role in secured.USERS:
-        with login(guarded, role, "Supervisor") as supervisor:
-            for row in rows("Supervisor"):
-                call = row["call"]
-                permitted = is_permitted(lambda: getattr(supervisor, call)(*given[call]))
-                if permitted != (row[role] == "yes"):
-                    wrong.append((call, role, permitted))
-    assert not wrong
 
 
 # ---- Logins --------------------------------------------------------------------------------------
@@ -243,19 +109,62 @@ def test_any_host_in_the_digest_uri_is_taken(guarded):
     assert refusal(guarded.nimbus, "ann", host="nimbus.example.com") is None
 
 
-@pytest.mark.parametrize("port", ["nimbus", "supervisor", "coordination"])
+OPENINGS = {
+    "a call in a frame": FRAMED_CALL,
+    "a call without one": FRAMED_CALL[4:],
+    "a login of 2 GiB": b"\x01\x7f\xff\xff\xff",
+    "HTTP": b"GET / HTTP/1.1\r\n\r\n",
+    "TLS": bytes.fromhex("16030100c8010000c40303") + bytes(193),
+    "a login that begins in its middle": b"\x02\0\0\0\0",
+    "a login that says it is over": b"\x05\0\0\0\0" + FRAMED_CALL,
+    "no mechanism": b"\x01\0\0\0\0",
+    "a mechanism without a password": b"\x01\0\0\0\x09ANONYMOUS",
+    "a weaker mechanism": b"\x01\0\0\0\x05PLAIN" + b"\x02\0\0\0\x0a\0ann\0wrong",
+}
+LOGIN_PORTS = ["nimbus", "supervisor", "coordination", "drpc", "drpc-invocations"]
+
+
+@pytest.mark.parametrize("port", LOGIN_PORTS)
 def test_who_does_not_log_in_gets_no_answer(guarded, port):
     """G7: frames on a port that asks for logins; also what announces more than a login needs."""
-    for opening in [FRAMED_CALL, b"\x01\x7f\xff\xff\xff", b"GET / HTTP/1.1\r\n\r\n", b"\x02\0\0\0\0"]:
+    for opening in OPENINGS.values():
         with socket.create_connection(guarded.addresses[port], timeout=15) as connection:
             received = b""
             # Closed before all of it was read: a reset is a refusal, too.
-            with suppress(ConnectionResetError):
+            with suppress(OSError):
                 connection.sendall(opening)
+                connection.shutdown(socket.SHUT_WR)
                 while piece := connection.recv(4096):
                     received += piece
         # At most the negotiation's own word of refusal.
         assert received[:1] in (b"", b"\x03", b"\x04"), received
+    figure("G7", f"{port}: {len(OPENINGS)} openings without a login refused")
+
+
+@pytest.mark.parametrize("port", LOGIN_PORTS)
+def test_a_recorded_login_is_of_no_use(guarded, port):
+    """G6: whoever hears a login and its calls cannot say them again."""
+    from thrift.transport.TSocket import TSocket
+
+    said, write = [], TSocket.write
+
+    def overheard(self, data):
+        said.append(bytes(data))
+        return write(self, data)
+
+    service = {line: name for name, line in rules.ADDRESS_OF.items()}.get(port, "Nimbus")
+    with mock.patch.object(TSocket, "write", overheard):
+        with secured.login(guarded.addresses[port], "root", service):
+            pass
+    with socket.create_connection(guarded.addresses[port], timeout=15) as connection:
+        connection.sendall(b"".join(said))
+        statuses = []
+        while len(header := connection.recv(5, socket.MSG_WAITALL)) == 5:
+            status, length = struct.unpack(">BI", header)
+            connection.recv(length, socket.MSG_WAITALL)
+            statuses.append(status)
+    assert statuses == [2, 3], "a challenge of its own, and a refusal"
+    figure("G6", f"{port}: a recorded login, said again, is refused")
 
 
 def test_plain_checks_passwords_and_impersonation_has_rules(tmp_path, types):
@@ -401,7 +310,7 @@ def test_the_token_of_a_killed_topology_ends_within_five_seconds(guarded, types)
             eventually("the login is refused", lambda: refusal(guarded.nimbus, name, secret=password))
             assert not is_permitted(worker.getLeader)
             seconds = time.monotonic() - gone
-    print(f"token refused {seconds:.2f} s after its topology was gone")
+    figure("G6", f"the token of a killed topology is refused after {seconds:.2f} s")
     assert seconds < 5
 
 
@@ -409,15 +318,19 @@ def test_the_token_of_a_killed_topology_ends_within_five_seconds(guarded, types)
 
 
 def test_an_upload_belongs_to_whom_began_it(guarded, types):
-    """G3, C 3.4: for others there is no such file."""
+    """G3, C 3.4: for others there is no such file, on whatever connection."""
     with login(guarded, "user") as ann, login(guarded, "other") as bob:
         location = ann.beginFileUpload()
         with rules.internal("uploadChunk", "File for that location does not exist"):
             bob.uploadChunk(location, b"stolen")
         with rules.internal("finishFileUpload", "File for that location does not exist"):
             bob.finishFileUpload(location)
+        with login(guarded, "admin") as root:
+            with rules.internal("uploadChunk", "File for that location does not exist"):
+                root.uploadChunk(location, b"stolen")
         ann.uploadChunk(location, b"own")
         ann.finishFileUpload(location)
+    figure("G3", "uploads of jars: 2 calls of another user and 1 of an admin refused")
 
 
 def test_a_blob_session_belongs_to_whom_began_it(guarded, types):
@@ -436,7 +349,20 @@ def test_a_blob_session_belongs_to_whom_began_it(guarded, types):
         assert ann.downloadBlobChunk(begun.session) == b"own"
         with pytest.raises(Exception):
             bob.getBlobMeta("mine")
+        update = ann.beginUpdateBlob("mine")
+        for attempt in (
+            lambda: bob.uploadBlobChunk(update, b"stolen"),
+            lambda: bob.cancelBlobUpload(update),
+            lambda: bob.finishBlobUpload(update),
+        ):
+            with pytest.raises(Exception):
+                attempt()
+        ann.uploadBlobChunk(update, b"own, too")
+        ann.finishBlobUpload(update)
+        begun = ann.beginBlobDownload("mine")
+        assert ann.downloadBlobChunk(begun.session) == b"own, too"
         ann.deleteBlob("mine")
+    figure("G3", "sessions of blobs: 6 calls with another's session refused")
 
 
 def test_a_history_is_its_users_own(guarded, words):
@@ -450,30 +376,54 @@ def test_a_history_is_its_users_own(guarded, words):
 
 
 def test_secrets_are_in_no_reply_and_no_log(guarded, words, types):
-    """G8: marks were planted in passwords, settings and credentials."""
+    """G8: marks were planted in passwords, settings and credentials; they are looked for in what every
+    call answers to an admin, in what commands print, in what processes show, and on the disk.
+    """
     secret = f"{secured.MARK}-credential"
     with login(guarded, "user") as ann:
         ann.uploadNewCredentials("words", types.Credentials(creds={"api": secret}))
-    given = arguments(types, words)
-    replies = []
-    harmless = [call for call in given if call.startswith("get") or call.startswith("list")]
-    with login(guarded, "admin") as nimbus:
-        for call in harmless:
-            try:
-                replies.append(repr(getattr(nimbus, call)(*given[call])))
-            except Exception as refused:
-                replies.append(repr(refused))
-    refusal(guarded.nimbus, "ann", secret=f"{secured.MARK}-guess")
-    texts = [*replies, guarded.out.read_text(), guarded.log.read_text()]
-    texts += [guarded.worker_log(words.id)]
-    hits = [text[:200] for text in texts if secured.MARK in text]
-    print(f"secrets: {len(hits)} hits in {len(texts)} replies and logs")
-    assert not hits
-    readable = []
+        conf = {"my.password": secret, "my.secret.token": secret, "topology.workers": 1}
+        other = rules.submit(ann, types, name="secretive", conf=conf)
+        with pytest.raises(Exception) as refused:
+            rules.submit(ann, types, name="bad", conf={**conf, "topology.debug": "no"})
+    seen = [("a refused submission", repr(refused.value))]
+    for topology in (words, other):
+        given = arguments(types, topology)
+        with login(guarded, "admin") as nimbus:
+            for call in [each for each in given if "kill" not in each]:
+                seen.append((call, said(getattr(nimbus, call), *given[call])))
+    with login(guarded, "admin", "Supervisor") as supervisor:
+        seen.append(("local", said(supervisor.getLocalAssignmentForStorm, words.id)))
+    web = urllib.request.Request("http://%s:%d/drpc/f/x" % guarded.addresses["drpc-http"])
+    seen.append(("drpc over HTTP", said(urllib.request.urlopen, web, None, 2)))
+    seen.append(("a login", refusal(guarded.nimbus, "ann", secret=f"{secured.MARK}-guess")))
+    for pid, command in guarded.processes().items():
+        seen.append((f"command line of {pid}", command))
+    for log in [guarded.out, guarded.log, *guarded.local.glob("**/*.log*")]:
+        seen.append((log.name, log.read_text(errors="replace")))
+    hits = [what for what, text in seen if secured.MARK in text]
+    readable, n_files = [], 0
     for path in guarded.local.rglob("*"):
-        if not path.is_file() or not path.stat().st_mode & 0o077:
-            continue
-        content = path.read_bytes()
-        if secured.MARK.encode() in content or b"worker_token" in content:
-            readable.append(path)
+        if path.is_file() and not path.is_symlink():
+            n_files += 1
+            content = path.read_bytes()
+            is_secret = secured.MARK.encode() in content or b"worker_token" in content
+            if is_secret and path.stat().st_mode & 0o077:
+                readable.append(path)
+    with login(guarded, "user") as ann:
+        rules.kill(ann, types, "secretive")
+    assert not hits
     assert not readable, "files with secrets are their owner's alone"
+    figure(
+        "G8",
+        f"{len(hits)} hits in {len(seen)} replies, logs and command lines; {n_files} files, "
+        f"{len(readable)} with secrets that others may read",
+    )
+
+
+def said(call, *arguments):
+    """Whatever a call comes to, as a text."""
+    try:
+        return repr(call(*arguments))
+    except Exception as refused:
+        return repr(refused)
