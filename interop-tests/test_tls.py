@@ -11,12 +11,15 @@ import subprocess
 
 import pytest
 
+import functions
 import peers
 import secured
+import topologies
 from cluster import PROGRAM, Cluster, eventually, free_ports
 from contract import rules
+from figures import figure
 
-PORTS = ["nimbus", "coordination", "supervisor", "drpc", "drpc-invocations"]
+PORTS = ["nimbus", "coordination", "supervisor", "drpc", "drpc-invocations", "drpc-https"]
 SERVICES = {
     "nimbus": "Nimbus",
     "supervisor": "Supervisor",
@@ -24,6 +27,7 @@ SERVICES = {
     "drpc-invocations": "DistributedRPCInvocations",
 }
 CALL = b"\x80\x01\0\x01\0\0\0\x0egetClusterInfo\0\0\0\x01\0"
+PAGE = b"PUT /drpc/f HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +49,7 @@ def settings(certificates, name="super"):
         "stormwire.tls.key": str(key),
         "stormwire.tls.authorities": str(certificates.authority),
         "storm.principal.tolocal": secured.AUTH + "X509CertPrincipalToLocal",
+        "drpc.https.port": 0,
         **secured.rules(),
     }
 
@@ -57,21 +62,21 @@ def guarded(tmp_path_factory, ours):
         cluster.stop()
 
 
-def says(address, made, host="127.0.0.1"):
+def says(address, made, host="127.0.0.1", speech=CALL):
     """The first bytes of an answer over TLS; an error when there is none."""
     with socket.create_connection(address, timeout=15) as plain:
         with made.wrap_socket(plain, server_hostname=host) as connection:
             connection.settimeout(15)
-            connection.sendall(CALL)
+            connection.sendall(speech)
             received = connection.recv(4)
             if not received:
                 raise ConnectionError("closed")
             return received
 
 
-def is_refused(address, made, host="127.0.0.1"):
+def is_refused(address, made, host="127.0.0.1", speech=CALL):
     try:
-        says(address, made, host)
+        says(address, made, host, speech)
     except (OSError, ssl.SSLError):
         return True
     return False
@@ -110,9 +115,13 @@ def test_who_is_let_in_on_every_port(guarded, ours, tmp_path):
     passed, wrong = 0, []
     for port in PORTS:
         address = guarded.addresses[port]
+        speech = PAGE if port == "drpc-https" else CALL
         for name, made in cases.items():
-            # Coordination lets workers in without a certificate: they have to log in then.
-            if is_refused(address, made):
+            # Coordination lets workers in without a certificate: they have to log in then. DRPC over
+            # HTTPS lets them in as nobody, whom the function's rules refuse (`test_https`).
+            if port == "drpc-https" and name == "no certificate":
+                continue
+            if is_refused(address, made, speech=speech):
                 passed += 1
             else:
                 wrong.append((port, name))
@@ -121,13 +130,14 @@ def test_who_is_let_in_on_every_port(guarded, ours, tmp_path):
                 passed += 1
             else:
                 wrong.append((port, "no TLS", text))
-        if is_refused(address, trusting(good), host="elsewhere.example.com"):
+        if is_refused(address, trusting(good), "elsewhere.example.com", speech):
             passed += 1
         else:
             wrong.append((port, "another host's name"))
-        assert not is_refused(address, trusting(good)), f"a good certificate on {port}"
+        good_one = is_refused(address, trusting(good), speech=speech)
+        assert not good_one, f"a good certificate on {port}"
     total = passed + len(wrong)
-    print(f"TLS: {passed} / {total} cells refused, {len(PORTS)} / {len(PORTS)} good ones let in")
+    figure("G4", f"{passed} / {total} cells refused on {len(PORTS)} ports, a good certificate let in on each")
     assert not wrong
 
 
@@ -167,6 +177,20 @@ def test_the_common_name_has_its_rights_and_no_others(guarded, ours, types):
             types.AuthorizationException, "sendSupervisorAssignments is not authorized"
         ):
             supervisor.sendSupervisorAssignments(types.SupervisorAssignments(storm_assignment={}))
+    figure("G4", "certificates for another role: 2 / 2 calls of other roles refused")
+
+
+def test_a_function_is_answered_where_all_ports_speak_tls(guarded, ours, types):
+    """C 10.2: a linear topology's native spout fetches and answers inside TLS."""
+    builder = topologies.Builder(types)
+    bolt = builder.native("org.apache.storm.starter.BasicDRPCTopology$ExclaimBolt")
+    functions.linear(builder, "over-tls", bolt, parallelism=1)
+    ann = secured.context(ours.authority, ours.issue("ann", file="caller"))
+    with secured.over_tls(guarded.nimbus, ann) as nimbus:
+        rules.submit(nimbus, types, "over-tls", builder=builder, conf={"topology.workers": 1})
+        with secured.over_tls(guarded.addresses["drpc"], ann, "DistributedRPC") as drpc:
+            assert drpc.execute("over-tls", "x") == "x!"
+        rules.kill(nimbus, types, "over-tls")
 
 
 def test_a_topology_runs_where_all_ports_speak_tls(guarded, ours, types):
