@@ -47,6 +47,8 @@ pub enum Door {
     Open,
     Sasl(SaslDoor),
     Tls(Acceptor),
+    /// TLS, inside it frames: of our own gateway, so that TLS changes nothing but the socket.
+    FramedTls(Acceptor),
     /// TLS; who shows no certificate has to log in, as in `Sasl`. Of our Coordination only.
     TlsOrLogin(Acceptor, SaslDoor),
 }
@@ -193,6 +195,30 @@ impl Door {
     /// TLS, whatever the transport is: for a port that has no other purpose.
     pub fn tls(conf: &Conf, service: Service, wanted_by: &'static str) -> Result<Self, DoorError> {
         Ok(Door::Tls(acceptor(conf, service, wanted_by)?))
+    }
+
+    /// The gateway of a worker: TLS where its certificate is named, with certificates of peers where
+    /// their authorities are.
+    pub fn gateway(conf: &Conf) -> Result<Self, DoorError> {
+        let wanted_by = keys::STORMWIRE_GATEWAY_TLS_CERTIFICATES;
+        let path = |key| -> Result<_, DoorError> {
+            let path = conf.text(key)?.filter(|path| !path.is_empty());
+            Ok(path.map(PathBuf::from))
+        };
+        let Some(certificates) = path(wanted_by)? else {
+            return Ok(Door::Open);
+        };
+        let key = path(keys::STORMWIRE_GATEWAY_TLS_KEY)?;
+        let key = key.ok_or(DoorError::Missing {
+            wanted_by,
+            missing: keys::STORMWIRE_GATEWAY_TLS_KEY,
+        })?;
+        let clients = match path(keys::STORMWIRE_GATEWAY_TLS_AUTHORITIES)? {
+            Some(authorities) => Clients::Certified { authorities },
+            None => Clients::Anonymous,
+        };
+        let acceptor = Acceptor::new(&Identity { certificates, key }, &clients)?;
+        Ok(Door::FramedTls(acceptor))
     }
 
     /// Whether names and passwords are asked for, so that workers come by tokens.

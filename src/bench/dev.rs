@@ -74,6 +74,10 @@ impl Dev {
         i32::try_from(self.child.id()).unwrap_or(0)
     }
 
+    pub fn nimbus(&self) -> &Address {
+        &self.nimbus
+    }
+
     /// Where clients call functions.
     pub fn drpc(&self) -> &Address {
         &self.drpc

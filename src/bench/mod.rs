@@ -10,6 +10,7 @@ pub mod dev;
 pub mod drpc;
 pub mod fleet;
 pub mod flow;
+pub mod gateway;
 pub mod genuine;
 pub mod machine;
 pub mod measure;
@@ -58,6 +59,8 @@ pub enum Case {
     Restart,
     /// Calls of a function that a built-in bolt answers, on `stormwire dev`, over loopback.
     Drpc,
+    /// Tuples to and from a process of its own, on `stormwire dev`, over loopback.
+    Gateway,
     /// Calls to a Nimbus with more and more topologies, whose supervisors and workers report.
     ControlScale,
 }
@@ -158,6 +161,7 @@ pub fn run(case: Case, options: &Options, checked: &mut Checked) -> Result<Vec<F
         Case::Idle => cluster::idle(options),
         Case::Restart => cluster::restart(options),
         Case::Drpc => drpc::round_trip(options),
+        Case::Gateway => gateway::flows(options),
         Case::ControlScale => scale::control_scale(options),
     }
 }
@@ -173,6 +177,7 @@ impl Case {
             Case::Restart,
             Case::Idle,
             Case::Drpc,
+            Case::Gateway,
             Case::ClusterInfo,
             Case::ControlScale,
         ];
@@ -201,6 +206,7 @@ impl Case {
             Case::Idle => "idle",
             Case::Restart => "restart",
             Case::Drpc => "drpc",
+            Case::Gateway => "gateway",
             Case::ControlScale => "control-scale",
         }
     }
@@ -225,6 +231,7 @@ impl Case {
             Case::Idle => "an idle cluster, then 100 idle executors",
             Case::Restart => "a worker killed until its first tuple",
             Case::Drpc => "function calls: latency, rate",
+            Case::Gateway => "tuples to and from a process of its own: rate, worker's time",
             Case::ControlScale => "submits and calls with up to 1000 topologies",
         }
     }

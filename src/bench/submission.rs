@@ -109,6 +109,15 @@ pub fn function(name: &str) -> StormTopology {
     topology
 }
 
+/// Texts from a spout to a bolt, one task of each.
+pub fn texts(spout: &str, bolt: &str) -> StormTopology {
+    let mut topology = topology(object(spout, Vec::new()), object(bolt, Vec::new()), 1);
+    for spout in topology.spouts.values_mut() {
+        spout.common.streams = BTreeMap::from([("default".to_owned(), stream(&["text"]))]);
+    }
+    topology
+}
+
 fn source(component: &str) -> GlobalStreamId {
     GlobalStreamId {
         component_id: component.to_owned(),

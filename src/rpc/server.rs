@@ -346,6 +346,11 @@ impl<D: Dispatch> Shared<D> {
                 caller.principal = Some(principal.unwrap_or_else(|| tls::ANONYMOUS.to_owned()));
                 Ok(self.converse(stream, Form::Unframed, caller, seat).await)
             }
+            Door::FramedTls(acceptor) => {
+                let (stream, principal) = self.greeted(&seat, acceptor.accept(stream)).await?;
+                caller.principal = principal;
+                Ok(self.converse(stream, Form::Framed, caller, seat).await)
+            }
             Door::TlsOrLogin(acceptor, sasl) => {
                 let (stream, principal) = self.greeted(&seat, acceptor.accept(stream)).await?;
                 if principal.is_some() {

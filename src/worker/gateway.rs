@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
+use crate::auth::door::{Door, DoorError};
 use crate::clock;
 use crate::component::gateway::hall::{Answers, Ask, DeskError, Draft, Hall, Visitor};
 use crate::component::registry;
@@ -51,6 +52,8 @@ pub enum GatewayError {
     #[error(transparent)]
     Conf(#[from] ConfError),
     #[error(transparent)]
+    Door(#[from] DoorError),
+    #[error(transparent)]
     Bind(#[from] BindError),
 }
 
@@ -80,11 +83,12 @@ impl Gateway {
         let ports = ports
             .into_iter()
             .filter_map(|port| u16::try_from(port).ok());
+        let door = Door::gateway(conf)?;
         let server = bind(&host, ports.collect()).await?;
         let service = GatewayService(Arc::clone(&hall));
         let port = GatewayPort(gateway::Dispatcher(Arc::new(service)));
         Ok(Some(Gateway {
-            running: server.serve(Arc::new(port)),
+            running: server.serve_behind(Arc::new(port), door),
             host: launch.host.clone(),
             ticking: tokio::spawn(tick(Arc::clone(&hall))),
             hall,

@@ -61,6 +61,14 @@ super::keys! {
     /// Ports on which workers wait for such processes: each worker takes the first that is free.
     /// List of integers; null or empty: the system's choice.
     STORMWIRE_GATEWAY_PORTS = "stormwire.gateway.ports", Own [Ports];
+    /// PEM file with the certificate of these ports, on the machines of workers: with it they speak
+    /// TLS. Text.
+    STORMWIRE_GATEWAY_TLS_CERTIFICATES = "stormwire.gateway.tls.certificates", Own [String];
+    /// PEM file with the key of that certificate. Text.
+    STORMWIRE_GATEWAY_TLS_KEY = "stormwire.gateway.tls.key", Own [String];
+    /// PEM file with the authorities of processes that connect, which then need a certificate.
+    /// Text.
+    STORMWIRE_GATEWAY_TLS_AUTHORITIES = "stormwire.gateway.tls.authorities", Own [String];
     /// Directories beside the inbox that may hold an `uploadedJarLocation`. List of text.
     STORMWIRE_UPLOAD_PATH_ALLOW = "stormwire.upload.path.allow", Own [StringList];
     /// Most executors of a topology, system ones included, where Nimbus sets no own limit. Integer;
