@@ -272,12 +272,18 @@ pub const ACK_OUTBOX_RECORDS_MAX: usize = 1 << 20;
 /// Bytes that wait here for one executor of another worker over an edge that does not wait for
 /// room, as those that close a cycle: what is beyond fails at once.
 pub const LOOSE_BYTES_MAX: usize = 64 << 20;
+/// Trees of one acker: as many as the roots of one spout executor can name, and half a gigabyte of
+/// memory. Records for more are refused, and those trees fail by time-out.
+pub const ACKER_TREES_MAX: usize = 1 << 24;
 
 /// Frame buffer that is kept for reuse, in bytes: one huge tuple must not pin its memory.
 pub const LINK_BUFFER_KEEP_BYTES: usize = 1 << 20;
 
 /// Frame buffers that are kept for reuse for one other worker.
 pub const LINK_BUFFERS_KEPT: usize = 64;
+/// Bytes of one tuple's values, texts and byte strings counted by their length: with its head and
+/// anchors it must fit a frame between workers (`LINK_FRAME_BYTES_MAX`).
+pub const TUPLE_VALUES_BYTES_MAX: usize = 12_000_000;
 
 /// Deepest nesting of a value between workers.
 pub const VALUE_DEPTH_MAX: usize = 32;

@@ -4,13 +4,15 @@
 //! Does not know which spouts exist: it answers whom an init named.
 
 use crate::id::TaskId;
+use crate::limits;
 
-use super::rotating::{Disposition, RotatingMap};
+use super::trees::{NO_TASK, Tree, Trees};
 
 /// The trees of one acker task.
 #[derive(Debug)]
 pub struct AckLedger {
-    trees: RotatingMap<u64, Tree>,
+    trees: Trees,
+    n_refused: u64,
 }
 
 /// What spouts and bolts tell the acker.
@@ -49,21 +51,18 @@ pub enum Outcome {
     Reset,
 }
 
-#[derive(Debug)]
-struct Tree {
-    value: u64,
-    started_ms: i64,
-    /// Unknown until the init arrives.
-    spout_task: Option<TaskId>,
-    is_failed: bool,
-}
-
 // === impl AckLedger ===
 
 impl AckLedger {
     pub fn new() -> Self {
+        AckLedger::with_max(limits::ACKER_TREES_MAX)
+    }
+
+    /// Holds up to `n_trees_max` trees at once.
+    pub fn with_max(n_trees_max: usize) -> Self {
         AckLedger {
-            trees: RotatingMap::new(N_BUCKETS),
+            trees: Trees::new(n_trees_max),
+            n_refused: 0,
         }
     }
 
@@ -73,32 +72,32 @@ impl AckLedger {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.trees.is_empty()
+        self.len() == 0
     }
 
     /// Takes one record. `now_ms` may be of any clock that does not go back.
     #[inline]
     pub fn handle(&mut self, record: AckRecord, now_ms: i64) -> Option<Notice> {
-        let absent = || Tree {
-            value: 0,
-            started_ms: now_ms,
-            spout_task: None,
-            is_failed: false,
-        };
         let root = record.root();
-        self.trees.update(root, absent, |tree| {
-            tree.apply(record);
-            let (disposition, outcome) = tree.judge(record);
-            let notice = outcome
-                .zip(tree.spout_task)
-                .map(|(outcome, spout_task)| Notice {
-                    root,
-                    spout_task,
-                    outcome,
-                    elapsed_ms: now_ms.wrapping_sub(tree.started_ms),
-                });
-            (disposition, notice)
-        })
+        let Some(place) = self.trees.place(root, now_ms) else {
+            self.n_refused += 1;
+            return None;
+        };
+        let tree = self.trees.get_mut(place)?;
+        tree.apply(record);
+        let outcome = tree.judge(record);
+        let notice = outcome.map(|outcome| Notice {
+            root,
+            spout_task: TaskId(tree.spout_task),
+            outcome,
+            elapsed_ms: now_ms.wrapping_sub(tree.started_ms),
+        });
+        match outcome {
+            Some(Outcome::Acked | Outcome::Failed) => self.trees.remove(place),
+            _ if record.renews() => self.trees.renew(place),
+            _ => {}
+        }
+        notice
     }
 
     /// Takes many records and appends what comes of them.
@@ -116,7 +115,13 @@ impl AckLedger {
     /// Once each message timeout: forgets trees of which nothing was heard for the last three,
     /// longer than any spout waits.
     pub fn handle_tick(&mut self) {
-        self.trees.rotate(|_, _| {});
+        self.trees.rotate(N_BUCKETS);
+    }
+
+    /// Records since the last call that were for more trees than a ledger holds: those trees fail
+    /// by time-out.
+    pub fn take_refused(&mut self) -> u64 {
+        std::mem::take(&mut self.n_refused)
     }
 }
 
@@ -138,6 +143,12 @@ impl AckRecord {
             | AckRecord::Reset { root } => root,
         }
     }
+
+    /// Whether the tree's time in the ledger starts anew.
+    #[inline]
+    fn renews(&self) -> bool {
+        matches!(self, AckRecord::Fail { .. } | AckRecord::Reset { .. })
+    }
 }
 
 // === impl Tree ===
@@ -151,7 +162,7 @@ impl Tree {
             } => {
                 self.value ^= value;
                 // Storm waits for a task that is not negative, its mark of an unknown one.
-                self.spout_task = Some(spout_task).filter(|task| task.0 >= 0);
+                self.spout_task = spout_task.0.max(NO_TASK);
             }
             AckRecord::Ack { value, .. } => self.value ^= value,
             AckRecord::Fail { .. } => self.is_failed = true,
@@ -161,22 +172,18 @@ impl Tree {
 
     /// A tree that is complete counts as acked even when a tuple of it failed, as in Storm.
     #[inline]
-    fn judge(&self, record: AckRecord) -> (Disposition, Option<Outcome>) {
-        let is_reset = matches!(record, AckRecord::Reset { .. });
-        let renews = is_reset || matches!(record, AckRecord::Fail { .. });
-        let kept = if renews {
-            Disposition::Renew
+    fn judge(&self, record: AckRecord) -> Option<Outcome> {
+        if self.spout_task < 0 {
+            None
+        } else if self.value == 0 {
+            Some(Outcome::Acked)
+        } else if self.is_failed {
+            Some(Outcome::Failed)
         } else {
-            Disposition::Keep
-        };
-        match self.spout_task {
-            None => (kept, None),
-            Some(_) if self.value == 0 => (Disposition::Remove, Some(Outcome::Acked)),
-            Some(_) if self.is_failed => (Disposition::Remove, Some(Outcome::Failed)),
-            Some(_) => (kept, is_reset.then_some(Outcome::Reset)),
+            matches!(record, AckRecord::Reset { .. }).then_some(Outcome::Reset)
         }
     }
 }
 
 /// Entries live two to three message timeouts, so that they outlast the spout's.
-const N_BUCKETS: u64 = 3;
+const N_BUCKETS: u16 = 3;

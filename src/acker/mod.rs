@@ -6,6 +6,7 @@
 mod ledger;
 mod pending;
 mod rotating;
+mod trees;
 
 pub use ledger::{AckLedger, AckRecord, Notice, Outcome};
 pub use pending::{Pending, PendingTable};

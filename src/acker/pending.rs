@@ -14,6 +14,9 @@ use super::ledger::Outcome;
 #[derive(Debug)]
 pub struct PendingTable {
     slots: Vec<Slot>,
+    /// For each slot: `n_ticks` when its tuple was emitted or last reset. Beside the slots, so that
+    /// those are a line each.
+    ticks: Vec<u64>,
     free: Vec<u32>,
     n_pending: usize,
     n_pending_max: usize,
@@ -32,11 +35,11 @@ pub struct Pending {
     pub emitted_us: i64,
 }
 
+/// One cache line.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Slot {
     root: u64,
-    /// `n_ticks` when it was emitted or last reset.
-    ticks: u64,
     pending: Option<Pending>,
 }
 
@@ -49,6 +52,7 @@ impl PendingTable {
         let most = 1 << SLOT_BITS;
         PendingTable {
             slots: Vec::new(),
+            ticks: Vec::new(),
             free: Vec::new(),
             n_pending: 0,
             n_pending_max: n_pending_max.map_or(most, |max| max.min(most)),
@@ -92,12 +96,17 @@ impl PendingTable {
         debug_assert_eq!(Some(slot_of(root)), self.next_slot());
         let slot = Slot {
             root,
-            ticks: self.n_ticks,
             pending: Some(pending),
         };
         match self.free.pop() {
-            Some(index) => self.slots[index as usize] = slot,
-            None => self.slots.push(slot),
+            Some(index) => {
+                self.slots[index as usize] = slot;
+                self.ticks[index as usize] = self.n_ticks;
+            }
+            None => {
+                self.slots.push(slot);
+                self.ticks.push(self.n_ticks);
+            }
         }
         self.n_pending += 1;
     }
@@ -112,7 +121,7 @@ impl PendingTable {
             .get_mut(index as usize)
             .filter(|slot| slot.root == root)?;
         if outcome == Outcome::Reset {
-            slot.ticks = self.n_ticks;
+            self.ticks[index as usize] = self.n_ticks;
             return None;
         }
         let pending = slot.pending.take()?;
@@ -145,8 +154,8 @@ impl PendingTable {
     /// Once each message timeout: appends what was pending at the tick before already.
     pub fn handle_tick(&mut self, expired: &mut Vec<Pending>) {
         self.n_ticks += 1;
-        for (index, slot) in self.slots.iter_mut().enumerate() {
-            if self.n_ticks - slot.ticks >= N_BUCKETS
+        for (index, (slot, ticks)) in self.slots.iter_mut().zip(&self.ticks).enumerate() {
+            if self.n_ticks - ticks >= N_BUCKETS
                 && let Some(pending) = slot.pending.take()
             {
                 expired.push(pending);
@@ -159,3 +168,5 @@ impl PendingTable {
 }
 
 const N_BUCKETS: u64 = 2;
+
+const _: () = assert!(size_of::<Slot>() == 64);

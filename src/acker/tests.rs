@@ -183,6 +183,73 @@ fn acking_allocates_nothing_once_warm() {
     assert_eq!((n_allocations, n_done), (0, 10_000));
 }
 
+/// Roots of strangers, however many and wherever they point, cost their own memory and time and
+/// lose nobody else's tree.
+#[test]
+fn a_crowd_of_foreign_roots_disturbs_nobody() {
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut table = PendingTable::new(None);
+    let mut ledger = AckLedger::with_max(20_000);
+    let init = |root, value| AckRecord::Init {
+        root,
+        value,
+        spout_task: TaskId(1),
+    };
+    let own: Vec<u64> = (0..2000)
+        .map(|n| emit(&mut table, &mut random, n))
+        .collect();
+    for root in &own[..1000] {
+        assert_eq!(ledger.handle(init(*root, 7), 1), None);
+    }
+    // All of one slot, then of slots at random.
+    for n in 0..9000u64 {
+        assert_eq!(
+            ledger.handle(
+                AckRecord::Ack {
+                    root: n << 32 | 5,
+                    value: 1
+                },
+                1
+            ),
+            None
+        );
+        assert_eq!(
+            ledger.handle(
+                AckRecord::Ack {
+                    root: random.u64(..),
+                    value: 1
+                },
+                1
+            ),
+            None
+        );
+    }
+    for root in &own[1000..] {
+        assert_eq!(ledger.handle(init(*root, 7), 1), None);
+    }
+    // It is full: what it does not know yet is refused, and nothing else.
+    assert_eq!((ledger.len(), ledger.take_refused()), (20_000, 0));
+    assert_eq!(ledger.handle(init(u64::MAX, 0), 1), None);
+    assert_eq!((ledger.len(), ledger.take_refused()), (20_000, 1));
+    for root in &own {
+        let notice = ledger.handle(
+            AckRecord::Ack {
+                root: *root,
+                value: 7,
+            },
+            1,
+        );
+        assert_eq!(
+            notice.map(|n| (n.root, n.outcome)),
+            Some((*root, Outcome::Acked))
+        );
+    }
+    for _ in 0..3 {
+        ledger.handle_tick();
+    }
+    assert!(ledger.is_empty());
+}
+
 /// A tree as one would write it down without thinking of buckets or bits: when it was last put, the
 /// values that were XORed into it.
 #[derive(Clone, Default)]
@@ -200,7 +267,10 @@ enum Step {
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
-    let (root, value) = (0..4u64, 0..4u64);
+    // Several that name the same slot, with the same salt and with another one.
+    let high = prop_oneof![Just(0u64), Just(1 << 24), Just(1 << 32), Just(7 << 40)];
+    let root = (0..3u64, high).prop_map(|(slot, high)| high | slot);
+    let value = 0..4u64;
     prop_oneof![
         1 => Just(Step::Tick),
         3 => (root.clone(), value.clone(), 0..3i32).prop_map(|(root, value, task)| {

@@ -178,6 +178,21 @@ impl Grouping {
         })
     }
 
+    /// The one task that gets every tuple.
+    fn only_target(&self) -> Option<TaskId> {
+        match self {
+            Grouping::All(tasks)
+            | Grouping::None { targets: tasks, .. }
+            | Grouping::Fields { targets: tasks, .. } => match tasks.as_slice() {
+                [one] => Some(*one),
+                _ => None,
+            },
+            Grouping::Shuffle(shuffle) => shuffle.only_target(),
+            Grouping::Global(task) => *task,
+            Grouping::PartialKey(_) | Grouping::Direct(_) => None,
+        }
+    }
+
     /// Appends the tasks that get a tuple of these values: none where there are no tasks, and none
     /// for a direct grouping. The caller has checked the number of values against the stream's
     /// fields.
@@ -235,6 +250,14 @@ impl Subscribers {
             grouping.choose(values, targets);
         }
         Ok(())
+    }
+
+    /// The one task that gets every plain emit, whatever its values; none where that differs.
+    pub fn only_target(&self) -> Option<TaskId> {
+        match self.groupings.as_slice() {
+            [(_, grouping)] => grouping.only_target(),
+            _ => None,
+        }
     }
 
     /// Appends `task` if its component takes the stream by direct grouping. A task of a component

@@ -5,9 +5,10 @@
 //! | bits | content |
 //! |---|---|
 //! | 0..24 | slot of the spout's pending table (`acker::PendingTable`) |
-//! | 24..64 | random, drawn so that Storm's hash of the whole falls on the preferred acker |
+//! | 24..32 | salt of the spout's executor: slots of several lie apart in an acker's ledger |
+//! | 32..64 | random, drawn so that Storm's hash of the whole falls on the preferred acker |
 //!
-//! The table compares all 64 bits, so the random ones tell a slot's tenants apart.
+//! The tables compare all 64 bits, so the random ones tell a slot's tenants apart.
 
 use super::java_hash;
 
@@ -19,18 +20,20 @@ pub fn acker_index(root: u64, n_ackers: usize) -> usize {
     super::floor_mod(hash, n_ackers)
 }
 
-/// A root for `slot` whose ledger falls to the acker at index `preferred`, or to any without one.
+/// A root for a slot whose ledger falls to the acker at index `preferred`, or to any without one.
 ///
-/// `slot` is below 2^`SLOT_BITS` and `preferred` below `n_ackers`.
+/// `low` is the slot with the salt above it, `preferred` is below `n_ackers`.
 #[inline]
 pub fn draw_root(
     random: &mut fastrand::Rng,
     n_ackers: usize,
     preferred: Option<usize>,
-    slot: u32,
+    low: u32,
 ) -> u64 {
-    debug_assert!(slot < 1 << SLOT_BITS && preferred.is_none_or(|index| index < n_ackers));
-    let low = random.u32(..) << SLOT_BITS | slot;
+    debug_assert!(preferred.is_none_or(|index| index < n_ackers));
+    if n_ackers <= 1 {
+        return u64::from(random.u32(..)) << 32 | u64::from(low);
+    }
     let (Some(preferred), Ok(n @ 1..)) = (preferred, i32::try_from(n_ackers)) else {
         return u64::from(random.u32(..)) << 32 | u64::from(low);
     };

@@ -17,6 +17,13 @@ impl Shuffle {
         Shuffle { targets, cursor: 0 }
     }
 
+    pub(super) fn only_target(&self) -> Option<TaskId> {
+        match self.targets.as_slice() {
+            [one] => Some(*one),
+            _ => None,
+        }
+    }
+
     /// The next target; the first one is the second of the permutation, as in Storm.
     #[inline]
     pub(super) fn choose(&mut self) -> Option<TaskId> {

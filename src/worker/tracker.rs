@@ -4,7 +4,7 @@
 
 use crate::acker::{Outcome, Pending, PendingTable};
 use crate::component::ComponentFailure;
-use crate::grouping::{acker_index, draw_root};
+use crate::grouping::{SLOT_BITS, acker_index, draw_root};
 use crate::id::TaskId;
 
 /// Pending tuples of one executor, all its tasks together.
@@ -13,6 +13,8 @@ pub struct Tracker {
     n_ackers: usize,
     /// Ackers of this thread, or else of this worker, by their index.
     near_ackers: Vec<usize>,
+    /// Above the slot in each root: see `grouping::draw_root`.
+    salt: u32,
     random: fastrand::Rng,
 }
 
@@ -24,9 +26,10 @@ impl Tracker {
         n_pending_max: Option<usize>,
         n_ackers: usize,
         near_ackers: Vec<usize>,
-        random: fastrand::Rng,
+        mut random: fastrand::Rng,
     ) -> Self {
         Tracker {
+            salt: u32::from(random.u8(..)) << SLOT_BITS,
             table: PendingTable::new(n_pending_max),
             n_ackers,
             near_ackers,
@@ -55,7 +58,7 @@ impl Tracker {
             [one] => Some(*one),
             many => self.random.choice(many).copied(),
         };
-        let root = draw_root(&mut self.random, self.n_ackers, preferred, slot);
+        let root = draw_root(&mut self.random, self.n_ackers, preferred, self.salt | slot);
         self.table.handle_emit(root, pending);
         Ok(root)
     }
