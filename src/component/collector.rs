@@ -74,6 +74,14 @@ pub enum EmitError {
         declared: usize,
         given: usize,
     },
+    #[error("{n_bytes} bytes of values for stream `{stream}`: a tuple may have {n_bytes_max}")]
+    TooLarge {
+        stream: String,
+        n_bytes: usize,
+        n_bytes_max: usize,
+    },
+    #[error("a value for stream `{stream}` is nested more than {depth_max} deep")]
+    TooDeep { stream: String, depth_max: usize },
 }
 
 // === impl Collector ===

@@ -20,6 +20,9 @@ use super::{Anchor, HeldTuple, Tuple, TupleId};
 pub use columns::{Mark, RowSlice, RowValues};
 
 /// Tuples one behind another. `clear` keeps the memory for the next ones.
+// One thread fills a batch while another reads its neighbour: they must not share lines, nor the
+// pair that a core fetches at once.
+#[repr(align(128))]
 pub struct TupleBatch {
     rows: Vec<Row>,
     store: Store,
@@ -58,6 +61,13 @@ pub(super) struct Row {
     anchors: Anchors,
 }
 
+/// Where a row finds what does not lie in it.
+struct Links {
+    first_value: u32,
+    generation: u16,
+    anchors: Anchors,
+}
+
 /// Where a row's anchors are, in 32 bits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Anchors(u32);
@@ -75,6 +85,9 @@ pub(super) struct Store {
     anchor_spans: Vec<(usize, usize)>,
     /// See `Tuple::stamp_us`.
     stamp_us: Mutable<i64>,
+    /// A stream and a number of values that are known to fit: those of the last row, mostly those
+    /// of the next one.
+    fitting: Option<(StreamNumber, usize)>,
 }
 
 // === impl TupleBatch ===
@@ -112,17 +125,19 @@ impl TupleBatch {
     }
 
     /// Appends a tuple. Refuses another number of values than its stream has fields.
-    #[inline]
+    // Inlined whole: a head or a row that goes through memory on its way is read back in other
+    // pieces than it was written in, and the processor waits for that.
+    #[inline(always)]
     pub fn push(
         &mut self,
         head: TupleHead,
         anchors: &[Anchor],
         values: &[ValueRef<'_>],
     ) -> Result<(), TupleError> {
-        let row = self.store.row(head, anchors, values.len())?;
+        let links = self.store.link(&head, anchors, values.len())?;
         let Store { cells, heap, .. } = &mut self.store;
         values.iter().for_each(|value| heap.write(cells, *value));
-        self.rows.push(row);
+        self.rows.push(Row::new(head, anchors, values.len(), links));
         Ok(())
     }
 
@@ -133,9 +148,9 @@ impl TupleBatch {
         anchors: &[Anchor],
         tuple: &Tuple<'_>,
     ) -> Result<(), TupleError> {
-        let row = self.store.row(head, anchors, tuple.len())?;
+        let links = self.store.link(&head, anchors, tuple.len())?;
         self.store.copy_cells(tuple.row, tuple.store);
-        self.rows.push(row);
+        self.rows.push(Row::new(head, anchors, tuple.len(), links));
         Ok(())
     }
 
@@ -161,12 +176,12 @@ impl TupleBatch {
         else {
             return Err(TupleError::NothingToRepeat);
         };
-        let row = self.store.row(head, anchors, usize::from(n_values))?;
-        self.rows.push(Row {
+        let n_values = usize::from(n_values);
+        let links = Links {
             first_value,
-            n_values,
-            ..row
-        });
+            ..self.store.link(&head, anchors, n_values)?
+        };
+        self.rows.push(Row::new(head, anchors, n_values, links));
         Ok(())
     }
 
@@ -217,6 +232,27 @@ impl std::fmt::Debug for TupleBatch {
 // === impl Row ===
 
 impl Row {
+    #[inline(always)]
+    fn new(head: TupleHead, anchors: &[Anchor], n_values: usize, links: Links) -> Self {
+        Row {
+            sequence: head.sequence,
+            timestamp_us: head.timestamp_us,
+            anchor: match anchors {
+                [one] => *one,
+                _ => Anchor::default(),
+            },
+            out_ack: Mutable::new(0),
+            source_task: head.source_task,
+            target_task: head.target_task,
+            stream: head.stream,
+            first_value: links.first_value,
+            // A stream has at most FIELDS_MAX fields.
+            n_values: n_values as u16,
+            generation: links.generation,
+            anchors: links.anchors,
+        }
+    }
+
     #[inline]
     pub(super) fn n_values(&self) -> usize {
         usize::from(self.n_values)
@@ -264,6 +300,7 @@ impl Store {
             more_anchors: Vec::new(),
             anchor_spans: Vec::new(),
             stamp_us: Mutable::new(0),
+            fitting: None,
         }
     }
 
@@ -273,9 +310,11 @@ impl Store {
         let mut store = Store::new(from.streams.clone());
         store.cells.reserve_exact(row.n_values());
         store.stamp_us.set(from.stamp_us.get());
-        let held = store
-            .row(tuple.head(), tuple.anchors(), tuple.len())
+        let (head, anchors) = (tuple.head(), tuple.anchors());
+        let links = store
+            .link(&head, anchors, tuple.len())
             .expect("an empty store takes any row of the same streams");
+        let held = Row::new(head, anchors, tuple.len(), links);
         held.out_ack.set(row.out_ack.get());
         store.copy_cells(row, from);
         HeldTuple { row: held, store }
@@ -349,35 +388,27 @@ impl Store {
             .expect("rows are made for known streams")
     }
 
-    /// A row whose values, `n_values` of them, will be the next cells.
-    #[inline]
-    fn row(
+    /// Makes place for a row whose values, `n_values` of them, will be the next cells.
+    #[inline(always)]
+    fn link(
         &mut self,
-        head: TupleHead,
+        head: &TupleHead,
         anchors: &[Anchor],
         n_values: usize,
-    ) -> Result<Row, TupleError> {
-        self.streams.check_arity(head.stream, n_values)?;
+    ) -> Result<Links, TupleError> {
+        if self.fitting != Some((head.stream, n_values)) {
+            self.streams.check_arity(head.stream, n_values)?;
+            self.fitting = Some((head.stream, n_values));
+        }
         let first_value = u32::try_from(self.cells.len()).map_err(|_| TupleError::BatchFull)?;
-        let generation = self.place_generation(head.generation)?;
-        let (anchor, anchors) = match anchors {
-            [] => (Anchor::default(), Anchors::NONE),
-            [one] => (*one, Anchors::INLINE),
-            many => (Anchor::default(), self.place_anchors(many)?),
-        };
-        Ok(Row {
-            sequence: head.sequence,
-            timestamp_us: head.timestamp_us,
-            anchor,
-            out_ack: Mutable::new(0),
-            source_task: head.source_task,
-            target_task: head.target_task,
-            stream: head.stream,
+        Ok(Links {
             first_value,
-            // A stream has at most FIELDS_MAX fields.
-            n_values: n_values as u16,
-            generation,
-            anchors,
+            generation: self.place_generation(head.generation)?,
+            anchors: match anchors {
+                [] => Anchors::NONE,
+                [_] => Anchors::INLINE,
+                many => self.place_anchors(many)?,
+            },
         })
     }
 

@@ -222,6 +222,7 @@ impl BoltRole {
             let index = self.index_of(tuple.target_task());
             emitter.set_task(index);
             emitter.fail(&tuple);
+            batch.stamp(0);
             self.broke(index, &*payload, emitter);
         }
     }
@@ -259,6 +260,9 @@ impl BoltRole {
             if let Err(failure) = result {
                 emitter.fail(&tuple);
                 emitter.report_error(&failure);
+            }
+            if started != 0 {
+                batch.stamp(0);
             }
             if emitter.lanes.has_sealed() || budget.spend() {
                 return;

@@ -4,6 +4,10 @@
 //! roots), so that an emit touches nothing shared. What lies in lanes and lists travels when the
 //! turn ends.
 
+mod acks;
+mod bounds;
+mod many_trees;
+
 use std::time::Duration;
 
 use crate::acker::Pending;
@@ -39,6 +43,8 @@ pub struct Emitter {
     reporter: Reporter,
     streams: Vec<OutStream>,
     default_stream: Option<usize>,
+    /// Of the stream `default`, where one task gets all its tuples: most emits need no choice.
+    only_target: Option<TaskId>,
     sequences: Vec<Sequence>,
     current: usize,
     generation: i64,
@@ -109,9 +115,12 @@ impl Emitter {
         };
         let is_events = |stream: &OutStream| stream.id.as_str() == topology::EVENT_LOG_STREAM;
         let events = parts.streams.iter().position(is_events);
+        let default_stream = parts.streams.iter().position(is_default);
+        let subscribers = default_stream.map(|index| &parts.streams[index].subscribers);
         Emitter {
             sampling: Sampling::new(parts.sampled, events),
-            default_stream: parts.streams.iter().position(is_default),
+            only_target: subscribers.and_then(Subscribers::only_target),
+            default_stream,
             sequences: parts.tasks.iter().map(sequence).collect(),
             lanes: parts.lanes,
             acks: Vec::new(),
@@ -151,15 +160,13 @@ impl Emitter {
         self.current = index;
     }
 
-    #[inline]
     pub(crate) fn emit_unanchored(&mut self, values: &[ValueRef<'_>]) -> Result<()> {
         let stream = self.plain_default(values)?;
-        self.send(stream, self.now_us, values, |_| [])?;
+        self.send_plain(stream, values, |_| [])?;
         self.sample(None, values);
         Ok(())
     }
 
-    #[inline]
     pub(crate) fn emit_anchored(
         &mut self,
         anchor: &Tuple<'_>,
@@ -169,24 +176,46 @@ impl Emitter {
         match anchor.anchors() {
             [Anchor { root, .. }] if self.acking == Acking::On => {
                 let root = *root;
-                self.send(stream, self.now_us, values, |edge| {
+                self.send_plain(stream, values, |edge| {
                     anchor.xor_out_ack(edge);
                     [Anchor { root, edge }]
                 })
             }
-            [] => self.send(stream, self.now_us, values, |_| []),
-            _ => self.send_in_many_trees(stream, self.now_us, &[*anchor], values),
+            [] => self.send_plain(stream, values, |_| []),
+            _ => self.send_plain_in_many_trees(stream, anchor, values),
         }?;
         self.sample(None, values);
         Ok(())
     }
 
-    #[inline]
     pub(crate) fn emit_tracked(&mut self, values: &[ValueRef<'_>], id: Value) -> Result<()> {
         let stream = self.plain_default(values)?;
-        let sampled = self.sampled_id(&id);
+        if self.sampling.is_on() {
+            return self.emit_tracked_and_sampled(stream, values, id);
+        }
+        let Some((root, is_sampled)) = self.track(stream, id)? else {
+            return self.send_plain(stream, values, |_| []);
+        };
+        let mut all_edges = 0;
+        self.send_plain(stream, values, |edge| {
+            all_edges ^= edge;
+            [Anchor { root, edge }]
+        })?;
+        self.tell_root(root, all_edges, is_sampled);
+        Ok(())
+    }
+
+    #[cold]
+    fn emit_tracked_and_sampled(
+        &mut self,
+        stream: usize,
+        values: &[ValueRef<'_>],
+        id: Value,
+    ) -> Result<()> {
+        self.choose_plain(stream, values)?;
+        let sampled = id.clone();
         self.send_tracked(stream, self.now_us, id, values)?;
-        self.sample(sampled.as_ref(), values);
+        self.sample(Some(&sampled), values);
         Ok(())
     }
 
@@ -215,7 +244,7 @@ impl Emitter {
     ) -> Result<()> {
         let stream = self.choose(&order, values)?;
         let at_us = order.event_time_us.unwrap_or(self.now_us);
-        let sampled = id.as_ref().and_then(|id| self.sampled_id(id));
+        let sampled = id.clone().filter(|_| self.sampling.is_on());
         match id {
             Some(id) => self.send_tracked(stream, at_us, id, values)?,
             None => self.send(stream, at_us, values, |_| [])?,
@@ -223,47 +252,6 @@ impl Emitter {
         self.tell_targets(order.task_ids);
         self.sample(sampled.as_ref(), values);
         Ok(())
-    }
-
-    #[inline]
-    pub(crate) fn ack(&mut self, tuple: &Tuple<'_>) {
-        if self.acking == Acking::Off {
-            return;
-        }
-        let out_ack = tuple.out_ack();
-        for anchor in tuple.anchors() {
-            self.record(AckKind::Ack, anchor.root, anchor.edge ^ out_ack);
-        }
-        if tuple.stamp_us() != 0 {
-            self.tally(AckKind::Ack, tuple);
-        }
-        self.meter.acked(tuple);
-    }
-
-    #[inline]
-    pub(crate) fn fail(&mut self, tuple: &Tuple<'_>) {
-        if self.acking == Acking::Off {
-            return;
-        }
-        for anchor in tuple.anchors() {
-            self.record(AckKind::Fail, anchor.root, 0);
-        }
-        if tuple.stamp_us() != 0 {
-            self.tally(AckKind::Fail, tuple);
-        }
-        self.meter.failed(tuple);
-    }
-
-    pub(crate) fn reset_timeout(&mut self, tuple: &Tuple<'_>) {
-        if self.acking == Acking::Off {
-            return;
-        }
-        for anchor in tuple.anchors() {
-            self.record(AckKind::Reset, anchor.root, 0);
-        }
-        if tuple.stamp_us() != 0 {
-            self.tally(AckKind::Reset, tuple);
-        }
     }
 
     pub(crate) fn report_error(&mut self, failure: &ComponentFailure) {
@@ -291,40 +279,26 @@ impl Emitter {
         self.tracker.as_ref().is_some_and(Tracker::is_full)
     }
 
-    #[inline]
-    fn record(&mut self, kind: AckKind, root: u64, value: u64) {
-        let record = AckRecord {
-            root,
-            value,
-            task: TaskId(0),
-            kind,
-        };
-        // The words of one sentence end one behind another: their acks are one record.
-        if !self.acks.last_mut().is_some_and(|last| last.merge(&record)) {
-            self.acks.push(record);
-        }
-    }
-
-    /// The messages to ackers about a tuple that is sampled.
-    fn tally(&mut self, kind: AckKind, tuple: &Tuple<'_>) {
-        for anchor in tuple.anchors() {
-            self.ack_counts.sent(kind, anchor.root, &mut self.meter);
-        }
-    }
-
-    /// Checks a plain emit to the stream `default` and chooses its targets.
-    #[inline]
+    /// Checks a plain emit to the stream `default`.
+    #[inline(always)]
     fn plain_default(&mut self, values: &[ValueRef<'_>]) -> Result<usize> {
         let Some(index) = self.default_stream else {
             return Err(self.unknown_stream(DEFAULT_STREAM).into());
         };
-        let stream = &mut self.streams[index];
+        let stream = &self.streams[index];
         if stream.n_fields != values.len() {
             return Err(wrong_arity(stream, values.len()).into());
         }
-        self.targets.clear();
-        stream.subscribers.choose(values, &mut self.targets)?;
+        bounds::check(DEFAULT_STREAM, values)?;
         Ok(index)
+    }
+
+    /// Chooses the targets of a plain emit.
+    fn choose_plain(&mut self, stream: usize, values: &[ValueRef<'_>]) -> Result<()> {
+        self.targets.clear();
+        let subscribers = &mut self.streams[stream].subscribers;
+        subscribers.choose(values, &mut self.targets)?;
+        Ok(())
     }
 
     /// Checks an emit and chooses its targets.
@@ -337,6 +311,7 @@ impl Emitter {
         if stream.n_fields != values.len() {
             return Err(wrong_arity(stream, values.len()).into());
         }
+        bounds::check(order.stream, values)?;
         self.targets.clear();
         match order.direct {
             None => stream.subscribers.choose(values, &mut self.targets)?,
@@ -352,8 +327,27 @@ impl Emitter {
         Ok(index)
     }
 
-    /// Puts a tuple for each target into its lane. `anchors` makes those of one tuple from its
-    /// edge.
+    /// Chooses the targets of a plain emit to the stream `default` and puts a tuple for each into
+    /// its lane. `anchors` makes those of one tuple from its edge.
+    #[inline(always)]
+    fn send_plain<const N: usize>(
+        &mut self,
+        stream: usize,
+        values: &[ValueRef<'_>],
+        mut anchors: impl FnMut(u64) -> [Anchor; N],
+    ) -> Result<()> {
+        let Some(target) = self.only_target else {
+            self.choose_plain(stream, values)?;
+            return self.send(stream, self.now_us, values, anchors);
+        };
+        let mut head = self.head(stream, self.now_us, 1);
+        head.target_task = target;
+        let edge = if N == 0 { 0 } else { self.random.u64(..) };
+        self.lanes.push(head, &anchors(edge), values)?;
+        Ok(())
+    }
+
+    /// Puts a tuple for each of `targets` into its lane.
     #[inline]
     fn send<const N: usize>(
         &mut self,
@@ -362,19 +356,7 @@ impl Emitter {
         values: &[ValueRef<'_>],
         mut anchors: impl FnMut(u64) -> [Anchor; N],
     ) -> Result<()> {
-        let sequence = &mut self.sequences[self.current];
-        let mut head = TupleHead {
-            sequence: sequence.next,
-            generation: self.generation,
-            timestamp_us: at_us,
-            source_task: sequence.task,
-            target_task: TaskId(0),
-            stream: self.streams[stream].number,
-        };
-        sequence.next += self.targets.len() as u64;
-        self.n_emits += 1;
-        let n_targets = self.targets.len();
-        self.meter.emitted(head.stream, n_targets);
+        let mut head = self.head(stream, at_us, self.targets.len());
         let mut targets = self.targets.iter();
         let Some(first) = targets.next() else {
             return Ok(());
@@ -390,7 +372,24 @@ impl Emitter {
         Ok(())
     }
 
-    #[inline]
+    /// Counts an emit; gives the head of its first tuple, but for its target.
+    #[inline(always)]
+    fn head(&mut self, stream: usize, at_us: i64, n_targets: usize) -> TupleHead {
+        let sequence = &mut self.sequences[self.current];
+        let head = TupleHead {
+            sequence: sequence.next,
+            generation: self.generation,
+            timestamp_us: at_us,
+            source_task: sequence.task,
+            target_task: TaskId(0),
+            stream: self.streams[stream].number,
+        };
+        sequence.next += n_targets as u64;
+        self.n_emits += 1;
+        self.meter.emitted(head.stream, n_targets);
+        head
+    }
+
     fn send_tracked(
         &mut self,
         stream: usize,
@@ -398,10 +397,26 @@ impl Emitter {
         id: Value,
         values: &[ValueRef<'_>],
     ) -> Result<()> {
+        let Some((root, is_sampled)) = self.track(stream, id)? else {
+            return self.send(stream, at_us, values, |_| []);
+        };
+        let mut all_edges = 0;
+        self.send(stream, at_us, values, |edge| {
+            all_edges ^= edge;
+            [Anchor { root, edge }]
+        })?;
+        self.tell_root(root, all_edges, is_sampled);
+        Ok(())
+    }
+
+    /// Takes a tree into the pending table: its root, and whether it is sampled. None where there
+    /// are no ackers.
+    #[inline(always)]
+    fn track(&mut self, stream: usize, id: Value) -> Result<Option<(u64, bool)>> {
         let task = self.sequences[self.current].task;
         let Some(tracker) = &mut self.tracker else {
             self.unwatched.push((task, id));
-            return self.send(stream, at_us, values, |_| []);
+            return Ok(None);
         };
         let is_sampled = self.meter.samples_tree();
         let root = tracker.insert(Pending {
@@ -410,74 +425,21 @@ impl Emitter {
             id,
             emitted_us: if is_sampled { self.now_us } else { 0 },
         })?;
-        let mut all_edges = 0;
-        self.send(stream, at_us, values, |edge| {
-            all_edges ^= edge;
-            [Anchor { root, edge }]
-        })?;
+        Ok(Some((root, is_sampled)))
+    }
+
+    /// Tells the acker of a new tree.
+    #[inline(always)]
+    fn tell_root(&mut self, root: u64, all_edges: u64, is_sampled: bool) {
         self.acks.push(AckRecord {
             root,
             value: all_edges,
-            task,
+            task: self.sequences[self.current].task,
             kind: AckKind::Init,
         });
         if is_sampled {
             self.ack_counts.sent(AckKind::Init, root, &mut self.meter);
         }
-        Ok(())
-    }
-
-    /// The general case: several anchors, or anchors that belong to several trees (3.1).
-    #[cold]
-    fn send_in_many_trees(
-        &mut self,
-        stream: usize,
-        at_us: i64,
-        anchors: &[Tuple<'_>],
-        values: &[ValueRef<'_>],
-    ) -> Result<()> {
-        if self.acking == Acking::Off {
-            return self.send(stream, at_us, values, |_| []);
-        }
-        let all = std::mem::take(&mut self.targets);
-        let mut merged: Vec<Anchor> = Vec::new();
-        let mut sent = Ok(());
-        for target in &all {
-            merged.clear();
-            for tuple in anchors.iter().filter(|tuple| !tuple.anchors().is_empty()) {
-                let edge = self.random.u64(..);
-                tuple.xor_out_ack(edge);
-                for Anchor { root, .. } in tuple.anchors() {
-                    join(&mut merged, Anchor { root: *root, edge });
-                }
-            }
-            join_rest(&mut merged);
-            let sequence = &mut self.sequences[self.current];
-            let head = TupleHead {
-                sequence: sequence.next,
-                generation: self.generation,
-                timestamp_us: at_us,
-                source_task: sequence.task,
-                target_task: *target,
-                stream: self.streams[stream].number,
-            };
-            sequence.next += 1;
-            sent = self.lanes.push(head, &merged, values);
-            if sent.is_err() {
-                break;
-            }
-        }
-        self.n_emits += 1;
-        let number = self.streams[stream].number;
-        self.meter.emitted(number, all.len());
-        self.targets = all;
-        Ok(sent?)
-    }
-
-    /// The id of a tuple that is about to go into the pending table, while tuples are sampled.
-    #[inline]
-    fn sampled_id(&self, id: &Value) -> Option<Value> {
-        self.sampling.is_on().then(|| id.clone())
     }
 
     /// Shows the event loggers an emit, if it is one of the share that they get.
@@ -530,30 +492,6 @@ impl Emitter {
     }
 }
 
-/// Adds an edge to a tuple's anchors: one for each tree, as long as these are few.
-fn join(anchors: &mut Vec<Anchor>, added: Anchor) {
-    let few = anchors.iter_mut().take(ANCHORS_FEW);
-    match few.rev().find(|anchor| anchor.root == added.root) {
-        Some(anchor) => anchor.edge ^= added.edge,
-        None => anchors.push(added),
-    }
-}
-
-/// The same for a tuple that is anchored to a window of many thousands.
-fn join_rest(anchors: &mut Vec<Anchor>) {
-    if anchors.len() <= ANCHORS_FEW {
-        return;
-    }
-    anchors.sort_unstable_by_key(|anchor| anchor.root);
-    anchors.dedup_by(|next, kept| {
-        let is_same = next.root == kept.root;
-        if is_same {
-            kept.edge ^= next.edge;
-        }
-        is_same
-    });
-}
-
 #[cold]
 fn wrong_arity(stream: &OutStream, given: usize) -> EmitError {
     EmitError::Arity {
@@ -564,5 +502,3 @@ fn wrong_arity(stream: &OutStream, given: usize) -> EmitError {
 }
 
 const DEFAULT_STREAM: &str = "default";
-/// Anchors that are looked through one by one.
-const ANCHORS_FEW: usize = 16;

@@ -124,7 +124,8 @@ impl Lanes {
     }
 
     /// Adds the first tuple of an emit.
-    #[inline]
+    // Inlined whole, as `TupleBatch::push` is, with what is rare kept out of it.
+    #[inline(always)]
     pub fn push(
         &mut self,
         head: TupleHead,
@@ -136,20 +137,34 @@ impl Lanes {
             return Ok(());
         };
         self.last = number;
-        if lane.open.is_none() {
-            lane.open = Some(self.spare.take_or_new(&self.streams));
-            if !lane.is_dirty {
-                lane.is_dirty = true;
-                self.dirty.push(number);
-            }
-        }
-        // Filled just above.
-        let batch = lane.open.as_mut().expect("the lane is open");
+        let Some(batch) = &mut lane.open else {
+            return self.push_into_new(head, anchors, values);
+        };
         batch.push(head, anchors, values)?;
         if batch.len() >= BATCH_TUPLES {
             self.seal(number);
         }
         Ok(())
+    }
+
+    /// Opens the lane `last` with a first tuple.
+    #[cold]
+    fn push_into_new(
+        &mut self,
+        head: TupleHead,
+        anchors: &[Anchor],
+        values: &[ValueRef<'_>],
+    ) -> Result<(), TupleError> {
+        let number = self.last;
+        let mut batch = self.spare.take_or_new(&self.streams);
+        let pushed = batch.push(head, anchors, values);
+        let lane = &mut self.lanes[number as usize];
+        lane.open = Some(batch);
+        if !lane.is_dirty {
+            lane.is_dirty = true;
+            self.dirty.push(number);
+        }
+        pushed
     }
 
     /// Adds a further tuple of the emit that `push` has just added one of.
@@ -293,6 +308,7 @@ impl Lanes {
         self.of_task.get(index).copied().unwrap_or(NO_LANE)
     }
 
+    #[cold]
     fn seal(&mut self, number: u32) {
         let lane = &mut self.lanes[number as usize];
         lane.sealed.extend(lane.open.take());
@@ -305,7 +321,7 @@ impl Lanes {
 pub const NO_LANE: u32 = u32::MAX;
 
 /// Tuples at which a batch goes although the turn goes on: the batch stays within the caches.
-pub const BATCH_TUPLES: usize = 512;
+pub const BATCH_TUPLES: usize = 256;
 
 /// Empty batches that one executor keeps.
 const SPARE_BATCHES: usize = 8;

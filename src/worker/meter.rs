@@ -60,16 +60,14 @@ impl Meter {
     }
 
     /// Before a tuple's execution: its start, in microseconds since the epoch, if it is sampled,
-    /// else 0.
+    /// else 0. The stamp that it leaves on the batch is to be taken off when all is over.
     #[inline]
     pub fn executing(&mut self, batch: &TupleBatch) -> i64 {
-        let started_us = match self.executions.is_hit() {
-            true => {
-                self.has_news = true;
-                clock::wall_micros()
-            }
-            false => 0,
-        };
+        if !self.executions.is_hit() {
+            return 0;
+        }
+        self.has_news = true;
+        let started_us = clock::wall_micros();
         batch.stamp(started_us);
         started_us
     }

@@ -50,7 +50,7 @@ impl TupleBatch {
         n_values: usize,
         fill: impl FnOnce(&mut RowValues<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let row = self.store.row(head, anchors, n_values)?;
+        let links = self.store.link(&head, anchors, n_values)?;
         let Store { cells, heap, .. } = &mut self.store;
         let n_before = cells.len();
         let filled = fill(&mut RowValues { cells, heap });
@@ -64,7 +64,7 @@ impl TupleBatch {
                 .check_arity(head.stream, n_given)
                 .map_or_else(E::from, |()| E::from(TupleError::BatchFull)));
         }
-        self.rows.push(row);
+        self.rows.push(Row::new(head, anchors, n_values, links));
         Ok(())
     }
 

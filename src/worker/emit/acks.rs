@@ -1,0 +1,72 @@
+//! What a bolt says of the tuples it was given, as records for ackers.
+
+use super::{Acking, Emitter};
+use crate::id::TaskId;
+use crate::messaging::acks::{AckKind, AckRecord};
+use crate::tuple::Tuple;
+
+// === impl Emitter ===
+
+impl Emitter {
+    #[inline]
+    pub(crate) fn ack(&mut self, tuple: &Tuple<'_>) {
+        if self.acking == Acking::Off {
+            return;
+        }
+        let out_ack = tuple.out_ack();
+        for anchor in tuple.anchors() {
+            self.record(AckKind::Ack, anchor.root, anchor.edge ^ out_ack);
+        }
+        if tuple.stamp_us() != 0 {
+            self.tally(AckKind::Ack, tuple);
+        }
+        self.meter.acked(tuple);
+    }
+
+    #[inline]
+    pub(crate) fn fail(&mut self, tuple: &Tuple<'_>) {
+        if self.acking == Acking::Off {
+            return;
+        }
+        for anchor in tuple.anchors() {
+            self.record(AckKind::Fail, anchor.root, 0);
+        }
+        if tuple.stamp_us() != 0 {
+            self.tally(AckKind::Fail, tuple);
+        }
+        self.meter.failed(tuple);
+    }
+
+    pub(crate) fn reset_timeout(&mut self, tuple: &Tuple<'_>) {
+        if self.acking == Acking::Off {
+            return;
+        }
+        for anchor in tuple.anchors() {
+            self.record(AckKind::Reset, anchor.root, 0);
+        }
+        if tuple.stamp_us() != 0 {
+            self.tally(AckKind::Reset, tuple);
+        }
+    }
+
+    #[inline]
+    fn record(&mut self, kind: AckKind, root: u64, value: u64) {
+        let record = AckRecord {
+            root,
+            value,
+            task: TaskId(0),
+            kind,
+        };
+        // The words of one sentence end one behind another: their acks are one record.
+        if !self.acks.last_mut().is_some_and(|last| last.merge(&record)) {
+            self.acks.push(record);
+        }
+    }
+
+    /// The messages to ackers about a tuple that is sampled.
+    fn tally(&mut self, kind: AckKind, tuple: &Tuple<'_>) {
+        for anchor in tuple.anchors() {
+            self.ack_counts.sent(kind, anchor.root, &mut self.meter);
+        }
+    }
+}
