@@ -53,10 +53,38 @@ pub struct AckRoutes {
     /// By the spout's task id.
     spouts: Vec<AckPlace>,
     /// Records for each other thread.
-    pub to_threads: Vec<Vec<AckRecord>>,
-    to_peers: Vec<(Arc<Peer>, Vec<AckRecord>)>,
+    pub to_threads: Vec<Outgoing>,
+    to_peers: Vec<(Arc<Peer>, Outgoing)>,
     /// Records that nobody could be found for: their roots fail when their acker is back.
     n_lost: u64,
+}
+
+/// Records for one thread or worker, each tree's merged as far as they may be.
+#[derive(Default)]
+pub struct Outgoing {
+    pub records: Vec<AckRecord>,
+    /// Place of the last record of a root, by the root's low bits; a hint, since others share it.
+    last: Vec<u32>,
+}
+
+// === impl Outgoing ===
+
+impl Outgoing {
+    /// Adds a record, or adds it to one of the same tree that waits already: a tree that begins and
+    /// ends on this thread crosses over as one record.
+    #[inline]
+    pub fn push(&mut self, record: &AckRecord) {
+        if self.last.is_empty() {
+            self.last.resize(N_HINTS, 0);
+        }
+        let hint = &mut self.last[record.root as usize % N_HINTS];
+        // A fail or a reset of the tree takes the hint too, so that no ack overtakes it.
+        let merges = self.records.get_mut(*hint as usize);
+        if !merges.is_some_and(|earlier| earlier.merge(record)) {
+            *hint = self.records.len() as u32;
+            self.records.push(*record);
+        }
+    }
 }
 
 // === impl AckRoutes ===
@@ -67,7 +95,7 @@ impl AckRoutes {
             ackers: Vec::new(),
             homes: Vec::new(),
             spouts: Vec::new(),
-            to_threads: (0..n_threads).map(|_| Vec::new()).collect(),
+            to_threads: (0..n_threads).map(|_| Outgoing::default()).collect(),
             to_peers: Vec::new(),
             n_lost: 0,
         }
@@ -88,7 +116,7 @@ impl AckRoutes {
         self.homes = homes;
         self.ackers = ackers;
         self.spouts = spouts;
-        self.to_peers = peers.map(|peer| (peer, Vec::new())).collect();
+        self.to_peers = peers.map(|peer| (peer, Outgoing::default())).collect();
         forgetful
     }
 
@@ -97,7 +125,10 @@ impl AckRoutes {
     pub fn route(&mut self, record: &AckRecord) -> AckStep {
         let is_for_acker = record.is_for_acker();
         let place = match is_for_acker {
-            true => self.ackers.get(acker_index(record.root, self.ackers.len())),
+            true => match self.ackers.as_slice() {
+                [only] => Some(only),
+                ackers => ackers.get(acker_index(record.root, ackers.len())),
+            },
             false => {
                 let task = usize::try_from(record.task.0).unwrap_or(usize::MAX);
                 self.spouts.get(task)
@@ -107,11 +138,11 @@ impl AckRoutes {
             Some(AckPlace::Here(executor)) if is_for_acker => AckStep::Ledger(*executor),
             Some(AckPlace::Here(executor)) => AckStep::Spout(*executor),
             Some(AckPlace::Thread(thread)) => {
-                push(&mut self.to_threads[*thread], record);
+                self.to_threads[*thread].push(record);
                 AckStep::Sent
             }
             Some(AckPlace::Peer(peer)) => {
-                push(&mut self.to_peers[*peer].1, record);
+                self.to_peers[*peer].1.push(record);
                 AckStep::Sent
             }
             Some(AckPlace::Nowhere) | None => {
@@ -123,10 +154,10 @@ impl AckRoutes {
 
     /// Hands what is for other workers to their outboxes.
     pub fn flush_peers(&mut self) {
-        for (peer, records) in &mut self.to_peers {
-            if !records.is_empty() {
-                peer.extend_acks(records);
-                records.clear();
+        for (peer, outgoing) in &mut self.to_peers {
+            if !outgoing.records.is_empty() {
+                peer.extend_acks(&outgoing.records);
+                outgoing.records.clear();
             }
         }
     }
@@ -134,13 +165,6 @@ impl AckRoutes {
     /// Records lost since the last call.
     pub fn take_lost(&mut self) -> u64 {
         std::mem::take(&mut self.n_lost)
-    }
-}
-
-#[inline]
-fn push(records: &mut Vec<AckRecord>, record: &AckRecord) {
-    if !records.last_mut().is_some_and(|last| last.merge(record)) {
-        records.push(*record);
     }
 }
 
@@ -195,3 +219,6 @@ pub fn places_by_task(last_task: TaskId, place: impl Fn(TaskId) -> AckPlace) -> 
         .map(|task| place(TaskId(task)))
         .collect()
 }
+
+/// More than the records of a turn, mostly; eight kilobytes.
+const N_HINTS: usize = 2048;

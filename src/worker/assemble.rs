@@ -72,7 +72,7 @@ pub fn assemble(
     };
     let flow = program.in_flow_order();
     let drafts = draft(&program, executors, &maker, &flow)?;
-    let seats: Vec<_> = drafts.iter().map(Draft::seat).collect();
+    let seats: Vec<_> = drafts.iter().map(|draft| draft.seat(&program)).collect();
     let threads = wiring::place(&seats, &flow, options.n_threads.max(1));
     let n_threads = threads.iter().max().map_or(0, |last| last + 1);
     let n_threads = n_threads.max(options.n_threads.max(1));
@@ -196,9 +196,10 @@ fn draft(
 // === impl Draft ===
 
 impl Draft {
-    fn seat(&self) -> Seat {
+    fn seat(&self, program: &Program) -> Seat {
         let mut made = self.instances.iter().flatten();
         Seat {
+            weight: wiring::weight(program, &self.component),
             component: self.component.clone(),
             blocks: made.any(Instance::blocks),
         }

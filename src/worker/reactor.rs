@@ -277,6 +277,8 @@ impl Reactor {
                     ExecutorRole::Spout(spout) => spout.expire(),
                     ExecutorRole::Acker(ledger) => {
                         ledger.handle_tick();
+                        let lost = &self.shared.counters.n_acks_lost;
+                        lost.fetch_add(ledger.take_refused(), Ordering::Relaxed);
                         if let Some(stream) = self.program.tick_stream() {
                             executor.emitter.meter.acker_ticked(stream);
                         }
@@ -549,7 +551,7 @@ impl Reactor {
     fn awaits_ring(&self) -> bool {
         let mut lists = self.acks.to_threads.iter();
         let mut lanes = self.executors.iter().map(|e| &e.emitter.lanes);
-        lists.any(|records| !records.is_empty()) || lanes.any(Lanes::awaits_ring)
+        lists.any(|outgoing| !outgoing.records.is_empty()) || lanes.any(Lanes::awaits_ring)
     }
 }
 

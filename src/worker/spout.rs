@@ -38,6 +38,35 @@ pub struct SpoutNotice {
     pub outcome: Outcome,
 }
 
+/// How far a list of notices is told.
+#[derive(Default)]
+struct Told {
+    n_notices: usize,
+    /// The task that was told last.
+    task_index: usize,
+}
+
+/// How far the calls of one turn are.
+struct Calls {
+    started: Instant,
+    n_rounds: usize,
+    next_look: usize,
+    /// The task that is called next, or now.
+    task_index: usize,
+    /// Emits before the round.
+    n_before: u64,
+    is_anyone_ready: bool,
+}
+
+/// Why calls ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CallsEnd {
+    /// A round emitted nothing.
+    Idle,
+    /// Enough for one turn.
+    Over,
+}
+
 /// When a spout that had nothing is called again.
 #[derive(Debug)]
 struct Pace {
@@ -222,18 +251,40 @@ impl SpoutRole {
 
     fn deliver_notices(&mut self, emitter: &mut Emitter) {
         let mut notices = std::mem::take(&mut self.notices);
-        for notice in notices.drain(..) {
-            let Some(tracker) = &mut emitter.tracker else {
-                continue;
-            };
-            // None for a root that is not pending any more: a late notice.
-            if let Some(pending) = tracker.finish(notice.root, notice.outcome) {
-                let now_us = emitter.now_us();
-                emitter.meter.finished(&pending, notice.outcome, now_us);
-                self.tell(&pending, notice.outcome, emitter);
+        let mut told = Told::default();
+        while told.n_notices < notices.len() {
+            let tell = AssertUnwindSafe(|| self.tell_unguarded(&notices, &mut told, emitter));
+            if let Err(payload) = catch_unwind(tell) {
+                emitter.set_task(told.task_index);
+                self.broke(told.task_index, &*payload, emitter);
             }
         }
+        notices.clear();
         self.notices = notices;
+    }
+
+    /// Tells the spouts of notices from `told` on.
+    fn tell_unguarded(&mut self, notices: &[SpoutNotice], told: &mut Told, emitter: &mut Emitter) {
+        let now_us = emitter.now_us();
+        while let Some(notice) = notices.get(told.n_notices) {
+            told.n_notices += 1;
+            let tracker = emitter.tracker.as_mut();
+            // None for a root that is not pending any more: a late notice.
+            let finished = tracker.and_then(|table| table.finish(notice.root, notice.outcome));
+            let Some(pending) = finished else {
+                continue;
+            };
+            emitter.meter.finished(&pending, notice.outcome, now_us);
+            told.task_index = self.index_of(pending.task);
+            let task = self.tasks.get_mut(told.task_index);
+            let Some(spout) = task.and_then(Task::component) else {
+                continue;
+            };
+            match notice.outcome {
+                Outcome::Acked => spout.ack(&pending.id),
+                Outcome::Failed | Outcome::Reset => spout.fail(&pending.id),
+            }
+        }
     }
 
     fn deliver_expired(&mut self, emitter: &mut Emitter) {
@@ -307,33 +358,56 @@ impl SpoutRole {
 
     /// Calls `next_tuple` of all tasks in turn, until a round emits nothing or the turn is over.
     fn call(&mut self, emitter: &mut Emitter, now_us: u64) {
-        let started = Instant::now();
-        let mut n_rounds = 0;
-        let mut next_look = 1;
-        loop {
-            emitter.wake_after = None;
-            let n_before = emitter.n_emits;
-            let mut is_anyone_ready = false;
-            for index in 0..self.tasks.len() {
-                is_anyone_ready |= self.call_one(index, emitter);
-            }
-            if emitter.n_emits == n_before {
-                let asked = emitter.wake_after.take();
-                self.pace.idle(asked, is_anyone_ready, now_us);
-                return;
-            }
-            n_rounds += 1;
-            if emitter.lanes.has_sealed() || emitter.is_pending_full() || n_rounds >= TURN_ROUNDS {
-                break;
-            }
-            if n_rounds >= next_look {
-                next_look = n_rounds * 2;
-                if started.elapsed() >= TURN_MAX {
-                    break;
+        let mut calls = Calls {
+            started: Instant::now(),
+            n_rounds: 0,
+            next_look: 1,
+            task_index: 0,
+            n_before: emitter.n_emits,
+            is_anyone_ready: false,
+        };
+        emitter.wake_after = None;
+        let end = loop {
+            let call = AssertUnwindSafe(|| self.call_unguarded(&mut calls, emitter));
+            match catch_unwind(call) {
+                Ok(end) => break end,
+                Err(payload) => {
+                    self.broke(calls.task_index, &*payload, emitter);
+                    calls.task_index += 1;
                 }
             }
+        };
+        match end {
+            CallsEnd::Over => self.pace.reset(),
+            CallsEnd::Idle => {
+                let asked = emitter.wake_after.take();
+                self.pace.idle(asked, calls.is_anyone_ready, now_us);
+            }
         }
-        self.pace.reset();
+    }
+
+    fn call_unguarded(&mut self, calls: &mut Calls, emitter: &mut Emitter) -> CallsEnd {
+        loop {
+            while calls.task_index < self.tasks.len() {
+                calls.is_anyone_ready |= self.call_one(calls.task_index, emitter);
+                calls.task_index += 1;
+            }
+            if emitter.n_emits == calls.n_before {
+                return CallsEnd::Idle;
+            }
+            calls.n_rounds += 1;
+            if emitter.lanes.has_sealed()
+                || emitter.is_pending_full()
+                || calls.n_rounds >= TURN_ROUNDS
+                || (calls.n_rounds >= calls.next_look && calls.look())
+            {
+                return CallsEnd::Over;
+            }
+            calls.task_index = 0;
+            calls.n_before = emitter.n_emits;
+            calls.is_anyone_ready = false;
+            emitter.wake_after = None;
+        }
     }
 
     /// True when the spout was ready.
@@ -343,28 +417,18 @@ impl SpoutRole {
             return false;
         };
         emitter.set_task(index);
-        let call = AssertUnwindSafe(|| match spout.ready() {
-            true => Some(spout.next_tuple(&mut SpoutCollector::new(emitter))),
-            false => None,
-        });
-        let is_ready = match catch_unwind(call) {
-            Ok(None) => false,
-            Ok(Some(Ok(()))) => true,
-            Ok(Some(Err(failure))) => {
-                emitter.report_error(&failure);
-                // A spout that fails again and again must not keep a core busy with it.
-                emitter.wake_after(FAILURE_PAUSE);
-                true
-            }
-            Err(payload) => {
-                self.broke(index, &*payload, emitter);
-                false
-            }
-        };
+        if !spout.ready() {
+            return false;
+        }
+        if let Err(failure) = spout.next_tuple(&mut SpoutCollector::new(emitter)) {
+            emitter.report_error(&failure);
+            // A spout that fails again and again must not keep a core busy with it.
+            emitter.wake_after(FAILURE_PAUSE);
+        }
         if !emitter.unwatched.is_empty() {
             self.ack_unwatched(emitter);
         }
-        is_ready
+        true
     }
 
     /// Without ackers a tuple counts as acked once the call that emitted it is over (data-plane
@@ -402,6 +466,16 @@ impl SpoutRole {
     #[inline]
     fn index_of(&self, task: TaskId) -> usize {
         usize::try_from(task.0.wrapping_sub(self.first_task.0)).unwrap_or(usize::MAX)
+    }
+}
+
+// === impl Calls ===
+
+impl Calls {
+    /// Whether the turn has taken long enough. Asked after 1, 2, 4.. rounds.
+    fn look(&mut self) -> bool {
+        self.next_look = self.n_rounds * 2;
+        self.started.elapsed() >= TURN_MAX
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::id::{ComponentId, TaskId};
 use crate::topology;
+use crate::wire::storm;
 use crate::worker::acking::{AckPlace, AckerHome, places_by_task};
 use crate::worker::lane::{Destination, Lane, NO_LANE};
 use crate::worker::program::Program;
@@ -19,6 +20,8 @@ pub struct Seat {
     pub component: ComponentId,
     /// Its component declares that its calls may block.
     pub blocks: bool,
+    /// What a tuple of the flow costs it: see `weight`.
+    pub weight: usize,
 }
 
 /// Tells lanes of one component that lead to the same receiver apart from others.
@@ -31,8 +34,10 @@ enum Receiver {
 }
 
 /// The thread of each executor. Components with enough executors are spread over all `n_threads`;
-/// the others fill the threads along the flow of tuples, so that neighbours share one. Blocking
-/// executors get threads of their own behind those.
+/// the others fill the threads along the flow of tuples, to equal weights, so that neighbours share
+/// one. Ackers come behind the last bolts, whose acks then cross no thread; only what the spout
+/// tells them does, and it does so batch by batch. Blocking executors get threads of their own
+/// behind those.
 pub fn place(seats: &[Seat], flow: &[ComponentId], n_threads: usize) -> Vec<usize> {
     let mut threads = vec![0; seats.len()];
     let mut next_own = n_threads;
@@ -40,9 +45,12 @@ pub fn place(seats: &[Seat], flow: &[ComponentId], n_threads: usize) -> Vec<usiz
         let same = |seat: &&Seat| seat.component == *id && !seat.blocks;
         seats.iter().filter(same).count()
     };
-    let n_single: usize = flow.iter().map(n_shared).filter(|n| *n < n_threads).sum();
-    let mut n_single_placed = 0;
-    for id in flow {
+    let is_single = |seat: &&Seat| !seat.blocks && n_shared(&seat.component) < n_threads;
+    let total: usize = seats.iter().filter(is_single).map(|seat| seat.weight).sum();
+    let mut placed = 0;
+    let (ackers, others): (Vec<_>, Vec<_>) =
+        flow.iter().partition(|id| id.as_str() == topology::ACKER);
+    for id in others.into_iter().chain(ackers) {
         let is_spread = n_shared(id) >= n_threads;
         let mut n_placed = 0;
         for (seat, thread) in seats.iter().zip(&mut threads) {
@@ -56,12 +64,34 @@ pub fn place(seats: &[Seat], flow: &[ComponentId], n_threads: usize) -> Vec<usiz
                 *thread = n_placed % n_threads;
                 n_placed += 1;
             } else {
-                *thread = n_single_placed * n_threads / n_single.max(1);
-                n_single_placed += 1;
+                // Where its middle falls. Weights are doubled, so that they have one.
+                *thread = (2 * placed + seat.weight) * n_threads / (2 * total).max(1);
+                placed += seat.weight;
             }
         }
     }
     threads
+}
+
+/// What a tuple costs an executor of a component, roughly, beside what its own code does with it:
+/// one for taking it, one for emitting, one more for a spout's book-keeping, and two for whatever
+/// made the topology's author group by fields, mostly a look-up for each tuple.
+pub fn weight(program: &Program, component: &ComponentId) -> usize {
+    let id = component.as_str();
+    let is_system = |receiver: &ComponentId| topology::is_system_id(receiver.as_str());
+    let emits = program.receivers(component).iter().any(|to| !is_system(to));
+    if program.system.spouts.contains_key(id) {
+        return 2;
+    }
+    let inputs = program.system.bolts.get(id).map(|bolt| &bolt.common.inputs);
+    let is_by_key = |grouping: &storm::Grouping| {
+        matches!(
+            grouping,
+            storm::Grouping::Fields(_) | storm::Grouping::CustomObject(_)
+        )
+    };
+    let looks_up = id != topology::ACKER && inputs.is_some_and(|all| all.values().any(is_by_key));
+    1 + usize::from(emits) + 2 * usize::from(looks_up)
 }
 
 /// The lanes of one component's executor on `thread`, and the lane of each task by its id.
@@ -181,13 +211,15 @@ pub fn near_ackers(program: &Program, shared: &Shared, thread: usize) -> Vec<usi
 mod tests {
     use super::*;
 
-    fn check(seats: &[(&str, bool)], n_threads: usize, expected: &[usize]) {
+    #[track_caller]
+    fn check(seats: &[(&str, bool, usize)], n_threads: usize, expected: &[usize]) {
         let mut flow: Vec<ComponentId> = Vec::new();
         let seats: Vec<_> = seats
             .iter()
-            .map(|(component, blocks)| Seat {
+            .map(|(component, blocks, weight)| Seat {
                 component: (*component).into(),
                 blocks: *blocks,
+                weight: *weight,
             })
             .collect();
         for seat in &seats {
@@ -199,13 +231,30 @@ mod tests {
     }
 
     #[test]
-    fn chains_are_cut_in_the_middle_and_crowds_are_spread() {
-        let chain = [("spout", false), ("split", false), ("count", false)];
-        check(&chain, 1, &[0, 0, 0]);
-        check(&chain[..2], 2, &[0, 1]);
-        let crowd = [("spout", false), ("count", false), ("count", false)];
-        check(&crowd, 2, &[0, 0, 1]);
-        let slow = [("spout", false), ("disk", true), ("disk", true)];
-        check(&slow, 2, &[0, 2, 3]);
+    fn chains_are_cut_where_their_weights_are_equal_and_crowds_are_spread() {
+        let words = [
+            ("spout", false, 2),
+            ("split", false, 2),
+            ("count", false, 3),
+        ];
+        check(&words, 1, &[0, 0, 0]);
+        check(&words[..2], 2, &[0, 1]);
+        check(&words, 2, &[0, 0, 1]);
+        check(&words, 3, &[0, 1, 2]);
+        let chain = [
+            ("spout", false, 2),
+            ("__acker", false, 1),
+            ("id", false, 2),
+            ("sink", false, 1),
+        ];
+        check(&chain, 2, &[0, 1, 1, 1]);
+        let crowd = [
+            ("spout", false, 2),
+            ("count", false, 3),
+            ("count", false, 3),
+        ];
+        check(&crowd, 2, &[1, 0, 1]);
+        let slow = [("spout", false, 2), ("disk", true, 1), ("disk", true, 1)];
+        check(&slow, 2, &[1, 2, 3]);
     }
 }

@@ -66,14 +66,14 @@ impl Reactor {
     /// Hands gathered records to the other threads and workers.
     pub(super) fn flush_acks(&mut self) {
         for thread in 0..self.links.len() {
-            let records = &mut self.acks.to_threads[thread];
+            let records = &mut self.acks.to_threads[thread].records;
             let Some(link) = self.links[thread].as_mut().filter(|_| !records.is_empty()) else {
                 continue;
             };
             let spare = link.spent_acks_in.pop().unwrap_or_default();
             let full = std::mem::replace(records, spare);
             match link.acks_out.push(full) {
-                Ok(()) => link.door.ring(),
+                Ok(()) => drop(link.door.ring()),
                 // They wait here, and merge with what comes.
                 Err(rtrb::PushError::Full(full)) => *records = full,
             }
