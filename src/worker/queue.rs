@@ -1,19 +1,17 @@
-//! Rings between the threads of a worker, and the door for everybody else.
+//! Rings between the threads of a worker.
 //!
 //! Batches move by pointer through single-producer rings and come back empty through others; what
 //! comes from outside (sockets, wakers, commands) is injected through a door. Decides nothing
 //! about who runs.
 
-use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread::Thread;
-use std::time::Duration;
+use std::sync::Arc;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::messaging::acks::AckRecord;
 use crate::messaging::receiving::Receipt;
 use crate::tuple::TupleBatch;
+use crate::worker::door;
 
 /// A batch on its way to an executor of another thread.
 pub struct Packet {
@@ -31,6 +29,9 @@ pub enum Injected {
     Command(Command),
 }
 
+/// The way into a thread of executors.
+pub type Door = door::Door<Injected>;
+
 /// What the engine tells its threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -40,16 +41,6 @@ pub enum Command {
     Deactivate,
     /// End: clean up the components and return.
     Stop,
-}
-
-/// The way into a thread for everybody but its sibling threads' rings, and the bell that wakes it.
-#[derive(Default)]
-pub struct Door {
-    parked: AtomicBool,
-    /// Someone injected or woke a component since the thread last looked.
-    knocked: AtomicBool,
-    injected: Mutex<Vec<Injected>>,
-    thread: OnceLock<Thread>,
 }
 
 /// One thread's ends of the rings between it and another.
@@ -64,79 +55,6 @@ pub struct Link {
     pub spent_acks_out: Producer<Vec<AckRecord>>,
     pub spent_acks_in: Consumer<Vec<AckRecord>>,
     pub door: Arc<Door>,
-}
-
-// === impl Door ===
-
-impl Door {
-    /// Called once by the thread behind the door.
-    pub fn occupy(&self) {
-        let _ = self.thread.set(std::thread::current());
-    }
-
-    pub fn inject(&self, what: Injected) {
-        self.lock().push(what);
-        self.knock();
-    }
-
-    /// Has the thread look at everything soon.
-    pub fn knock(&self) {
-        self.knocked.store(true, Ordering::SeqCst);
-        self.ring();
-    }
-
-    /// After something was put into a ring of the thread behind the door.
-    #[inline]
-    pub fn ring(&self) {
-        // Orders what was published before the look at `parked`; `park` has the mirror image.
-        fence(Ordering::SeqCst);
-        if self.parked.load(Ordering::Relaxed)
-            && self.parked.swap(false, Ordering::SeqCst)
-            && let Some(thread) = self.thread.get()
-        {
-            thread.unpark();
-        }
-    }
-
-    /// Whether anyone knocked since the last call.
-    #[inline]
-    pub fn answer(&self) -> bool {
-        self.knocked.load(Ordering::Relaxed) && self.knocked.swap(false, Ordering::SeqCst)
-    }
-
-    /// Whether the thread sleeps and nobody has called it since.
-    pub fn is_parked(&self) -> bool {
-        self.parked.load(Ordering::SeqCst) && !self.knocked.load(Ordering::SeqCst)
-    }
-
-    #[inline]
-    pub fn is_knocked(&self) -> bool {
-        self.knocked.load(Ordering::Relaxed)
-    }
-
-    /// Takes what was injected; `into` is empty and its memory is used for what comes next.
-    pub fn collect(&self, into: &mut Vec<Injected>) {
-        std::mem::swap(&mut *self.lock(), into);
-    }
-
-    /// Sleeps until rung, knocked or timed out, unless `has_work` says at the last moment that
-    /// there is something to do.
-    pub fn park(&self, timeout: Option<Duration>, has_work: impl FnOnce() -> bool) {
-        self.parked.store(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-        if !self.is_knocked() && !has_work() {
-            match timeout {
-                Some(timeout) => std::thread::park_timeout(timeout),
-                None => std::thread::park(),
-            }
-        }
-        self.parked.store(false, Ordering::SeqCst);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Injected>> {
-        // Nothing under the lock can leave the list half changed.
-        self.injected.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 // === impl Link ===
