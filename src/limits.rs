@@ -284,6 +284,8 @@ pub const LINK_BUFFERS_KEPT: usize = 64;
 /// Bytes of one tuple's values, texts and byte strings counted by their length: with its head and
 /// anchors it must fit a frame between workers (`LINK_FRAME_BYTES_MAX`).
 pub const TUPLE_VALUES_BYTES_MAX: usize = 12_000_000;
+/// Buffers of packed frames that one link keeps for the next write.
+pub const LINK_BUFFERS_PACKED_MAX: usize = 16;
 
 /// Deepest nesting of a value between workers.
 pub const VALUE_DEPTH_MAX: usize = 32;

@@ -102,6 +102,21 @@ enum LinkKind {
   DATA = 1
 }
 
+/** What a packed frame is packed by. Each end knows some. */
+enum LinkCodec {
+  ZLIB = 1
+  LZ4 = 2
+  ZSTD = 3
+}
+
+/** Another frame, compressed. That one is none of these itself. */
+struct PackedFrame {
+  1: required LinkCodec codec
+  /** Bytes of the frame; whoever reads it stops there. */
+  2: required i32 plain_length
+  3: required binary body
+}
+
 /** First frame from the worker that connects. */
 struct Hello {
   1: required i32 wire_version
@@ -118,6 +133,8 @@ struct Hello {
   9: optional i64 session
   /** Layout of the batches that will come. */
   10: optional i32 body_version
+  /** What it may pack frames by, the best first; absent or empty: it packs none. */
+  13: optional list<LinkCodec> codecs
 }
 
 /** How far an executor of the receiver has come with what one sender sent it, in bytes of frames. Only grows. */
@@ -144,6 +161,10 @@ struct Welcome {
   /** Bytes of frames that may be on their way to one executor, or wait for it there. */
   4: optional i64 window
   5: optional list<Grant> grants
+  /** The first of the Hello's codecs that this worker can unpack; absent: send everything plain. */
+  6: optional LinkCodec codec
+  /** All that this worker can unpack. */
+  7: optional list<LinkCodec> codecs
 }
 
 /** Answer to a Hello that does not fit; the connection closes after it. */
@@ -161,6 +182,7 @@ union Frame {
   3: Refused refused
   4: MessageBatch batch
   5: AckBatch acks
+  6: PackedFrame packed
   7: Credit credit
 }
 
@@ -206,6 +228,20 @@ enum TopologyPhase {
   SETTLING = 3
 }
 
+/** By which a worker shows others of its topology who it is: DER. */
+struct LinkCertificate {
+  1: required binary certificate
+  2: required binary key (secret = "true")
+}
+
+/** What encrypts the links of a topology, as far as its receiver needs it. */
+struct LinkKeys {
+  /** Certificate of the topology's own authority: DER. */
+  1: required binary authority
+  /** Of the receiver's workers, by port. */
+  2: required map<i32, LinkCertificate> workers
+}
+
 /** What a node has to know of one topology. */
 struct TopologyWork {
   1: required storm.Assignment assignment
@@ -224,6 +260,8 @@ struct TopologyWork {
   9: optional storm.Credentials credentials
   /** What its workers are asked to tell of themselves, by slots' hosts and ports. */
   10: optional list<storm.ProfileRequest> profile_requests
+  /** Where its links are encrypted by certificates of Nimbus. Holds secrets. */
+  11: optional LinkKeys link_keys
   /** By which its workers log in at Coordination, where that takes logins: a storm.WorkerToken as base64. Secret. */
   20: optional string worker_token
 }

@@ -7,6 +7,7 @@
 pub mod acks;
 pub mod client;
 pub mod codec;
+pub mod compress;
 pub mod decode;
 pub mod frame;
 pub mod gauge;
@@ -14,6 +15,8 @@ pub mod link;
 pub mod numbers;
 pub mod outbox;
 pub mod packed;
+pub mod packing;
+pub mod pays;
 pub mod receiving;
 pub mod sending;
 pub mod server;

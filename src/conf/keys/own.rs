@@ -30,6 +30,21 @@ super::keys! {
     /// there. Emitters wait when there are as many. Integer.
     STORMWIRE_LINK_WINDOW_BYTES =
         "stormwire.link.window.bytes", Own [Integer, Positive, NotNull];
+    /// Whether links between workers are encrypted, and each end shows who it is. Of the cluster,
+    /// and then Coordination has to be as well, or of a topology. Boolean.
+    STORMWIRE_LINK_ENCRYPTION = "stormwire.link.encryption", Own [Boolean];
+    /// PEM file, on each machine with workers, with the certificate that its workers show each
+    /// other. Text; null: Nimbus makes one for each worker.
+    STORMWIRE_LINK_CERTIFICATES = "stormwire.link.certificates", Own [String];
+    /// PEM file with the key of that certificate. Text.
+    STORMWIRE_LINK_KEY = "stormwire.link.key", Own [String];
+    /// PEM file with the authorities whose certificates workers take from each other. Text.
+    STORMWIRE_LINK_AUTHORITIES = "stormwire.link.authorities", Own [String];
+    /// When frames between workers are compressed: `off`, `always`, or `auto`, where values are
+    /// large or the link is slow. Text; null: as `topology.tuple.compression.enable` says.
+    STORMWIRE_LINK_COMPRESSION = "stormwire.link.compression", Own [];
+    /// Codecs, the best first: `lz4`, `zstd`, `zlib`. List of text; empty: those, in this order.
+    STORMWIRE_LINK_CODECS = "stormwire.link.codecs", Own [StringList];
     /// Time a shell child has to answer the handshake, in seconds. Integer.
     STORMWIRE_SHELL_HANDSHAKE_TIMEOUT_SECS =
         "stormwire.shell.handshake.timeout.secs", Own [Integer, Positive, NotNull];
