@@ -4,6 +4,25 @@
 
 /// `CN=alice,OU=storm,C=DE`; none when the bytes hold no subject.
 pub(super) fn name(certificate: &[u8]) -> Option<String> {
+    let mut parts = parts(certificate)?;
+    parts.reverse();
+    Some(parts.join(","))
+}
+
+/// The first attribute of that keyword (`O`, `CN`), escaped as in `name`.
+pub(super) fn attribute(certificate: &[u8], keyword: &str) -> Option<String> {
+    let parts = parts(certificate)?;
+    let mut pairs = parts.iter().filter_map(|part| part.split_once('='));
+    let (_, value) = pairs.find(|(name, _)| *name == keyword)?;
+    Some(value.to_owned())
+}
+
+/// As `attribute` gives what a certificate says plainly.
+pub(super) fn as_attribute(text: &str) -> String {
+    escaped(text)
+}
+
+fn parts(certificate: &[u8]) -> Option<Vec<String>> {
     let certificate = Element::of(SEQUENCE, certificate)?.content;
     let mut fields = Element::of(SEQUENCE, certificate)?.content;
     let first = Element::read(fields)?;
@@ -21,8 +40,7 @@ pub(super) fn name(certificate: &[u8]) -> Option<String> {
         parts.push(relative_name(part.content)?);
         rest = part.rest;
     }
-    parts.reverse();
-    Some(parts.join(","))
+    Some(parts)
 }
 
 /// One element of DER.

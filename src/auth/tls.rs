@@ -50,7 +50,7 @@ pub struct Acceptor(Arc<Renewed<(Identity, Clients), ServerConfig>>);
 pub struct Connector(Arc<Renewed<(PathBuf, Option<Identity>), ClientConfig>>);
 
 /// What was made of some files, and made again when they changed.
-struct Renewed<F, C> {
+pub(super) struct Renewed<F, C> {
     from: F,
     files: Vec<PathBuf>,
     make: fn(&F) -> Result<C, TlsError>,
@@ -203,7 +203,7 @@ impl Connector {
 // === impl Renewed ===
 
 impl<F, C> Renewed<F, C> {
-    fn new(
+    pub(super) fn new(
         from: F,
         files: Vec<PathBuf>,
         make: fn(&F) -> Result<C, TlsError>,
@@ -221,7 +221,7 @@ impl<F, C> Renewed<F, C> {
         })
     }
 
-    fn newest(&self) -> Arc<C> {
+    pub(super) fn newest(&self) -> Arc<C> {
         self.look(clock::monotonic_millis());
         self.current.load_full()
     }
@@ -267,18 +267,20 @@ fn hash(files: &[PathBuf]) -> u64 {
 // === impl Identity ===
 
 impl Identity {
-    fn files(&self) -> Vec<PathBuf> {
+    pub(super) fn files(&self) -> Vec<PathBuf> {
         vec![self.certificates.clone(), self.key.clone()]
     }
 
-    fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+    pub(super) fn read(
+        &self,
+    ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
         let chain = certificates(&self.certificates)?;
         let key = PrivateKeyDer::from_pem_file(&self.key);
         let key = key.map_err(|source| unread("a private key", &self.key, source))?;
         Ok((chain, key))
     }
 
-    fn unusable(&self, source: rustls::Error) -> TlsError {
+    pub(super) fn unusable(&self, source: rustls::Error) -> TlsError {
         TlsError::Unusable {
             path: self.certificates.clone(),
             source,
@@ -290,7 +292,7 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
+pub(super) fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
         roots

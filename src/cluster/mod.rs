@@ -13,5 +13,5 @@ mod watches;
 
 pub use embedded::{EmbeddedStore, OpenError};
 pub use memory::MemoryStore;
-pub use state::{Batch, ClusterState, Stored, StoredKey, StoredTopology};
+pub use state::{Batch, ClusterState, LINK_AUTHORITY, Stored, StoredKey, StoredTopology};
 pub use store::{Change, Entry, Epoch, Expected, Pending, Store, StoreError, Version, Write};

@@ -321,7 +321,7 @@ impl Batch {
             self.changes.insert(path, None);
         }
         self.removed_below.push(format!("{}/", path::errors(id)));
-        for service in TOKEN_SERVICES {
+        for service in TOKEN_SERVICES.into_iter().chain([LINK_AUTHORITY]) {
             let below = format!("{}/", path::secret_keys(service, id));
             self.removed_below.push(below);
         }
@@ -352,6 +352,9 @@ impl Batch {
         Ok(())
     }
 }
+
+/// Stands in the place of a service for the key of a topology's authority: of its links.
+pub const LINK_AUTHORITY: &str = "LINKS";
 
 /// Services that workers enter by tokens.
 const TOKEN_SERVICES: [&str; 3] = ["NIMBUS", "DRPC", "SUPERVISOR"];

@@ -1,15 +1,21 @@
 //! The byte stream of a link: how it is opened and accepted, and who may be at its other end.
 //!
 //! Everything above reads and writes `LinkReader` and `LinkWriter` and does not know what protects
-//! them; nothing here knows frames.
+//! them. Knows frames only as far as a stranger has to be told why it is not let in.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio_rustls::TlsStream;
+use tracing::info;
+
+use crate::auth::link_tls::{self, LinkTls};
+use crate::wire::{self, messages};
 
 /// What protects the links of one worker. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -17,17 +23,21 @@ pub enum LinkSecurity {
     /// Nothing: whoever reaches the port is heard.
     #[default]
     Plain,
+    /// Both ends show certificates, and nobody else reads along.
+    Tls(Arc<LinkTls>),
 }
 
 /// What comes from the other worker.
 pub enum LinkReader {
     Plain(OwnedReadHalf),
+    Tls(ReadHalf<TlsStream<TcpStream>>),
 }
 
 /// What goes to the other worker. Flush it before waiting for anything else: what was written may
 /// wait here. Closes the sending direction when it is dropped.
 pub enum LinkWriter {
     Plain(OwnedWriteHalf),
+    Tls(WriteHalf<TlsStream<TcpStream>>),
 }
 
 /// Why there is no byte stream to the other worker.
@@ -39,6 +49,18 @@ pub enum TransportError {
         #[source]
         source: io::Error,
     },
+    #[error("no TLS with {peer}: {source}")]
+    Handshake {
+        peer: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the connection ended before it said anything: {0}")]
+    Nothing(io::Error),
+    #[error("a connection in plain, but the links of this topology are encrypted")]
+    Plain,
+    #[error("a connection that begins with TLS, but the links of this topology are not encrypted")]
+    Encrypted,
 }
 
 /// Opens a stream to `address` (`host:port`). Bound its time from outside.
@@ -54,23 +76,79 @@ pub async fn connect(
     let _ = stream.set_nodelay(true);
     match security {
         LinkSecurity::Plain => Ok(plain(stream)),
+        LinkSecurity::Tls(tls) => {
+            let connecting = tls.connector().connect(LinkTls::server_name(), stream);
+            let stream = connecting
+                .await
+                .map_err(|source| handshake(address, source))?;
+            Ok(encrypted(stream.into(), address))
+        }
     }
 }
 
-/// Takes a connection that came in. Bound its time from outside.
+/// Takes a connection that came in, once it is clear that it speaks as this worker does: others are
+/// told so in their own way. Bound its time from outside.
 pub async fn accept(
-    stream: TcpStream,
+    mut stream: TcpStream,
     security: &LinkSecurity,
 ) -> Result<(LinkReader, LinkWriter), TransportError> {
     let _ = stream.set_nodelay(true);
-    match security {
-        LinkSecurity::Plain => Ok(plain(stream)),
+    let mut first = [0];
+    let n_bytes = stream
+        .peek(&mut first)
+        .await
+        .map_err(TransportError::Nothing)?;
+    if n_bytes == 0 {
+        return Err(TransportError::Nothing(io::ErrorKind::UnexpectedEof.into()));
     }
+    match (security, first == [TLS_HANDSHAKE]) {
+        (LinkSecurity::Plain, false) => Ok(plain(stream)),
+        (LinkSecurity::Plain, true) => {
+            let _ = stream.write_all(&TLS_FAILURE).await;
+            Err(TransportError::Encrypted)
+        }
+        (LinkSecurity::Tls(_), false) => {
+            let _ = stream.write_all(&refused(&TransportError::Plain)).await;
+            Err(TransportError::Plain)
+        }
+        (LinkSecurity::Tls(tls), true) => {
+            let from = stream
+                .peer_addr()
+                .map(|from| from.to_string())
+                .unwrap_or_default();
+            let accepting = tls.acceptor().accept(stream).await;
+            let stream = accepting.map_err(|source| handshake(&from, source))?;
+            Ok(encrypted(stream.into(), &from))
+        }
+    }
+}
+
+fn handshake(peer: &str, source: io::Error) -> TransportError {
+    let peer = peer.to_owned();
+    TransportError::Handshake { peer, source }
+}
+
+/// A frame as both kinds of greeting read it: nothing but its length before it.
+fn refused(reason: &TransportError) -> Vec<u8> {
+    let reason = reason.to_string();
+    let frame = messages::Frame::Refused(messages::Refused { reason });
+    let frame = wire::to_bytes(&frame).unwrap_or_default();
+    let length = u32::try_from(frame.len()).unwrap_or_default();
+    [&length.to_be_bytes()[..], &frame].concat()
 }
 
 fn plain(stream: TcpStream) -> (LinkReader, LinkWriter) {
     let (reader, writer) = stream.into_split();
     (LinkReader::Plain(reader), LinkWriter::Plain(writer))
+}
+
+fn encrypted(stream: TlsStream<TcpStream>, peer: &str) -> (LinkReader, LinkWriter) {
+    let (_, session) = stream.get_ref();
+    let cipher = session.negotiated_cipher_suite().map(|suite| suite.suite());
+    let name = link_tls::peer_name(session.peer_certificates()).unwrap_or_default();
+    info!(peer, name, ?cipher, "the link is encrypted");
+    let (reader, writer) = tokio::io::split(stream);
+    (LinkReader::Tls(reader), LinkWriter::Tls(writer))
 }
 
 // === impl LinkReader ===
@@ -83,6 +161,13 @@ impl AsyncRead for LinkReader {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             LinkReader::Plain(reader) => Pin::new(reader).poll_read(context, into),
+            LinkReader::Tls(reader) => match Pin::new(reader).poll_read(context, into) {
+                // The end without TLS's own farewell: frames show whether anything is missing.
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    Poll::Ready(Ok(()))
+                }
+                polled => polled,
+            },
         }
     }
 }
@@ -97,6 +182,7 @@ impl AsyncWrite for LinkWriter {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             LinkWriter::Plain(writer) => Pin::new(writer).poll_write(context, bytes),
+            LinkWriter::Tls(writer) => Pin::new(writer).poll_write(context, bytes),
         }
     }
 
@@ -107,24 +193,37 @@ impl AsyncWrite for LinkWriter {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             LinkWriter::Plain(writer) => Pin::new(writer).poll_write_vectored(context, slices),
+            LinkWriter::Tls(writer) => Pin::new(writer).poll_write_vectored(context, slices),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
             LinkWriter::Plain(writer) => writer.is_write_vectored(),
+            LinkWriter::Tls(writer) => writer.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             LinkWriter::Plain(writer) => Pin::new(writer).poll_flush(context),
+            LinkWriter::Tls(writer) => Pin::new(writer).poll_flush(context),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             LinkWriter::Plain(writer) => Pin::new(writer).poll_shutdown(context),
+            LinkWriter::Tls(writer) => Pin::new(writer).poll_shutdown(context),
         }
     }
 }
+
+/// First byte of a TLS connection: the type of a record. No frame of ours begins so, since that
+/// would be one of hundreds of megabytes.
+const TLS_HANDSHAKE: u8 = 22;
+/// An alert record: fatal, handshake failure.
+const TLS_FAILURE: [u8; 7] = [21, 3, 3, 0, 2, 2, 40];
+
+#[cfg(test)]
+mod tests;

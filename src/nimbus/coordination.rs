@@ -87,7 +87,11 @@ impl Coordination {
             .on(&node)
             .into_iter()
             .flat_map(|node| &node.topologies);
-        let work = topologies.filter_map(|t| Some((t.id.as_str().to_owned(), self.work(t)?)));
+        let is_here = |slot: &&Slot| slot.node == node;
+        let work = topologies.filter_map(|topology| {
+            let work = self.work(topology, topology.slots().filter(is_here))?;
+            Some((topology.id.as_str().to_owned(), work))
+        });
         Ok(SupervisorDirective {
             topologies: work.collect(),
             version: state.version,
@@ -118,7 +122,7 @@ impl Coordination {
                 version = report.known_version;
                 (WorkerOrder::Run, None)
             }
-            Verdict::Run(topology) => (WorkerOrder::Run, self.work(&topology)),
+            Verdict::Run(topology) => (WorkerOrder::Run, self.work(&topology, slot.iter())),
             Verdict::Stop => {
                 let WorkerReport {
                     topology_id,
@@ -163,10 +167,16 @@ impl Coordination {
         Verdict::Run(Arc::clone(topology))
     }
 
-    /// What nodes and workers have to know, with the token by which the workers come back.
-    fn work(&self, topology: &Topology) -> Option<TopologyWork> {
+    /// What nodes and workers have to know, with the token by which the workers come back, and what
+    /// encrypts the links of those in `slots`.
+    fn work<'a>(
+        &self,
+        topology: &Topology,
+        slots: impl Iterator<Item = &'a Slot>,
+    ) -> Option<TopologyWork> {
         let tokens = &self.leader.tokens;
         let mut work = topology.work()?;
+        work.link_keys = tokens.links.issue(&topology.id, slots);
         work.worker_token = tokens.for_coordination(&topology.id);
         let by_service = tokens.credentials(&topology.id);
         if !by_service.is_empty() {

@@ -19,6 +19,7 @@ mod info;
 mod jar;
 mod keep;
 mod leader;
+mod link_keys;
 mod log_config;
 mod news;
 mod owners;
@@ -56,11 +57,13 @@ use self::settings::Settings;
 use self::tokens::Tokens;
 use self::uploads::{UploadError, Uploads};
 use crate::auth::door::{Door, DoorError, Key, Service, Transport};
+use crate::auth::link_conf::{LinkConfError, LinkEncryption};
 use crate::auth::worker_token::TokenKeys;
 use crate::auth::{ClassError, Daemon, Gate};
 use crate::blob::{BlobError, LocalBlobs};
 use crate::cluster::{ClusterState, EmbeddedStore, OpenError, Store, StoreError};
 use crate::conf::{Conf, ConfError, keys};
+use crate::messaging::packing::{Packing, PackingError};
 use crate::rpc::server::{BindError, Endpoint, Limits, Running, Server};
 use crate::scheduler::choice::ChoiceError;
 use crate::wire::messages;
@@ -100,6 +103,10 @@ pub enum StartError {
     Bind(#[from] BindError),
     #[error(transparent)]
     Door(#[from] DoorError),
+    #[error(transparent)]
+    Links(#[from] LinkConfError),
+    #[error(transparent)]
+    Packing(#[from] PackingError),
 }
 
 /// The inbox of uploads cannot be used.
@@ -136,6 +143,8 @@ impl Nimbus {
         known_class: fn(&str) -> bool,
     ) -> Result<Handle, StartError> {
         let settings = Settings::read(&conf)?;
+        LinkEncryption::of_cluster(&conf)?;
+        Packing::of(&conf)?;
         let gate = Gate::new(&conf, Daemon::Nimbus)?;
         let rounds = schedule::Rounds::new(&conf, &settings)?;
         let inbox = settings.local_dir.join("nimbus").join("inbox");

@@ -19,12 +19,14 @@ use super::state::{Controls, Topology};
 use super::tokens::Tokens;
 use super::transition::Lifecycle;
 use super::uploads::LocationError;
+use crate::auth::link_conf::LinkEncryption;
 use crate::blob::BlobKeyError;
 use crate::blob::acl;
 use crate::clock;
 use crate::component::factory;
 use crate::conf::{Conf, keys, validate};
 use crate::id::TopologyId;
+use crate::messaging::packing::Packing;
 use crate::topology;
 use crate::wire::storm::{
     Credentials, SettableBlobMeta, StormBase, StormTopology, SubmitOptions, TopologyInitialStatus,
@@ -132,6 +134,7 @@ fn check(leader: &Leader, submission: Submission) -> Result<Accepted, Fault> {
     let mut conf = daemon.overlay(&submitter.stamped(normalised));
     // The name of this machine is none for those where workers run.
     conf.remove(keys::STORM_LOCAL_HOSTNAME);
+    check_links(&conf, &leader.conf)?;
     let user = topology::normalise::topology(&topology, &conf)?;
     if leader.settings.is_resource_aware {
         let numbers = topology::normalise::resource_aware(&user, &conf)?;
@@ -162,6 +165,15 @@ fn check(leader: &Leader, submission: Submission) -> Result<Accepted, Fault> {
         },
         credentials: options.creds,
     })
+}
+
+/// What a topology asks of the links between its workers must be there.
+fn check_links(conf: &Conf, daemon: &Conf) -> Result<(), Fault> {
+    let encryption = LinkEncryption::of_topology(conf, daemon);
+    encryption.map_err(|error| Fault::InvalidTopology(error.to_string()))?;
+    let packing = Packing::of(conf);
+    packing.map_err(|error| Fault::InvalidTopology(error.to_string()))?;
+    Ok(())
 }
 
 /// Whether a topology of that name lives or is being submitted.
@@ -283,7 +295,7 @@ pub(crate) fn remove_blobs(leader: &Leader, id: &TopologyId) {
 
 fn add(tokens: &Tokens, topology: Topology) -> Result<(Edit, ()), Fault> {
     let mut edit = Edit::default();
-    let drawn = tokens.draw(&topology.id, &topology.base, &mut edit.batch);
+    let drawn = tokens.draw(&topology, &mut edit.batch);
     drawn.map_err(ChangeError::Record)?;
     edit.batch
         .base(&topology.id, &topology.base)

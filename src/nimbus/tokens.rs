@@ -10,11 +10,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::leader::{ChangeError, Edit, Leader};
+use super::link_keys::LinkAuthorities;
 use super::state::Topology;
 use crate::auth::door::{DoorError, Service, Transport};
 use crate::auth::worker_token::{self, TokenKeys};
 use crate::clock;
-use crate::cluster::{Batch, StoredKey};
+use crate::cluster::{Batch, LINK_AUTHORITY, StoredKey};
 use crate::conf::{Conf, keys};
 use crate::id::TopologyId;
 use crate::wire::WireError;
@@ -32,6 +33,8 @@ pub(crate) struct Tokens {
     is_coordination_on: bool,
     /// Another number after each change of a key, and in each run of Nimbus.
     version: watch::Sender<i64>,
+    /// By which workers know each other: drawn, renewed and gone with their tokens.
+    pub links: LinkAuthorities,
 }
 
 // === impl Tokens ===
@@ -44,13 +47,14 @@ impl Tokens {
             Ok(matches!(transport, Transport::Plain | Transport::Digest))
         };
         let is_coordination_on = Transport::of_coordination(conf)?.proves_names();
+        let life_ms = life_ms(conf)?;
         Ok(Tokens {
             services: [
                 (WorkerTokenServiceType::Nimbus, nimbus),
                 (WorkerTokenServiceType::Drpc, Arc::default()),
                 (WorkerTokenServiceType::Supervisor, Arc::default()),
             ],
-            life_ms: life_ms(conf)?,
+            life_ms,
             on: [
                 is_coordination_on,
                 takes_logins(Service::Drpc)? || takes_logins(Service::DrpcInvocations)?,
@@ -58,6 +62,7 @@ impl Tokens {
             ],
             is_coordination_on,
             version: watch::channel(clock::wall_micros()).0,
+            links: LinkAuthorities::new(life_ms),
         })
     }
 
@@ -71,13 +76,17 @@ impl Tokens {
 
     /// Takes keys up that the store has.
     pub fn restore(&self, stored: Vec<StoredKey>) {
-        for StoredKey {
-            service,
-            topology,
-            version,
-            key,
-        } in stored
-        {
+        for stored in stored {
+            if stored.service == LINK_AUTHORITY {
+                self.links.restore(&stored);
+                continue;
+            }
+            let StoredKey {
+                service,
+                topology,
+                version,
+                key,
+            } = stored;
             let named = |(kind, _): &&(WorkerTokenServiceType, _)| path_name(*kind) == service;
             if let Some((_, keys)) = self.services.iter().find(named) {
                 keys.insert(topology.as_str(), version, key);
@@ -88,14 +97,11 @@ impl Tokens {
     /// Draws a key for each service and writes it into the batch; none where nobody logs in. It is
     /// in force before it is on disk, since with the commit workers hear of it; nobody has a token
     /// of it if the commit fails.
-    pub fn draw(
-        &self,
-        id: &TopologyId,
-        base: &StormBase,
-        batch: &mut Batch,
-    ) -> Result<(), WireError> {
+    pub fn draw(&self, topology: &Topology, batch: &mut Batch) -> Result<(), WireError> {
         let now_ms = clock::wall_millis();
-        let user = owner(base);
+        let id = &topology.id;
+        self.links.draw((id, topology.plan.as_deref()), batch)?;
+        let user = owner(&topology.base);
         for (service, keys) in self.on() {
             let version = keys.newest(id.as_str()).map_or(0, |(version, _)| version) + 1;
             let expires_ms = now_ms.saturating_add(self.life_ms);
@@ -115,6 +121,7 @@ impl Tokens {
         for (_, keys) in &self.services {
             keys.remove(id.as_str());
         }
+        self.links.removed(id);
         self.tell();
     }
 
@@ -179,7 +186,7 @@ impl Tokens {
             let newest = keys.newest(topology.id.as_str());
             newest.is_none_or(|(_, expires_ms)| expires_ms - now_ms < self.life_ms / 2)
         };
-        self.on().any(is_old)
+        self.on().any(is_old) || self.links.is_due(topology, now_ms)
     }
 }
 
@@ -197,8 +204,8 @@ pub(crate) async fn renew(leader: &Leader) {
             let Some(topology) = state.topologies.get(id) else {
                 return Ok((edit, ()));
             };
-            tokens.draw(id, &topology.base, &mut edit.batch)?;
-            // Unchanged, but its workers have to hear of the new token.
+            tokens.draw(topology, &mut edit.batch)?;
+            // Unchanged, but its workers have to hear of the new token and certificates.
             edit.topologies
                 .push((id.clone(), Some(Arc::clone(topology))));
             Ok::<_, ChangeError>((edit, ()))

@@ -188,6 +188,11 @@ impl Launcher {
             next_generation(&launches, plan.desired.work.epoch)
         };
         let generation = generation.map_err(prepare_error(&launches))?;
+        let mut work = plan.desired.work.clone();
+        if let Some(keys) = &mut work.link_keys {
+            // Each worker gets its own key alone.
+            keys.workers.retain(|port, _| *port == i32::from(plan.port));
+        }
         let launch = WorkerLaunch {
             worker_id: id.0.clone(),
             topology_id: topology.to_string(),
@@ -200,7 +205,7 @@ impl Launcher {
             log_dir: log_dir.display().to_string(),
             coordination: self.coordination.clone(),
             threads: i32::try_from(plan.threads).unwrap_or(1),
-            work: plan.desired.work.clone(),
+            work,
             resources: plan.desired.resources.clone(),
             silence_ms: i64::try_from(plan.silence_ms).ok(),
             tls_authorities: self.tls_authorities.clone(),

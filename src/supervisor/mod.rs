@@ -32,6 +32,7 @@ use tokio::task::JoinHandle;
 
 use crate::auth::door::{Door, DoorError, Service};
 use crate::auth::key_feed::{Following, KeyFeed};
+use crate::auth::link_conf::{LinkConfError, LinkEncryption};
 use crate::auth::worker_token::TokenKeys;
 use crate::auth::{ClassError, Daemon, Gate};
 use crate::conf::{Conf, ConfError, keys};
@@ -79,12 +80,15 @@ pub enum StartError {
     #[error(transparent)]
     Door(#[from] DoorError),
     #[error(transparent)]
+    Links(#[from] LinkConfError),
+    #[error(transparent)]
     Bind(#[from] BindError),
 }
 
 /// Starts a supervisor whose built-in workers run `program`.
 pub async fn start(conf: &Conf, program: PathBuf) -> Result<Handle, StartError> {
     let settings = Settings::from_conf(conf, program)?;
+    LinkEncryption::of_cluster(conf)?;
     let tokens = Arc::new(TokenKeys::default());
     let door = Door::new(conf, Service::Supervisor, Some(Arc::clone(&tokens)))?;
     let gate = Gate::new(conf, Daemon::Supervisor)?.with_tokens(Arc::clone(&tokens));

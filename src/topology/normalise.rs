@@ -38,6 +38,12 @@ pub fn conf(
     }
     let key = keys::STORM_MESSAGING_NETTY_AUTHENTICATION;
     conf.set(key, flag(daemon, key)? || flag(submitted, key)?);
+    // A topology may ask for more than its cluster does, never for less.
+    if flag(daemon, keys::STORMWIRE_LINK_ENCRYPTION)?
+        || flag(daemon, keys::STORM_MESSAGING_NETTY_TLS_ENABLE)?
+    {
+        conf.set(keys::STORMWIRE_LINK_ENCRYPTION, true);
+    }
     if !merged.contains(keys::TOPOLOGY_METRICS_REPORTERS)
         && let Some(reporters) = merged.get(keys::STORM_METRICS_REPORTERS)
     {

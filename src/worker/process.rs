@@ -14,6 +14,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
+use crate::auth::link_conf::{LinkConfError, LinkEncryption};
+use crate::auth::link_tls::{LinkTls, LinkTlsError};
 use crate::clock;
 use crate::component::credentials::Held;
 use crate::component::{Factory, WorkerPlace};
@@ -61,6 +63,10 @@ pub enum WorkerError {
     Line(#[from] LineError),
     #[error(transparent)]
     Gateway(#[from] GatewayError),
+    #[error(transparent)]
+    LinkConf(#[from] LinkConfError),
+    #[error(transparent)]
+    LinkTls(#[from] LinkTlsError),
 }
 
 /// A worker that runs.
@@ -68,6 +74,7 @@ struct Worker {
     engine: Engine,
     peers: Peers,
     controls: Controls,
+    security: LinkSecurity,
     dir: PathBuf,
     terminated: Signal,
     news: mpsc::Receiver<WorkerDirective>,
@@ -128,7 +135,8 @@ impl Worker {
         )?);
         let conf = program.conf.clone();
         let (port, listener) = listen(&launch, &conf).await?;
-        let identity = Arc::new(identity(&launch, &program, port));
+        let security = security(&launch, &conf, port)?;
+        let identity = Arc::new(identity(&launch, &program, (port, security.clone())));
         let slot = Slot {
             node: identity.node.clone(),
             port,
@@ -171,6 +179,7 @@ impl Worker {
             engine,
             peers,
             controls,
+            security,
             dir: dir.to_owned(),
             terminated,
             news,
@@ -232,6 +241,7 @@ impl Worker {
 
     fn follow(&mut self, directive: WorkerDirective) {
         if let Some(work) = directive.work {
+            self.renew_certificate(&work);
             let routes = self.peers.follow(&work);
             let shared = self.engine.shared();
             if *shared.routes.load_full() != routes {
@@ -242,6 +252,15 @@ impl Worker {
             self.controls.follow(&work);
             self.follow_status(&work);
             self.engine.shared().enter(nimbus_line::phase(&work));
+        }
+    }
+
+    /// Before new links are opened.
+    fn renew_certificate(&self, work: &TopologyWork) {
+        if let LinkSecurity::Tls(tls) = &self.security
+            && let Err(error) = tls.renew(work.link_keys.as_ref())
+        {
+            warn!(%error, "the renewed certificate is of no use: the old one stays");
         }
     }
 
@@ -309,14 +328,27 @@ impl Worker {
     }
 }
 
-fn identity(launch: &WorkerLaunch, program: &Program, port: u16) -> LinkIdentity {
+/// What protects the links, as the conf asks for. Never less: a worker without the certificate that
+/// it needs does not start.
+fn security(launch: &WorkerLaunch, conf: &Conf, port: u16) -> Result<LinkSecurity, WorkerError> {
+    let encryption = LinkEncryption::of(conf)?;
+    let of = (launch.topology_id.as_str(), port);
+    let tls = LinkTls::new(&encryption, of, launch.work.link_keys.as_ref())?;
+    Ok(tls.map_or(LinkSecurity::Plain, |tls| LinkSecurity::Tls(Arc::new(tls))))
+}
+
+fn identity(
+    launch: &WorkerLaunch,
+    program: &Program,
+    (port, security): (u16, LinkSecurity),
+) -> LinkIdentity {
     LinkIdentity {
         topology_id: launch.topology_id.clone(),
         topology_hash: program.hash,
         node: NodeId::from(launch.node.as_str()),
         port,
         generation: launch.generation,
-        security: LinkSecurity::Plain,
+        security,
     }
 }
 

@@ -1,0 +1,89 @@
+//! The authority of one topology, and the certificates that it makes for the topology's workers.
+//!
+//! Keeps nothing: its key is the caller's to store, and gives the same authority again.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
+};
+
+use crate::wire::messages::LinkCertificate;
+
+/// Signs certificates of one topology's workers.
+pub struct LinkAuthority {
+    topology: String,
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+/// No certificate can be made.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot make a certificate: {0}")]
+pub struct IssueError(#[from] rcgen::Error);
+
+// === impl LinkAuthority ===
+
+impl LinkAuthority {
+    /// A new key for an authority: PKCS #8. Secret.
+    pub fn new_key() -> Result<Vec<u8>, IssueError> {
+        Ok(KeyPair::generate()?.serialize_der())
+    }
+
+    /// The authority of a topology by its key. Certificates that it made before stay good.
+    pub fn new(topology: &str, key: &[u8]) -> Result<Self, IssueError> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = name(topology, "links");
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::try_from(key)?)?;
+        Ok(LinkAuthority {
+            topology: topology.to_owned(),
+            issuer,
+        })
+    }
+
+    /// Its own certificate: DER.
+    pub fn certificate(&self) -> Bytes {
+        Bytes::copy_from_slice(self.issuer.der())
+    }
+
+    /// A new certificate, with a new key, by which a worker calls and is called until `expires`.
+    pub fn issue(&self, worker: &str, expires: SystemTime) -> Result<LinkCertificate, IssueError> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = name(&self.topology, worker);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        params.use_authority_key_identifier_extension = true;
+        params.not_before = SystemTime::now()
+            .checked_sub(CLOCK_SKEW)
+            .map_or(params.not_before, Into::into);
+        params.not_after = expires.into();
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        Ok(LinkCertificate {
+            certificate: Bytes::copy_from_slice(certificate.der()),
+            key: Bytes::from(key.serialize_der()),
+        })
+    }
+}
+
+impl std::fmt::Debug for LinkAuthority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LinkAuthority({})", self.topology)
+    }
+}
+
+fn name(topology: &str, common_name: &str) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::OrganizationName, topology);
+    name.push(DnType::CommonName, common_name);
+    name
+}
+
+/// By which the clocks of machines may differ.
+const CLOCK_SKEW: Duration = Duration::from_secs(3600);
