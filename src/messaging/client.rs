@@ -24,6 +24,8 @@ use crate::messaging::decode::Incoming;
 use crate::messaging::frame::{self, Checksums, FrameError, FrameReader};
 use crate::messaging::link::{LinkError, LinkIdentity};
 use crate::messaging::outbox::{DataOutbox, LinkCounters, Outbox};
+use crate::messaging::packing::FramePacker;
+use crate::messaging::pays::Written;
 use crate::messaging::sending::{BadGrant, DataFrame, FrameBytes, Freed};
 use crate::messaging::transport::{self, LinkReader, LinkWriter};
 use crate::wire::messages;
@@ -79,6 +81,7 @@ struct Open {
     writer: LinkWriter,
     replies: FrameReader<LinkReader>,
     welcome: messages::Welcome,
+    packer: FramePacker,
 }
 
 /// The process at the other end, as far as it is known.
@@ -234,10 +237,12 @@ impl Peer {
             mut writer,
             mut replies,
             welcome,
+            mut packer,
         } = opened?;
         info!(
             peer = self.address,
             generation = welcome.generation,
+            codec = packer.codec(),
             "connected"
         );
         self.counters().add_connect();
@@ -260,7 +265,7 @@ impl Peer {
             }
         }
         let served = tokio::select! {
-            sent = self.send(&mut writer, wanted) => sent,
+            sent = self.send((&mut writer, &mut packer), wanted) => sent,
             error = self.listen(&mut replies) => Err(error),
         };
         if served.is_ok() && *wanted.borrow() == Wanted::UntilEmpty {
@@ -269,6 +274,7 @@ impl Peer {
             let _ = timeout(limits::GREETING_WAIT_MAX, self.listen(&mut replies)).await;
         }
         known.lost_at = Some(Instant::now());
+        packer.tell(&self.address);
         served
     }
 
@@ -341,6 +347,7 @@ impl Peer {
                     }
                     replies.greeted();
                     Ok(Open {
+                        packer: identity.packing.packer(&welcome),
                         writer,
                         replies,
                         welcome,
@@ -376,7 +383,7 @@ impl Peer {
     /// Sends until the connection breaks (`Err`) or is no longer wanted (`Ok`).
     async fn send(
         &self,
-        writer: &mut LinkWriter,
+        (writer, packer): (&mut LinkWriter, &mut FramePacker),
         wanted: &mut watch::Receiver<Wanted>,
     ) -> Result<(), LinkError> {
         let mut records = Vec::new();
@@ -400,20 +407,38 @@ impl Peer {
                 }
                 continue;
             }
+            let ready = match packer.is_on() {
+                true => packer.pack(&counted(&frames)),
+                false => frames.iter().map(|frame| &frame[..]).collect(),
+            };
+            let n_bytes = ready.iter().map(|frame| frame.len()).sum();
+            let began = Instant::now();
             let written = tokio::select! {
-                written = write(writer, &frames) => written,
+                written = write(writer, &ready) => written,
                 () = given_up(wanted) => return Ok(()),
             };
             written.map_err(FrameError::Io)?;
+            packer.wrote(Written {
+                n_bytes,
+                took_ns: u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX),
+                is_backlogged: !self.outbox.is_empty(),
+            });
         }
     }
 }
 
+/// Frames with their numbers of tuples.
+fn counted(frames: &[FrameBytes]) -> Vec<(&[u8], usize)> {
+    let n_tuples = |frame: &[u8]| {
+        let count = codec::split_frame(frame).map(|(head, _)| head.count);
+        usize::try_from(count.unwrap_or(0)).unwrap_or(0)
+    };
+    let frames = frames.iter().map(|frame| &frame[..]);
+    frames.map(|frame| (frame, n_tuples(frame))).collect()
+}
+
 /// Writes frames, each with its length and checksum, in as few calls as the system takes.
-async fn write<W: AsyncWrite + Unpin>(
-    writer: &mut W,
-    frames: &[FrameBytes],
-) -> std::io::Result<()> {
+async fn write<W: AsyncWrite + Unpin>(writer: &mut W, frames: &[&[u8]]) -> std::io::Result<()> {
     let heads: Vec<_> = frames.iter().map(|frame| frame::head(frame)).collect();
     let pieces = heads.iter().zip(frames);
     let mut slices: Vec<_> = pieces

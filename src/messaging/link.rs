@@ -6,10 +6,11 @@
 use crate::id::NodeId;
 use crate::messaging::codec::BODY_VERSION;
 use crate::messaging::frame::FrameError;
+use crate::messaging::packing::Packing;
 use crate::messaging::transport::{LinkSecurity, TransportError};
 use crate::wire::messages;
 
-/// What a worker says of itself on each of its links, and what protects them.
+/// What a worker says of itself on each of its links, and what it does to their bytes.
 #[derive(Clone, Debug)]
 pub struct LinkIdentity {
     pub topology_id: String,
@@ -19,6 +20,8 @@ pub struct LinkIdentity {
     pub port: u16,
     pub generation: i64,
     pub security: LinkSecurity,
+    /// What it does to make frames smaller.
+    pub packing: Packing,
 }
 
 /// Why a link did not come about.
@@ -58,7 +61,7 @@ impl LinkError {
 
 impl LinkIdentity {
     pub(super) fn hello(&self, session: i64) -> messages::Hello {
-        messages::Hello {
+        let mut hello = messages::Hello {
             wire_version: WIRE_VERSION,
             topology_id: self.topology_id.clone(),
             topology_hash: self.hash_bytes(),
@@ -69,7 +72,9 @@ impl LinkIdentity {
             session: Some(session),
             body_version: Some(BODY_VERSION),
             ..messages::Hello::default()
-        }
+        };
+        self.packing.offer(&mut hello);
+        hello
     }
 
     pub(super) fn welcome(&self) -> messages::Welcome {

@@ -7,6 +7,8 @@
 
 use std::time::Instant;
 
+use tracing::info;
+
 use crate::conf::{Conf, ConfError, keys};
 use crate::limits;
 use crate::messaging::compress::{Codec, Packer};
@@ -222,6 +224,23 @@ impl FramePacker {
     pub fn wrote(&mut self, written: Written) {
         if let Some((_, judge)) = &mut self.packing {
             judge.wrote(written);
+        }
+    }
+
+    /// Whether frames may be packed at all.
+    pub fn is_on(&self) -> bool {
+        self.packing.is_some()
+    }
+
+    /// Says what packing came to on a link to `peer` that ended.
+    pub fn tell(&self, peer: &str) {
+        if self.is_on() && self.volume.n_plain > 0 {
+            let (codec, percent) = (self.codec(), self.volume.percent());
+            let n_plain = self.volume.n_plain;
+            info!(
+                peer,
+                codec, n_plain, percent, "of so many bytes that share was sent"
+            );
         }
     }
 

@@ -20,9 +20,11 @@ use crate::id::{ExecutorId, TaskId};
 use crate::limits;
 use crate::messaging::acks::{self, AckBatchError, AckRecord};
 use crate::messaging::codec::{self, BatchHead};
+use crate::messaging::compress::{Codec, UnpackError, Unpacker};
 use crate::messaging::decode::{DecodeError, Incoming};
 use crate::messaging::frame::{self, Checksums, FrameError, FrameReader};
 use crate::messaging::link::LinkIdentity;
+use crate::messaging::packing::Packing;
 use crate::messaging::receiving::{Accounts, Receipt, SessionError, Sessions, Turn};
 use crate::messaging::transport::{self, LinkReader, LinkWriter};
 use crate::wire::messages;
@@ -78,6 +80,8 @@ enum Misbehaviour {
     Batch(#[from] DecodeError),
     #[error(transparent)]
     Acks(#[from] AckBatchError),
+    #[error(transparent)]
+    Packed(#[from] UnpackError),
     #[error(transparent)]
     Session(#[from] SessionError),
     #[error("a frame that does not belong on this link")]
@@ -185,6 +189,7 @@ async fn serve_link<I: Intake>(
         Err(_) => return Outcome::Refused("no greeting in time".to_owned()),
     };
     let mut welcome = identity.welcome();
+    let codec = Packing::agree(&hello, &mut welcome).map_or("none", Codec::name);
     let judged = identity.judge(&hello);
     let opened = judged.and_then(|()| {
         let opened = sessions.open(&hello, &mut welcome);
@@ -201,9 +206,11 @@ async fn serve_link<I: Intake>(
         }
     };
     answer(&mut writer, messages::Frame::Welcome(welcome)).await;
-    info!(%from, node = hello.node, port = hello.port, "accepted a link");
+    info!(%from, node = hello.node, port = hello.port, codec, "accepted a link");
     frames.greeted();
-    let received = receive(&mut frames, &mut writer, &turn, &mut intake).await;
+    let mut unpacker = Unpacker::new(identity.packing.plain_max);
+    let ends = (&mut frames, &mut unpacker, &mut writer);
+    let received = receive(ends, &turn, &mut intake).await;
     // What came before the end is good.
     intake.flush();
     match received {
@@ -225,8 +232,7 @@ async fn answer(writer: &mut LinkWriter, reply: messages::Frame) {
 
 /// Takes frames and tells the sender what was taken, until the connection ends.
 async fn receive<I: Intake>(
-    frames: &mut FrameReader<LinkReader>,
-    writer: &mut LinkWriter,
+    (frames, unpacker, writer): (&mut FrameReader<LinkReader>, &mut Unpacker, &mut LinkWriter),
     turn: &Turn,
     intake: &mut I,
 ) -> Result<(), Misbehaviour> {
@@ -246,7 +252,7 @@ async fn receive<I: Intake>(
                     return Ok(());
                 }
                 while let Some(frame) = frames.take_whole()? {
-                    take(frame, turn, intake)?;
+                    take((frame, unpacker), turn, intake)?;
                 }
                 intake.flush();
                 continue;
@@ -267,8 +273,13 @@ async fn receive<I: Intake>(
 }
 
 /// Takes one frame. It counts as arrived whatever is in it: it would be as bad the next time.
-fn take<I: Intake>(frame: &[u8], turn: &Turn, intake: &mut I) -> Result<(), Misbehaviour> {
+fn take<I: Intake>(
+    (frame, unpacker): (&[u8], &mut Unpacker),
+    turn: &Turn,
+    intake: &mut I,
+) -> Result<(), Misbehaviour> {
     turn.arrived(|accounts| {
+        let frame = unpacker.open(frame)?;
         if let Some((head, body)) = codec::split_frame(frame) {
             return take_batch((head, body), frame.len(), accounts, intake);
         }

@@ -22,6 +22,7 @@ use crate::component::{Factory, WorkerPlace};
 use crate::conf::{Conf, ConfError, keys};
 use crate::id::{ExecutorId, NodeId, Slot, TaskId, TopologyId};
 use crate::messaging::link::LinkIdentity;
+use crate::messaging::packing::{Packing, PackingError};
 use crate::messaging::receiving::Sessions;
 use crate::messaging::server::{self, ServerCounters, ServerParts};
 use crate::messaging::transport::LinkSecurity;
@@ -67,6 +68,8 @@ pub enum WorkerError {
     LinkConf(#[from] LinkConfError),
     #[error(transparent)]
     LinkTls(#[from] LinkTlsError),
+    #[error(transparent)]
+    Packing(#[from] PackingError),
 }
 
 /// A worker that runs.
@@ -136,7 +139,12 @@ impl Worker {
         let conf = program.conf.clone();
         let (port, listener) = listen(&launch, &conf).await?;
         let security = security(&launch, &conf, port)?;
-        let identity = Arc::new(identity(&launch, &program, (port, security.clone())));
+        let packing = Packing::of(&conf)?;
+        let identity = Arc::new(identity(
+            &launch,
+            &program,
+            (port, security.clone(), packing),
+        ));
         let slot = Slot {
             node: identity.node.clone(),
             port,
@@ -340,7 +348,7 @@ fn security(launch: &WorkerLaunch, conf: &Conf, port: u16) -> Result<LinkSecurit
 fn identity(
     launch: &WorkerLaunch,
     program: &Program,
-    (port, security): (u16, LinkSecurity),
+    (port, security, packing): (u16, LinkSecurity, Packing),
 ) -> LinkIdentity {
     LinkIdentity {
         topology_id: launch.topology_id.clone(),
@@ -349,6 +357,7 @@ fn identity(
         port,
         generation: launch.generation,
         security,
+        packing,
     }
 }
 

@@ -1,6 +1,5 @@
 //! The codec against the generated types and against hostile bytes.
 
-
 use bytes::Bytes;
 use proptest::prelude::*;
 

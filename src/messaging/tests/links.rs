@@ -17,6 +17,7 @@ use crate::messaging::codec;
 use crate::messaging::decode::{DecodeError, Incoming};
 use crate::messaging::frame::{self, Checksums};
 use crate::messaging::link::LinkIdentity;
+use crate::messaging::packing::Packing;
 use crate::messaging::receiving::{Receipt, Sessions};
 use crate::messaging::sending::DataFrame;
 use crate::messaging::server::{self, Intake, Intakes, ServerCounters, ServerParts};
@@ -154,6 +155,7 @@ fn identity(topology_hash: u64, generation: i64) -> Arc<LinkIdentity> {
         port: 6700,
         generation,
         security: LinkSecurity::Plain,
+        packing: Packing::default(),
     })
 }
 

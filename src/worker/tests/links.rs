@@ -15,6 +15,7 @@ use crate::id::{ExecutorId, TaskId};
 use crate::messaging::client::{Peer, PeerWatch, Reconnects, Wanted};
 use crate::messaging::gauge::Gauge;
 use crate::messaging::link::LinkIdentity;
+use crate::messaging::packing::Packing;
 use crate::messaging::receiving::Sessions;
 use crate::messaging::server::{self, ServerCounters, ServerParts};
 use crate::messaging::transport::LinkSecurity;
@@ -120,6 +121,7 @@ impl Plan {
             port: u16::from(own.first() < others.first()),
             generation: 1,
             security: LinkSecurity::Plain,
+            packing: Packing::default(),
         });
         let (stop, stopped) = watch::channel(false);
         let intakes = WorkerIntakes::new(engine.shared().clone(), &program.ackers);
