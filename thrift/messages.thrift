@@ -109,12 +109,13 @@ enum LinkCodec {
   ZSTD = 3
 }
 
-/** Another frame, compressed. That one is none of these itself. */
+/** Another frame, or a record of Coordination, compressed. That one is none of these itself. */
 struct PackedFrame {
   1: required LinkCodec codec
-  /** Bytes of the frame; whoever reads it stops there. */
+  /** Bytes of it before; whoever unpacks it stops there. */
   2: required i32 plain_length
-  3: required binary body
+  /** What is packed may hold secrets. */
+  3: required binary body (secret = "true")
 }
 
 /** First frame from the worker that connects. */
@@ -217,6 +218,8 @@ struct SupervisorReport {
   6: required i64 known_version
   /** How long Nimbus may hold the call while nothing has changed, in milliseconds. */
   7: required i32 wait_ms
+  /** What the supervisor can unpack. */
+  8: optional list<LinkCodec> codecs
 }
 
 /** What a topology goes through, beside its status. */
@@ -270,6 +273,8 @@ struct TopologyWork {
 struct SupervisorDirective {
   1: required i64 version
   2: required map<string, TopologyWork> topologies
+  /** A SupervisorDirective with the topologies, which stand here then, and not in 2. */
+  3: optional PackedFrame packed
 }
 
 /** What is under way in a worker. */
@@ -310,6 +315,10 @@ struct WorkerReport {
   13: optional TopologyPhase phase
   /** Requests of its directive's work that it has carried out. */
   14: optional list<storm.ProfileRequest> profiled
+  /** What the worker can unpack. */
+  17: optional list<LinkCodec> codecs
+  /** A WorkerReport with executor_stats alone, which stand here then, and not in 7. */
+  18: optional PackedFrame packed_stats
   /** Where peers of its components connect; absent where it has none of that kind. */
   20: optional GatewayReport gateway
 }
@@ -324,6 +333,10 @@ struct WorkerDirective {
   1: required i64 version
   2: required WorkerOrder order
   3: optional TopologyWork work
+  /** A TopologyWork, which stands here then, and not in 3. */
+  4: optional PackedFrame packed_work
+  /** What Nimbus can unpack: later reports may be packed so. */
+  5: optional list<LinkCodec> codecs
 }
 
 struct BlobChunk {

@@ -15,6 +15,7 @@ pub mod link;
 pub mod numbers;
 pub mod outbox;
 pub mod packed;
+pub mod packed_record;
 pub mod packing;
 pub mod pays;
 pub mod receiving;

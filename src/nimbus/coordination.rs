@@ -20,6 +20,8 @@ use crate::blob::{BlobChunk, BlobKey, acl};
 use crate::clock;
 use crate::id::{self, ComponentId, ExecutorId, NodeId, Slot, TopologyId};
 use crate::limits;
+use crate::messaging::packed_record;
+use crate::messaging::packing::Packing;
 use crate::rpc::{Caller, Failure};
 use crate::topology;
 use crate::wire::Open;
@@ -35,6 +37,8 @@ use crate::wire::storm::{AuthorizationException, KeyNotFoundException, WorkerTok
 /// Answers supervisors and workers.
 pub(crate) struct Coordination {
     leader: Arc<Leader>,
+    /// Of large directives.
+    packing: Packing,
 }
 
 /// What a worker has to do.
@@ -47,7 +51,11 @@ enum Verdict {
 
 impl Coordination {
     pub fn new(leader: Arc<Leader>) -> Self {
-        Coordination { leader }
+        Coordination {
+            // What cannot be had kept Nimbus from starting.
+            packing: Packing::of(&leader.conf).unwrap_or_default(),
+            leader,
+        }
     }
 
     async fn supervisor(&self, report: SupervisorReport) -> Result<SupervisorDirective, Fault> {
@@ -66,7 +74,7 @@ impl Coordination {
             }
         }
         self.errors(&report.errors);
-        let node = NodeId::from(report.node);
+        let node = NodeId::from(report.node.as_str());
         let known = report.known_version;
         self.park(Topic::Node(&node), known, report.wait_ms).await;
         leader
@@ -92,9 +100,19 @@ impl Coordination {
             let work = self.work(topology, topology.slots().filter(is_here))?;
             Some((topology.id.as_str().to_owned(), work))
         });
-        Ok(SupervisorDirective {
+        let directive = SupervisorDirective {
             topologies: work.collect(),
             version: state.version,
+            packed: None,
+        };
+        let codecs = report.codecs.as_ref();
+        Ok(match self.packing.pack_record(&directive, codecs) {
+            None => directive,
+            packed => SupervisorDirective {
+                packed,
+                version: state.version,
+                ..SupervisorDirective::default()
+            },
         })
     }
 
@@ -135,10 +153,16 @@ impl Coordination {
                 (WorkerOrder::Stop, None)
             }
         };
+        let packed_work = work.as_ref().and_then(|work| {
+            let codecs = report.codecs.as_ref();
+            self.packing.pack_record(work, codecs)
+        });
         WorkerDirective {
             version,
             order: order.into(),
-            work,
+            work: work.filter(|_| packed_work.is_none()),
+            packed_work,
+            codecs: packed_record::known(),
         }
     }
 
@@ -286,8 +310,13 @@ impl Service for Coordination {
         caller: &Caller,
         report: Option<WorkerReport>,
     ) -> Result<WorkerDirective, SyncWorkerError> {
-        let report = report.ok_or_else(|| absent("report"))?;
+        let mut report = report.ok_or_else(|| absent("report"))?;
         self.permit_worker(caller, &report).await?;
+        if let Some(packed) = report.packed_stats.take() {
+            let unpacked = packed_record::unpack_record::<WorkerReport>(&packed);
+            let unpacked = unpacked.map_err(|error| Failure::Protocol(error.to_string()))?;
+            report.executor_stats = unpacked.executor_stats;
+        }
         Ok(self.worker(report).await)
     }
 

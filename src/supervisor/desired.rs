@@ -100,6 +100,7 @@ mod tests {
         let directive = SupervisorDirective {
             version: 1,
             topologies: [("t-1-1".to_owned(), work)].into(),
+            packed: None,
         };
         let (wanted, strays) = by_port(&directive, &"here".into(), &[6700, 6701].into());
         assert_eq!(wanted.len(), 1);

@@ -12,9 +12,10 @@ use tokio::sync::{Mutex, Notify, mpsc, watch};
 
 use crate::auth::door::Key;
 use crate::backoff::Backoff;
+use crate::messaging::packed_record;
 use crate::rpc::Failure;
 use crate::rpc::client::{Address, ClientOptions, Reconnecting};
-use crate::wire::messages::coordination::{Client, ReadBlobError};
+use crate::wire::messages::coordination::{Client, ReadBlobError, SyncSupervisorError};
 use crate::wire::messages::{BlobChunk, SupervisorDirective, SupervisorReport};
 
 /// Where Coordination is, and a connection for blobs.
@@ -127,7 +128,9 @@ impl Link {
             // The first question is answered at once: a supervisor that starts must hear what to
             // run.
             report.wait_ms = if known_version == 0 { 0 } else { PARK_MS };
-            match rotation.client().sync_supervisor(Some(&report)).await {
+            report.codecs = packed_record::known();
+            let answered = rotation.client().sync_supervisor(Some(&report)).await;
+            match answered.and_then(unpacked) {
                 Ok(directive) => {
                     backoff.reset();
                     errors_until = until;
@@ -157,6 +160,17 @@ impl Link {
                     let _ = tokio::time::timeout(pause, nudged.notified()).await;
                 }
             }
+        }
+    }
+}
+
+/// A directive as it was before Nimbus packed it.
+fn unpacked(directive: SupervisorDirective) -> Result<SupervisorDirective, SyncSupervisorError> {
+    match &directive.packed {
+        None => Ok(directive),
+        Some(packed) => {
+            let unpacked = packed_record::unpack_record(packed);
+            unpacked.map_err(|error| Failure::Protocol(error.to_string()).into())
         }
     }
 }

@@ -14,11 +14,15 @@ use tracing::warn;
 
 use crate::auth::door::{DoorError, Key};
 use crate::backoff::Backoff;
+use crate::messaging::packed_record;
+use crate::messaging::packing::Packing;
+use crate::rpc::Failure;
 use crate::rpc::client::{Address, ClientOptions, Reconnecting};
-use crate::wire::messages::coordination::Client;
+use crate::wire::Open;
+use crate::wire::messages::coordination::{Client, SyncWorkerError};
 use crate::wire::messages::{
-    ComponentError, TopologyPhase, TopologyWork, WorkerDirective, WorkerLaunch, WorkerOrder,
-    WorkerReport,
+    ComponentError, LinkCodec, TopologyPhase, TopologyWork, WorkerDirective, WorkerLaunch,
+    WorkerOrder, WorkerReport,
 };
 use crate::wire::storm;
 use crate::worker::gateway::{Gateway, GatewayReporter};
@@ -42,6 +46,10 @@ pub struct NimbusLine {
     /// What the topology goes through, by Nimbus's last word.
     phase: TopologyPhase,
     gateway: Option<GatewayReporter>,
+    /// Of large statistics.
+    packing: Packing,
+    /// What Nimbus can unpack; none before it said so.
+    codecs: Option<Vec<Open<LinkCodec>>>,
 }
 
 /// How often a worker reports what, and for how long it bears silence.
@@ -88,6 +96,8 @@ impl NimbusLine {
             address: 0,
             client: None,
             gateway: None,
+            packing: Packing::default(),
+            codecs: None,
         })
     }
 
@@ -95,6 +105,11 @@ impl NimbusLine {
     pub fn with_gateway(self, gateway: Option<&Gateway>) -> Self {
         let gateway = gateway.map(Gateway::reporter);
         NimbusLine { gateway, ..self }
+    }
+
+    /// Packs large statistics so, once Nimbus said that it can unpack them.
+    pub fn with_packing(self, packing: Packing) -> Self {
+        NimbusLine { packing, ..self }
     }
 
     /// Reports and asks for ever, until the receiver of the directives is gone.
@@ -114,11 +129,13 @@ impl NimbusLine {
             let errors = self.shared.errors.take();
             let (stats, versions) = self.stats(is_stats_due);
             let report = self.report(known_version, stats, &errors);
-            match self.client().sync_worker(Some(&report)).await {
+            let answer = self.client().sync_worker(Some(&report)).await;
+            match answer.and_then(unpacked) {
                 Ok(directive) => {
                     backoff.reset();
                     answered = Instant::now();
                     known_version = directive.version;
+                    self.codecs.clone_from(&directive.codecs);
                     self.known_stats = versions;
                     self.told(&report);
                     if is_stats_due {
@@ -154,6 +171,7 @@ impl NimbusLine {
                     }
                     // Another Nimbus, or this one after a restart, counts its versions anew.
                     known_version = 0;
+                    self.codecs = None;
                     self.known_stats.fill(0);
                     self.address = (self.address + 1) % self.addresses.len();
                     self.client = None;
@@ -229,6 +247,14 @@ impl NimbusLine {
         errors: &[ReportedError],
     ) -> WorkerReport {
         let launch = &self.launch;
+        let stats = WorkerReport {
+            executor_stats: stats.map(|stats| stats.0),
+            ..WorkerReport::default()
+        };
+        let packed_stats = stats.executor_stats.as_ref().and_then(|_| {
+            let known = self.codecs.as_ref();
+            self.packing.pack_record(&stats, known)
+        });
         WorkerReport {
             topology_id: launch.topology_id.clone(),
             node: launch.node.clone(),
@@ -236,7 +262,9 @@ impl NimbusLine {
             generation: launch.generation,
             executors: launch.executors.clone(),
             uptime_secs: i32::try_from(self.started.elapsed().as_secs()).unwrap_or(i32::MAX),
-            executor_stats: stats.map(|stats| stats.0),
+            executor_stats: stats.executor_stats.filter(|_| packed_stats.is_none()),
+            packed_stats,
+            codecs: packed_record::known(),
             errors: errors.iter().map(|error| self.error(error)).collect(),
             known_version,
             wait_ms: match self.phase {
@@ -288,6 +316,16 @@ impl NimbusLine {
         }
         (Some(StatsNews(changed)), versions)
     }
+}
+
+/// A directive as it was before Nimbus packed it.
+fn unpacked(mut directive: WorkerDirective) -> Result<WorkerDirective, SyncWorkerError> {
+    if let Some(packed) = directive.packed_work.take() {
+        let work = packed_record::unpack_record(&packed);
+        let work = work.map_err(|error| Failure::Protocol(error.to_string()))?;
+        directive.work = Some(work);
+    }
+    Ok(directive)
 }
 
 /// What a topology goes through; nothing where a newer Nimbus names what we do not know.

@@ -143,7 +143,7 @@ impl Worker {
         let identity = Arc::new(identity(
             &launch,
             &program,
-            (port, security.clone(), packing),
+            (port, security.clone(), packing.clone()),
         ));
         let slot = Slot {
             node: identity.node.clone(),
@@ -180,7 +180,10 @@ impl Worker {
         let launch = Arc::new(launch);
         let controls = Controls::new(shared.clone(), launch.clone(), levels, dir.to_owned());
         let gateway = Gateway::start(hall, &program, &launch).await?;
-        let line = NimbusLine::new(launch, shared, rhythm)?.with_gateway(gateway.as_ref());
+        let line = NimbusLine::new(launch, shared, rhythm)?;
+        let line = line
+            .with_gateway(gateway.as_ref())
+            .with_packing(packing.clone());
         let tasks = vec![tokio::spawn(server), tokio::spawn(line.run(sender))];
         let patience = conf.secs(keys::SUPERVISOR_WORKER_SHUTDOWN_SLEEP_SECS)?;
         let mut worker = Worker {

@@ -31,6 +31,7 @@ fn directive(topologies: &[&str]) -> SupervisorDirective {
     SupervisorDirective {
         version: 1,
         topologies: topologies.collect(),
+        packed: None,
     }
 }
 
