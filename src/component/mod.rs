@@ -16,6 +16,7 @@ pub mod registry;
 pub mod shell;
 pub mod window;
 
+use crate::grouping::CustomGrouping;
 use crate::id::ComponentId;
 use crate::tuple::{Tuple, Value};
 use crate::wire::storm;
@@ -31,7 +32,10 @@ pub type Result<T, E = ComponentFailure> = std::result::Result<T, E>;
 /// A source of tuples. One object per task.
 pub trait Spout: Send {
     /// Called once, when the topology is first active, before anything else.
-    fn open(&mut self, context: &TaskContext) -> Result<()>;
+    fn open(&mut self, context: &TaskContext) -> Result<()> {
+        let _ = context;
+        Ok(())
+    }
 
     /// Emits what is there, or nothing. Called again and again while the topology is active and
     /// fewer than `topology.max.spout.pending` tuples are pending. A call that emits nothing
@@ -89,7 +93,10 @@ pub trait Spout: Send {
 /// A consumer of tuples, and often a producer too. One object per task.
 pub trait Bolt: Send {
     /// Called once, when the topology is first active, before anything else.
-    fn prepare(&mut self, context: &TaskContext) -> Result<()>;
+    fn prepare(&mut self, context: &TaskContext) -> Result<()> {
+        let _ = context;
+        Ok(())
+    }
 
     /// Takes one tuple (ticks included). Whoever receives a tuple acks or fails it, now or later:
     /// [`Tuple::hold`] gives an owned handle for later. `Err` fails the tuple and reports the
@@ -141,6 +148,20 @@ pub enum Blueprint<'a> {
 pub trait Factory: Send + Sync {
     /// Fails when the component's object is of a kind or a name that is not known here.
     fn create(&self, component: &ComponentId, blueprint: Blueprint<'_>) -> Result<Instance>;
+
+    /// The grouping of the topology's own by which `subscriber` takes a stream: another one for
+    /// each executor that emits to it.
+    fn grouping(
+        &self,
+        subscriber: &ComponentId,
+        stream: &storm::GlobalStreamId,
+    ) -> Result<Box<dyn CustomGrouping>> {
+        let _ = stream;
+        Err(ComponentFailure::new(format!(
+            "the grouping of component {subscriber} is code of the topology's own program, and \
+             this is another one"
+        )))
+    }
 }
 
 // === impl Instance ===

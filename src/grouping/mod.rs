@@ -3,23 +3,25 @@
 //! Groupers are built once per executor. Choosing allocates nothing and draws randomness only from
 //! the generator that it was given. Sends nothing and knows no queues.
 
+mod custom;
 mod java_hash;
 mod partial_key;
 mod root;
 mod shuffle;
 
 use crate::id::{ComponentId, TaskId};
-use crate::topology::{self, CustomGrouping};
+use crate::topology;
 use crate::tuple::{Fields, ValueRef};
 use crate::wire::storm;
 
+pub use custom::{Choice, Custom, CustomGrouping, GroupedStream};
 pub use java_hash::{deep_hash, java_hash};
 pub use partial_key::PartialKey;
 pub use root::{SLOT_BITS, acker_index, draw_root, slot_of};
 pub use shuffle::Shuffle;
 
 /// How one subscriber of a stream divides its tuples among its tasks.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Grouping {
     /// Every task.
     All(Vec<TaskId>),
@@ -41,10 +43,12 @@ pub enum Grouping {
     PartialKey(PartialKey),
     /// The task that the emitter names.
     Direct(Vec<TaskId>),
+    /// What the topology's own code says.
+    Custom(Custom),
 }
 
 /// The subscribers of one stream, as one executor sees them.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Subscribers {
     groupings: Vec<(ComponentId, Grouping)>,
 }
@@ -70,6 +74,13 @@ pub enum GroupingError {
     Serialized,
     #[error("no grouping is set, or one that this version does not know")]
     Unset,
+    #[error("the grouping is of the topology's own program, which is not running here")]
+    OfProgram,
+    #[error("the grouping of component {subscriber} chose task {task}, which is none of its tasks")]
+    NotATask {
+        subscriber: ComponentId,
+        task: TaskId,
+    },
     #[error("component {subscriber} takes the stream by direct grouping: emit to a task")]
     DirectOnly { subscriber: ComponentId },
     #[error("component {subscriber} of task {task} does not take the stream by direct grouping")]
@@ -165,9 +176,10 @@ impl Grouping {
             storm::Grouping::Direct(_) => Grouping::direct(tasks),
             storm::Grouping::LocalOrShuffle(_) => Grouping::local_or_shuffle(tasks, local, random),
             storm::Grouping::CustomObject(object) => match topology::custom_grouping(object) {
-                Some(CustomGrouping::PartialKey(names)) => {
+                Some(topology::CustomGrouping::PartialKey(names)) => {
                     Grouping::partial_key(stream, &names, tasks)?
                 }
+                Some(topology::CustomGrouping::OfProgram) => return Err(GroupingError::OfProgram),
                 None => {
                     let class = object.full_class_name.clone();
                     return Err(GroupingError::Foreign { class });
@@ -194,8 +206,8 @@ impl Grouping {
     }
 
     /// Appends the tasks that get a tuple of these values: none where there are no tasks, and none
-    /// for a direct grouping. The caller has checked the number of values against the stream's
-    /// fields.
+    /// for direct and custom groupings, which ask for more ([`Subscribers`]). The caller has
+    /// checked the number of values against the stream's fields.
     #[inline]
     pub fn choose(&mut self, values: &[ValueRef<'_>], targets: &mut Vec<TaskId>) {
         match self {
@@ -216,7 +228,7 @@ impl Grouping {
                 random,
             } => targets.extend(random.choice(&*tasks)),
             Grouping::PartialKey(grouping) => targets.extend(grouping.choose(values)),
-            Grouping::Direct(_) => {}
+            Grouping::Direct(_) | Grouping::Custom(_) => {}
         }
     }
 }
@@ -233,21 +245,28 @@ impl Subscribers {
         self.groupings.is_empty()
     }
 
-    /// Appends the tasks that get a plain emit of these values, subscriber by subscriber. A single
-    /// direct grouping makes the stream unusable with plain emit (data-plane 2.7).
+    /// Appends the tasks that get a plain emit of these values by task `source`, subscriber by
+    /// subscriber. A single direct grouping makes the stream unusable with plain emit (data-plane
+    /// 2.7).
     #[inline]
     pub fn choose(
         &mut self,
+        source: TaskId,
         values: &[ValueRef<'_>],
         targets: &mut Vec<TaskId>,
     ) -> Result<(), GroupingError> {
         for (subscriber, grouping) in &mut self.groupings {
-            if let Grouping::Direct(_) = grouping {
-                return Err(GroupingError::DirectOnly {
-                    subscriber: subscriber.clone(),
-                });
+            match grouping {
+                Grouping::Direct(_) => {
+                    return Err(GroupingError::DirectOnly {
+                        subscriber: subscriber.clone(),
+                    });
+                }
+                Grouping::Custom(custom) => {
+                    custom.choose((source, subscriber), values, targets)?;
+                }
+                _ => grouping.choose(values, targets),
             }
-            grouping.choose(values, targets);
         }
         Ok(())
     }

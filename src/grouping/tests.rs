@@ -296,7 +296,7 @@ fn direct_subscribers_refuse_plain_emits_and_others_direct_ones() {
         (a, Grouping::all(tasks(1..3))),
         (b, Grouping::global(tasks(5..7))),
     ]);
-    plain.choose(&[], &mut targets).unwrap();
+    plain.choose(TaskId(1), &[], &mut targets).unwrap();
     assert_eq!(targets, [TaskId(1), TaskId(2), TaskId(5)]);
     let b = ComponentId::from("b");
     assert_eq!(
@@ -313,7 +313,7 @@ fn direct_subscribers_refuse_plain_emits_and_others_direct_ones() {
         (b.clone(), Grouping::direct(tasks(5..7))),
     ]);
     assert_eq!(
-        direct.choose(&[], &mut vec![]),
+        direct.choose(TaskId(1), &[], &mut vec![]),
         Err(GroupingError::DirectOnly {
             subscriber: b.clone()
         })
@@ -353,7 +353,7 @@ fn choosing_allocates_nothing() {
         for n in 0..100i64 {
             targets.clear();
             subscribers
-                .choose(&values![n as f64, "word"], &mut targets)
+                .choose(TaskId(1), &values![n as f64, "word"], &mut targets)
                 .unwrap();
         }
     });
@@ -371,7 +371,7 @@ proptest! {
         let targets = tasks(10..10 + n);
         let mut by_key = Grouping::fields(&stream, &names(&["key"]), targets.clone()).unwrap();
         let first = chosen(&mut by_key, &values![(), &key]);
-        prop_assert_eq!(&first, &chosen(&mut by_key.clone(), &values![&other, &key.clone()]));
+        prop_assert_eq!(&first, &chosen(&mut by_key, &values![&other, &key.clone()]));
         prop_assert!(first.len() == 1 && (10..10 + n).contains(&first[0]));
 
         let mut partial = Grouping::partial_key(&stream, &names(&["key"]), targets).unwrap();

@@ -124,7 +124,7 @@ fn is_local_name(name: &str) -> bool {
 }
 
 /// Entries of a worker's directory, Storm's or ours, and of a topology's.
-const TAKEN_NAMES: [&str; 12] = [
+const TAKEN_NAMES: [&str; 13] = [
     "artifacts",
     "groups",
     "heartbeat",
@@ -136,6 +136,7 @@ const TAKEN_NAMES: [&str; 12] = [
     "stormcode.ser",
     "stormconf.ser",
     "stormjar.jar",
+    "stormwire",
     "tmp",
 ];
 

@@ -72,11 +72,13 @@ pub struct StreamDeclaration {
     pub direct: bool,
 }
 
-/// A grouping that Storm knows only as a Java class and that runs here natively.
+/// A grouping that Thrift names as a class and that runs here natively.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CustomGrouping {
     /// `PartialKeyGrouping` over these fields; none: over the first value.
     PartialKey(Vec<String>),
+    /// Code of the topology's own program, which knows it by subscriber and stream.
+    OfProgram,
 }
 
 // === impl InvalidTopology ===
@@ -196,10 +198,13 @@ pub fn subscribers(
 /// The native equivalent of a grouping named by its Java class, if there is one.
 pub fn custom_grouping(object: &JavaObject) -> Option<CustomGrouping> {
     let class = object.full_class_name.as_str();
+    if class == PROGRAM {
+        return Some(CustomGrouping::OfProgram);
+    }
     let class = class
         .strip_prefix("backtype.storm.")
         .or_else(|| class.strip_prefix("org.apache.storm."));
-    if class != Some("grouping.PartialKeyGrouping") {
+    if class != PARTIAL_KEY_GROUPING.strip_prefix("org.apache.storm.") {
         return None;
     }
     let field = |argument: &JavaObjectArg| match argument {
@@ -236,6 +241,13 @@ fn cut(mut reason: String) -> String {
     reason.truncate(reason.floor_char_boundary(limits::ERROR_TEXT_BYTES_MAX));
     reason
 }
+
+/// Stands as the class of components and groupings that are code of the topology's own program: the
+/// executable in its jar, which knows them by their ids.
+pub const PROGRAM: &str = "stormwire.Program";
+
+/// Storm's class of the partial key grouping.
+pub const PARTIAL_KEY_GROUPING: &str = "org.apache.storm.grouping.PartialKeyGrouping";
 
 /// The ledger of tuple trees.
 pub const ACKER: &str = "__acker";

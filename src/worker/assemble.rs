@@ -295,7 +295,8 @@ impl Assembler {
         let from = (component, handle.thread);
         let (lanes, of_task) = wiring::lanes(&program, &shared, &routes, from);
         let is_local = |task| shared.is_local(task);
-        let streams = program.out_streams(component, &is_local, &mut self.random)?;
+        let makes = (component, &*self.maker.factory);
+        let streams = program.out_streams(makes, &is_local, &mut self.random)?;
         let n_tasks = id.tasks().count();
         let meter = MeterOptions {
             role: match kind {

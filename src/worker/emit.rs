@@ -296,8 +296,9 @@ impl Emitter {
     /// Chooses the targets of a plain emit.
     fn choose_plain(&mut self, stream: usize, values: &[ValueRef<'_>]) -> Result<()> {
         self.targets.clear();
+        let source = self.sequences[self.current].task;
         let subscribers = &mut self.streams[stream].subscribers;
-        subscribers.choose(values, &mut self.targets)?;
+        subscribers.choose(source, values, &mut self.targets)?;
         Ok(())
     }
 
@@ -314,7 +315,12 @@ impl Emitter {
         bounds::check(order.stream, values)?;
         self.targets.clear();
         match order.direct {
-            None => stream.subscribers.choose(values, &mut self.targets)?,
+            None => {
+                let source = self.sequences[self.current].task;
+                stream
+                    .subscribers
+                    .choose(source, values, &mut self.targets)?;
+            }
             Some(task) => {
                 let place = usize::try_from(task.0).unwrap_or(usize::MAX);
                 // A task that does not exist gets nothing, like one that does not subscribe (2.7).
@@ -464,8 +470,9 @@ impl Emitter {
             ValueRef::Nested(&copies),
         ];
         self.targets.clear();
+        let source = self.sequences[self.current].task;
         let subscribers = &mut self.streams[stream].subscribers;
-        if let Err(error) = subscribers.choose(&event, &mut self.targets) {
+        if let Err(error) = subscribers.choose(source, &event, &mut self.targets) {
             tracing::debug!(%component, %error, "a sampled tuple has no logger");
             return;
         }

@@ -6,14 +6,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::component::TopologyView;
+use crate::component::{self, ComponentFailure, Factory, TopologyView};
 use crate::conf::{Conf, ConfError};
-use crate::grouping::{Grouping, GroupingError, Subscribers};
+use crate::grouping::{Custom, GroupedStream, Grouping, GroupingError, Subscribers, Subscription};
 use crate::id::{ComponentId, StreamId, TaskId, TopologyId};
 use crate::topology::{self, CustomGrouping, InvalidTopology};
 use crate::tuple::{Fields, StreamInfo, StreamNumber, StreamTable, StreamTableError};
 use crate::wire::storm;
 use crate::worker::emit::OutStream;
+use crate::worker::task;
 
 /// A topology as its workers run it.
 pub struct Program {
@@ -50,8 +51,11 @@ pub enum ProgramError {
         #[source]
         source: GroupingError,
     },
-    #[error("component {subscriber} asks for a grouping that only a JVM can run")]
-    JavaGrouping { subscriber: ComponentId },
+    #[error("component {subscriber}: {failure}")]
+    CustomGrouping {
+        subscriber: ComponentId,
+        failure: ComponentFailure,
+    },
     #[error("executor {0} is not one of the topology's")]
     NoSuchExecutor(crate::id::ExecutorId),
 }
@@ -108,10 +112,11 @@ impl Program {
         }
     }
 
-    /// What a component may emit on, with the groupings of one of its executors.
+    /// What a component may emit on, with the groupings of one of its executors. `factory` makes
+    /// those of the topology's own.
     pub fn out_streams(
         &self,
-        component: &ComponentId,
+        (component, factory): (&ComponentId, &dyn Factory),
         is_local: &dyn Fn(TaskId) -> bool,
         random: &mut fastrand::Rng,
     ) -> Result<Vec<OutStream>, ProgramError> {
@@ -127,9 +132,27 @@ impl Program {
                 if is_ack_stream(info.stream.as_str()) {
                     continue;
                 }
-                let tasks = self.tasks_of(&subscriber);
-                let built = build(&grouping, &info.fields, tasks, is_local, random);
-                let built = built.map_err(|error| error.of(&subscriber))?;
+                let subscription = Subscription {
+                    stream: &info.fields,
+                    tasks: self.tasks_of(&subscriber),
+                    local: is_local,
+                };
+                let built = if is_own(&grouping) {
+                    let tasks = &subscription.tasks;
+                    own_grouping(factory, info, (&subscriber, tasks)).map_err(|failure| {
+                        let subscriber = subscriber.clone();
+                        ProgramError::CustomGrouping {
+                            subscriber,
+                            failure,
+                        }
+                    })?
+                } else {
+                    let built = Grouping::of_topology(&grouping, subscription, random);
+                    built.map_err(|source| {
+                        let subscriber = subscriber.clone();
+                        ProgramError::Grouping { subscriber, source }
+                    })?
+                };
                 groupings.push((subscriber, built));
             }
             streams.push(OutStream {
@@ -192,47 +215,36 @@ impl Program {
     }
 }
 
-/// A grouping that cannot be built; its subscriber is added by the caller.
-enum BuildError {
-    Grouping(GroupingError),
-    Java,
-}
-
-impl BuildError {
-    fn of(self, subscriber: &ComponentId) -> ProgramError {
-        let subscriber = subscriber.clone();
-        match self {
-            BuildError::Grouping(source) => ProgramError::Grouping { subscriber, source },
-            BuildError::Java => ProgramError::JavaGrouping { subscriber },
+/// Whether a grouping is code of the topology's own program.
+fn is_own(grouping: &storm::Grouping) -> bool {
+    match grouping {
+        storm::Grouping::CustomObject(object) => {
+            topology::custom_grouping(object) == Some(CustomGrouping::OfProgram)
         }
+        _ => false,
     }
 }
 
-fn build(
-    grouping: &storm::Grouping,
-    fields: &Fields,
-    tasks: Vec<TaskId>,
-    is_local: &dyn Fn(TaskId) -> bool,
-    random: &mut fastrand::Rng,
-) -> Result<Grouping, BuildError> {
-    let built = match grouping {
-        storm::Grouping::Fields(names) => Grouping::fields(fields, names, tasks),
-        storm::Grouping::Shuffle(_) => Ok(Grouping::shuffle(tasks, random)),
-        storm::Grouping::All(_) => Ok(Grouping::all(tasks)),
-        storm::Grouping::None(_) => Ok(Grouping::none(tasks, random)),
-        storm::Grouping::Direct(_) => Ok(Grouping::direct(tasks)),
-        storm::Grouping::LocalOrShuffle(_) => {
-            Ok(Grouping::local_or_shuffle(tasks, is_local, random))
-        }
-        storm::Grouping::CustomObject(object) => match topology::custom_grouping(object) {
-            Some(CustomGrouping::PartialKey(names)) => Grouping::partial_key(fields, &names, tasks),
-            None => return Err(BuildError::Java),
-        },
-        storm::Grouping::CustomSerialized(_) | storm::Grouping::Unset => {
-            return Err(BuildError::Java);
-        }
+fn own_grouping(
+    factory: &dyn Factory,
+    info: &StreamInfo,
+    (subscriber, tasks): (&ComponentId, &[TaskId]),
+) -> component::Result<Grouping> {
+    let stream = storm::GlobalStreamId {
+        component_id: info.component.to_string(),
+        stream_id: info.stream.to_string(),
     };
-    built.map_err(BuildError::Grouping)
+    let grouped = GroupedStream {
+        source: &info.component,
+        stream: &info.stream,
+        fields: &info.fields,
+        subscriber,
+        tasks,
+    };
+    task::guard(|| {
+        let grouping = factory.grouping(subscriber, &stream)?;
+        Ok(Grouping::Custom(Custom::new(grouping, &grouped)))
+    })
 }
 
 fn is_ack_stream(stream: &str) -> bool {

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use crate::conf::keys;
 use crate::wire::storm::{ComponentObject, Grouping, StormTopology};
 
-use super::super::{Component, ComponentKind, InvalidTopology, components, conf, custom_grouping};
+use super::super::{
+    Component, ComponentKind, InvalidTopology, PROGRAM, components, conf, custom_grouping,
+};
 use super::{amount, refuse};
 
 /// Whether this cluster can run the user's topology. `is_native` knows the class names of built-in
@@ -55,6 +57,8 @@ fn has_code(
             "Component: [{id}] is a serialized Java object: it needs a worker on a JVM, which is \
              not there yet. Use a shell component or the class name of a built-in one"
         )),
+        // Whether the jar has the program is asked when the jar is open.
+        ComponentObject::JavaObject(object) if object.full_class_name == PROGRAM => Ok(()),
         ComponentObject::JavaObject(object) if !is_native(&object.full_class_name) => {
             refuse(format!(
                 "Component: [{id}] names the class [{}], which is not one of the built-in \
