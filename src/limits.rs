@@ -171,6 +171,18 @@ pub const UNPACKED_RATIO_MAX: u64 = 100;
 /// What an archive may unpack to, in bytes, however small it is: files of zeros are legal.
 pub const UNPACKED_BYTES_FREE: u64 = 64 << 20;
 
+/// Errors that a local run of a topology shows: more say nothing new.
+pub const ERRORS_SHOWN_MAX: usize = 1_000;
+
+/// Programs of one jar: a platform each.
+pub const PROGRAMS_MAX: usize = 16;
+
+/// Largest program of a jar, unpacked: room for one with all its symbols.
+pub const PROGRAM_BYTES_MAX: u64 = 1 << 30;
+
+/// Largest manifest of a jar's programs: it has two entries.
+pub const PROGRAM_MANIFEST_BYTES_MAX: u64 = 4 << 10;
+
 // ---- Supervisor ---------------------------------------------------------------------------------
 
 /// Events on their way to the supervisor's task: each slot has a few at a time.

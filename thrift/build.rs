@@ -22,6 +22,8 @@ fn generate() -> Result<(), Box<dyn Error>> {
     let folder = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("thrift");
     let target = env::var("OUT_DIR")?;
     println!("cargo::rerun-if-changed=thrift");
+    // Topologies' programs are named after it in their jars.
+    println!("cargo::rustc-env=STORMWIRE_TARGET={}", env::var("TARGET")?);
     let mut documents = Vec::new();
     for file in FILES {
         let path = folder.join(file);

@@ -220,6 +220,8 @@ struct SupervisorReport {
   7: required i32 wait_ms
   /** What the supervisor can unpack. */
   8: optional list<LinkCodec> codecs
+  /** The target triple that programs must be built for to run here. */
+  20: optional string platform
 }
 
 /** What a topology goes through, beside its status. */
@@ -688,6 +690,8 @@ struct WorkerLaunch {
   20: optional string tls_authorities
   /** Where its supervisor listens, and so does the worker: the conf of the topology is of Nimbus's machine. */
   25: optional string bind_address
+  /** Of the supervisor: a program of another one would not understand it. */
+  26: optional i32 wire_version
 }
 
 /** A process on this machine, proof against reuse of its pid. */

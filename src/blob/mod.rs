@@ -7,6 +7,7 @@ mod crc32c;
 mod draft;
 mod jar;
 mod local;
+pub mod program;
 
 pub use crc32c::Crc32c;
 pub use draft::Draft;

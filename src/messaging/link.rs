@@ -113,5 +113,6 @@ impl LinkIdentity {
     }
 }
 
-/// Of frames and greetings together.
+/// Of frames and greetings together, and of launch records and Coordination: all that programs of
+/// topologies, which bring their own copy of this code along, speak with a cluster.
 pub const WIRE_VERSION: i32 = 3;

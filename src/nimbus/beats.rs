@@ -26,6 +26,8 @@ pub(crate) struct Beats {
 pub(crate) struct SupervisorBeat {
     pub info: SupervisorInfo,
     pub session: String,
+    /// The target triple that its programs must be for.
+    pub platform: Option<String>,
     pub seen_ms: u64,
 }
 
@@ -106,6 +108,7 @@ impl Beats {
         let beat = SupervisorBeat {
             info: report.info.clone(),
             session: report.session.clone(),
+            platform: report.platform.clone(),
             seen_ms: now_ms,
         };
         self.supervisors.insert(node.clone(), beat);

@@ -26,6 +26,7 @@ mod owners;
 mod pages;
 mod plan;
 mod profiler;
+mod program;
 mod push;
 mod rebalance;
 mod refusals;

@@ -15,6 +15,7 @@ use super::fault::Fault;
 use super::jar;
 use super::leader::{ChangeError, Edit, Leader, lock};
 use super::plan::{BlobKeys, Plan};
+use super::program;
 use super::state::{Controls, Topology};
 use super::tokens::Tokens;
 use super::transition::Lifecycle;
@@ -154,6 +155,8 @@ fn check(leader: &Leader, submission: Submission) -> Result<Accepted, Fault> {
     let jar = location
         .map(|location| open_jar(leader, &location))
         .transpose()?;
+    let runs = program::check(leader, &plan.user, jar.as_ref());
+    runs.map_err(|error| Fault::InvalidTopology(error.to_string()))?;
     Ok(Accepted {
         name,
         submitter,

@@ -18,23 +18,27 @@ use tokio::process::{Child, Command};
 use super::adopt;
 use super::blob_cache;
 use super::layout::{self, Layout};
+use super::program::{self, WorkerProgramError};
 use super::slot::{Desired, WorkerId};
 use crate::clock;
 use crate::conf::{ConfError, keys};
 use crate::id::{self, NodeId};
 use crate::limits::WORKER_RECORD_WAIT_MAX;
+use crate::messaging::link::WIRE_VERSION;
 use crate::process::Process;
 use crate::wire;
 use crate::wire::messages::{ProcessRecord, WorkerLaunch};
 use crate::wire::stored::{self, StoredError};
 use crate::wire::storm::ExecutorInfo;
 
-/// What runs a topology's executors. Storm's own JVM workers and a topology's own binary are to
-/// come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What runs a topology's executors; each is called as `PROGRAM worker --launch FILE`. Storm's own
+/// JVM workers are to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WorkerKind {
-    /// This program, called as `stormwire worker`.
+    /// This program.
     BuiltIn,
+    /// The topology's own, which came in its jar.
+    Own(PathBuf),
 }
 
 /// Where workers of this supervisor live and whom they talk to.
@@ -98,6 +102,8 @@ pub enum LaunchError {
     Unreadable { path: PathBuf, source: StoredError },
     #[error("the topology's conf: {0}")]
     Conf(#[from] ConfError),
+    #[error(transparent)]
+    Program(#[from] WorkerProgramError),
 }
 
 /// Why a worker process must not run: no supervisor would find it again.
@@ -135,7 +141,8 @@ impl Launcher {
         let conf = stored::unpack_conf(&stored).map_err(unreadable)?;
         let silence_ms = millis(conf.secs(keys::TOPOLOGY_WORKER_TIMEOUT_SECS)?);
         let environment = conf.text_map(keys::TOPOLOGY_ENVIRONMENT)?;
-        let kind = WorkerKind::BuiltIn;
+        let code = self.layout.code(&desired.topology);
+        let kind = program::find(&code)?.map_or(WorkerKind::BuiltIn, WorkerKind::Own);
         let topology = &desired.topology.clone();
         let plan = &Plan {
             kind,
@@ -210,6 +217,7 @@ impl Launcher {
             silence_ms: i64::try_from(plan.silence_ms).ok(),
             tls_authorities: self.tls_authorities.clone(),
             bind_address: Some(self.bind_address.clone()),
+            wire_version: Some(WIRE_VERSION),
         };
         let path = layout::launch_record(dir);
         write_durably(&path, &wire::to_bytes(&launch)?).map_err(prepare_error(&path))?;
@@ -236,15 +244,18 @@ impl Launcher {
     }
 
     fn spawn(&self, plan: &Plan, dir: &Path) -> Result<(Process, Child), LaunchError> {
-        let WorkerKind::BuiltIn = plan.kind;
+        let program = match &plan.kind {
+            WorkerKind::BuiltIn => &self.program,
+            WorkerKind::Own(program) => program,
+        };
         let start_error = |source| LaunchError::Start {
-            program: self.program.clone(),
+            program: program.clone(),
             source,
         };
         let log_dir = self.layout.artifacts(&plan.desired.topology, plan.port);
         let log = append(&log_dir.join("worker.log")).map_err(start_error)?;
         let errors = append(&log_dir.join("worker.log.err")).map_err(start_error)?;
-        let mut child = Command::new(&self.program)
+        let mut child = Command::new(program)
             .arg("worker")
             .arg("--launch")
             .arg(layout::launch_record(dir))
@@ -262,7 +273,7 @@ impl Launcher {
             .and_then(|pid| Process::of_pid(i32::try_from(pid).ok()?));
         let Some(process) = process else {
             return Err(LaunchError::Ended {
-                program: self.program.clone(),
+                program: program.clone(),
             });
         };
         let record = ProcessRecord {

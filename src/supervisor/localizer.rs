@@ -16,6 +16,7 @@ use super::extract::{self, ExtractError};
 use super::launch::write_durably;
 use super::layout::Layout;
 use super::link::{Link, LinkError};
+use super::program::{self, WorkerProgramError};
 use crate::id::TopologyId;
 use crate::limits::BLOB_READ_BYTES_MAX;
 use crate::topology::blob_map::BlobMapError;
@@ -51,6 +52,8 @@ pub enum LocalizeError {
     BlobMap(#[from] BlobMapError),
     #[error(transparent)]
     Extract(#[from] ExtractError),
+    #[error(transparent)]
+    Program(#[from] WorkerProgramError),
     #[error("the unpacking task ended early: {0}")]
     Unpack(#[from] tokio::task::JoinError),
 }
@@ -59,8 +62,8 @@ pub enum LocalizeError {
 
 impl Localizer {
     /// Makes sure that `stormdist/<id>` holds `stormcode.ser`, `stormconf.ser` and `resources/`,
-    /// `stormjar.jar` where the topology has one, and links to the blobs that it needs. Code and
-    /// conf that were fetched before the epoch `since` are replaced.
+    /// `stormjar.jar` and the topology's own program where it has them, and links to the blobs that
+    /// it needs. Code and conf that were fetched before the epoch `since` are replaced.
     pub async fn localize(&self, topology: &TopologyId, since: i64) -> Result<(), LocalizeError> {
         self.localize_code(topology, since).await?;
         self.cache.bring(topology).await
@@ -126,7 +129,12 @@ impl Localizer {
         let resources = part.join("resources");
         match self.fetch(&format!("{topology}-stormjar.jar"), &jar).await {
             Ok(()) => {
-                spawn_blocking(move || extract::resources(&jar, &resources)).await??;
+                let code = part.to_owned();
+                let unpack = move || -> Result<(), LocalizeError> {
+                    extract::resources(&jar, &resources)?;
+                    Ok(program::extract(&jar, &code)?)
+                };
+                spawn_blocking(unpack).await??;
             }
             // A topology of native components needs no jar, but its directory always exists.
             Err(LocalizeError::Fetch {

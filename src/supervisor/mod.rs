@@ -14,6 +14,7 @@ mod launch;
 mod layout;
 mod link;
 mod localizer;
+mod program;
 mod service;
 mod slot;
 mod supervise;

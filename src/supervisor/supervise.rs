@@ -23,6 +23,7 @@ use super::service::Shared;
 use super::slot::{Desired, Launched, Order, Patience, Slot, WorkerId};
 use super::{Stop, desired};
 use crate::auth::door::{DoorError, Key, Transport};
+use crate::blob::program::PLATFORM;
 use crate::clock;
 use crate::conf::{Conf, ConfError, keys};
 use crate::id::{NodeId, TopologyId};
@@ -550,6 +551,7 @@ impl Core {
             session: self.session.clone(),
             workers,
             errors: self.errors.clone(),
+            platform: Some(PLATFORM.to_owned()),
             ..SupervisorReport::default()
         };
         Reported {
