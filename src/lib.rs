@@ -34,6 +34,7 @@ pub mod cluster;
 pub mod messaging;
 
 // L5 execution
+pub mod builder;
 pub mod component;
 pub mod worker;
 
@@ -46,6 +47,9 @@ pub mod supervisor;
 pub mod bench;
 pub mod cli;
 pub mod flux;
+pub mod prelude;
 pub mod testing;
 #[cfg(test)]
 mod tidy;
+
+pub use cli::program;

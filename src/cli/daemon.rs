@@ -7,13 +7,15 @@ use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::component::Factory;
 use crate::component::factory::BuiltIn;
 use crate::component::registry;
 use crate::conf::{Conf, keys};
 use crate::drpc::{self, Drpc};
+use crate::messaging::link::WIRE_VERSION;
 use crate::nimbus::{self, Nimbus};
 use crate::supervisor::{self, Stop};
 use crate::wire;
@@ -25,7 +27,8 @@ use crate::worker::log_levels::LogLevels;
 pub fn dev(conf: &Conf) -> Result<i32> {
     runtime()?.block_on(async {
         let mut drpc = Drpc::start(conf).await?;
-        let cluster = Cluster::start(&for_topologies(conf, &drpc)?).await?;
+        let conf_of_all = for_topologies(conf, &drpc)?;
+        let cluster = Cluster::start(&conf_of_all, registry::knows).await?;
         let coordination = cluster.nimbus.coordination_address();
         let here = conf
             .clone()
@@ -130,6 +133,15 @@ fn for_topologies(conf: &Conf, drpc: &drpc::Handle) -> Result<Conf> {
 
 /// `stormwire worker`.
 pub fn worker(launch: &Path, levels: LogLevels) -> Result<i32> {
+    worker_of(launch, levels, |_| Arc::new(BuiltIn))
+}
+
+/// The `worker` command of any program: runs a worker whose components `factory` makes.
+pub fn worker_of(
+    launch: &Path,
+    levels: LogLevels,
+    factory: impl FnOnce(&WorkerLaunch) -> Arc<dyn Factory>,
+) -> Result<i32> {
     // A session of its own: signals to the supervisor's terminal do not reach it. Fails only for a
     // process that already leads a group, which then has what it needs.
     let _ = nix::unistd::setsid();
@@ -139,8 +151,15 @@ pub fn worker(launch: &Path, levels: LogLevels) -> Result<i32> {
     let unreadable = || format!("cannot read the instructions {}", launch.display());
     let instructions = std::fs::read(launch).with_context(unreadable)?;
     let instructions: WorkerLaunch = wire::from_bytes(&instructions).with_context(unreadable)?;
+    if let Some(theirs) = instructions.wire_version.filter(|n| *n != WIRE_VERSION) {
+        bail!(
+            "the supervisor speaks wire version {theirs}, this program {WIRE_VERSION}: build it \
+             with the cluster's version of Stormwire"
+        );
+    }
     supervisor::wait_until_recorded(dir)?;
-    Ok(worker::run(instructions, dir, Arc::new(BuiltIn), levels))
+    let factory = factory(&instructions);
+    Ok(worker::run(instructions, dir, factory, levels))
 }
 
 /// Nimbus and a supervisor in this process.
@@ -152,9 +171,10 @@ pub struct Cluster {
 // === impl Cluster ===
 
 impl Cluster {
-    /// Starts both; the supervisor talks to this Nimbus, whatever ports the system chose.
-    pub async fn start(conf: &Conf) -> Result<Self> {
-        let nimbus = Nimbus::start(conf.clone(), registry::knows).await?;
+    /// Starts both; the supervisor talks to this Nimbus, whatever ports the system chose, and its
+    /// workers are this program. `known_class` says which classes it has.
+    pub async fn start(conf: &Conf, known_class: fn(&str) -> bool) -> Result<Self> {
+        let nimbus = Nimbus::start(conf.clone(), known_class).await?;
         let conf = conf
             .clone()
             .with(
@@ -217,9 +237,14 @@ fn program() -> Result<std::path::PathBuf> {
 
 /// Prints a line. Nobody needs to read it: `println!` would panic once a pipe's reader is gone, and
 /// `dev` would then leave its workers behind.
-fn say(line: impl Display) {
+pub fn say(line: impl Display) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// Prints a line to standard error, for somebody or nobody.
+pub fn complain(line: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// Returns on SIGINT or SIGTERM.

@@ -15,7 +15,7 @@ use super::client::{self, Nimbus, refused};
 use super::{ClientArgs, ConfArgs};
 use crate::conf::Conf;
 use crate::flux;
-use crate::wire::storm::{SubmitOptions, TopologyInitialStatus};
+use crate::wire::storm::{StormTopology, SubmitOptions, TopologyInitialStatus};
 
 /// A topology to submit.
 #[derive(Debug, Args)]
@@ -39,6 +39,16 @@ pub struct SubmitArgs {
     pub client: ClientArgs,
 }
 
+/// What Nimbus gets.
+pub struct Submission {
+    pub name: String,
+    pub conf: Conf,
+    pub topology: StormTopology,
+    /// The jar's bytes.
+    pub jar: Vec<u8>,
+    pub status: TopologyInitialStatus,
+}
+
 /// Submits.
 pub fn run(args: SubmitArgs) -> Result<i32> {
     let definition = flux::read(&args.file)?;
@@ -53,31 +63,54 @@ pub fn run(args: SubmitArgs) -> Result<i32> {
         }
         (None, None) => zip_nothing()?,
     };
-    let status = if args.inactive {
-        TopologyInitialStatus::Inactive
-    } else {
-        TopologyInitialStatus::Active
+    let submission = Submission {
+        name,
+        conf,
+        topology: definition.topology,
+        jar,
+        status: status(args.inactive),
     };
-    let options = SubmitOptions {
-        initial_status: status.into(),
-        creds: None,
-    };
+    send(&args.client, &submission)?;
+    Ok(0)
+}
+
+/// The status that a topology begins in.
+pub fn status(is_inactive: bool) -> TopologyInitialStatus {
+    match is_inactive {
+        true => TopologyInitialStatus::Inactive,
+        false => TopologyInitialStatus::Active,
+    }
+}
+
+/// Uploads the jar, submits the topology, says so.
+pub fn send(args: &ClientArgs, submission: &Submission) -> Result<()> {
+    let name = &submission.name;
     client::block_on(async {
-        let mut nimbus = client::connect(&args.client).await?;
-        let location = upload(&mut nimbus, &jar).await?;
-        let submitted = nimbus
-            .submit_topology_with_opts(
-                Some(&name),
-                Some(&location),
-                Some(&conf.to_json()),
-                Some(&definition.topology),
-                Some(&options),
-            )
-            .await;
-        submitted.map_err(|e| refused(&format!("submit {name}"), e))
+        let mut nimbus = client::connect(args).await?;
+        hand_in(&mut nimbus, submission).await
     })?;
     println!("Submitted topology: {name}");
-    Ok(0)
+    Ok(())
+}
+
+/// Uploads the jar and submits the topology.
+pub async fn hand_in(nimbus: &mut Nimbus, submission: &Submission) -> Result<()> {
+    let name = &submission.name;
+    let location = upload(nimbus, &submission.jar).await?;
+    let options = SubmitOptions {
+        initial_status: submission.status.into(),
+        creds: None,
+    };
+    let submitted = nimbus
+        .submit_topology_with_opts(
+            Some(name),
+            Some(&location),
+            Some(&submission.conf.to_json()),
+            Some(&submission.topology),
+            Some(&options),
+        )
+        .await;
+    submitted.map_err(|e| refused(&format!("submit {name}"), e))
 }
 
 /// Sends a jar to Nimbus; returns where it put it.
@@ -101,7 +134,7 @@ pub async fn upload(nimbus: &mut Nimbus, jar: &[u8]) -> Result<String> {
 }
 
 /// What `-c` and `--config` add to the topology's conf; the cluster's own defaults stay out of it.
-fn settings(args: &ConfArgs) -> Result<Conf> {
+pub fn settings(args: &ConfArgs) -> Result<Conf> {
     let with = args.conf()?;
     let without = ConfArgs {
         settings: Vec::new(),
@@ -124,16 +157,23 @@ fn settings(args: &ConfArgs) -> Result<Conf> {
     Ok(conf)
 }
 
-fn zip_nothing() -> Result<Vec<u8>> {
+/// A jar with nothing in it.
+pub fn zip_nothing() -> Result<Vec<u8>> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     zip.add_directory("resources/", SimpleFileOptions::default())?;
     Ok(zip.finish()?.into_inner())
 }
 
-/// A jar of a directory: its files below `resources/`, exec bits kept.
-fn zip_resources(dir: &Path) -> Result<Vec<u8>> {
+/// A jar of a directory.
+pub fn zip_resources(dir: &Path) -> Result<Vec<u8>> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     zip.add_directory("resources/", SimpleFileOptions::default())?;
+    add_resources(&mut zip, dir)?;
+    Ok(zip.finish()?.into_inner())
+}
+
+/// Adds a directory's files below `resources/`, exec bits kept.
+pub fn add_resources(zip: &mut ZipWriter<Cursor<Vec<u8>>>, dir: &Path) -> Result<()> {
     let mut dirs = vec![dir.to_owned()];
     while let Some(inner) = dirs.pop() {
         let listed = fs::read_dir(&inner);
@@ -154,7 +194,7 @@ fn zip_resources(dir: &Path) -> Result<Vec<u8>> {
             zip.write_all(&content)?;
         }
     }
-    Ok(zip.finish()?.into_inner())
+    Ok(())
 }
 
 /// What every client of Storm sends at a time.

@@ -168,6 +168,11 @@ impl TestCluster {
         workers
     }
 
+    /// Where Nimbus listens, as commands take it.
+    pub fn nimbus_address(&self) -> String {
+        format!("127.0.0.1:{}", self.nimbus_port)
+    }
+
     /// A file below the cluster's directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)

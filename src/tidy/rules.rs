@@ -314,9 +314,9 @@ const LAYERS: [&[&str]; 7] = [
         "window",
     ],
     &["blob", "cluster", "messaging", "metrics"],
-    &["component", "worker"],
+    &["builder", "component", "worker"],
     &["drpc", "logviewer", "nimbus", "supervisor", "ui"],
-    &["bench", "cli", "flux", "testing", "tidy"],
+    &["bench", "cli", "flux", "prelude", "testing", "tidy"],
 ];
 
 const MODEL_LAYER: usize = 3;

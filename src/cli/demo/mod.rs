@@ -19,6 +19,7 @@ use super::client::{self, Nimbus, refused};
 use super::daemon::{Cluster, runtime, stopped};
 use super::table::table;
 use super::topology::components;
+use crate::component::registry;
 use crate::conf::{Conf, keys};
 use crate::rpc::client::Address;
 use crate::wire::storm::{KillOptions, TopologyInfo};
@@ -77,7 +78,7 @@ async fn demo(args: &DemoArgs, dir: &Path) -> Result<Outcome> {
     let submission = Submission::new(&plan)?;
 
     let conf = conf(dir)?;
-    let cluster = Cluster::start(&conf).await?;
+    let cluster = Cluster::start(&conf, registry::knows).await?;
     let thrift = Address::new(
         cluster.nimbus.address().ip().to_string(),
         cluster.nimbus.address().port(),

@@ -94,4 +94,7 @@ super::keys! {
     /// The rack of each host, for the resource-aware scheduler; hosts that are not named stand on
     /// Storm's default rack. Map of text.
     STORMWIRE_NETWORK_RACKS = "stormwire.network.racks", Own [MapOfString];
+    /// What stood behind `--` when a topology's program was run or submitted: its workers build
+    /// the same topology of it. List of text.
+    STORMWIRE_PROGRAM_ARGS = "stormwire.program.args", Own [StringList];
 }
