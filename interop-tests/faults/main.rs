@@ -117,6 +117,12 @@ fn workers_of_windows_killed_at_random() {
 }
 
 #[test]
+fn workers_that_are_the_topologys_own_program() {
+    let faults = [Fault::KillWorker, Fault::KillSupervisor, Fault::KillNimbus];
+    strike_at(("program", Relay::Program), 11, count(6, 40), &faults);
+}
+
+#[test]
 fn everything_in_turn() {
     let all = [
         Fault::KillWorker,

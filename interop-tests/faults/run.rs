@@ -42,6 +42,8 @@ pub enum Relay {
     Shell,
     /// A windowed bolt that holds tuples for some tenths of a second.
     Windows,
+    /// Code of the topology's own program, which is its workers too.
+    Program,
 }
 
 /// `topology.max.spout.pending` of the ledger topology.
@@ -95,13 +97,15 @@ impl Run {
             n_ackers: shape.n_ackers,
             _dir: dir,
         };
-        let topology = ledger_topology(&run.ledger, shape.relay);
-        run.submit(
-            "ledger",
-            &topology,
-            jar(&[("relay.py", include_str!("relay.py"))]),
-        )
-        .expect("submitted");
+        match shape.relay {
+            Relay::Program => run.submit_program(program),
+            relay => {
+                let topology = ledger_topology(&run.ledger, relay);
+                let scripts = [("relay.py", include_str!("relay.py"))];
+                let submitted = run.submit("ledger", &topology, jar(&scripts));
+                submitted.expect("submitted");
+            }
+        }
         run.feed();
         eventually("the ledger topology acks", || run.ledger.n_committed() > 0);
         run
@@ -326,6 +330,30 @@ impl Run {
         errors.map(|error| error.error).collect()
     }
 
+    /// Has `programs/ledger.rs`, which was built beside the program under test, submit itself.
+    fn submit_program(&self, program: &Path) {
+        let examples = program.parent().expect("a directory").join("examples");
+        let ledger = examples.join("ledger");
+        assert!(
+            ledger.is_file(),
+            "{} is missing: build the examples as the program under test",
+            ledger.display()
+        );
+        let conf = CONF.replace("PENDING", &PENDING_MAX.to_string());
+        let conf = conf.replace("ACKERS", &self.n_ackers.to_string());
+        let conf: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(&conf).expect("JSON");
+        let mut submit = std::process::Command::new(&ledger);
+        submit.args(["submit", "--nimbus", &self.cluster.nimbus_address()]);
+        for (key, value) in conf {
+            submit.args(["-c".to_owned(), format!("{key}={value}")]);
+        }
+        submit.arg("--").arg(self.ledger.source());
+        submit.arg(self.ledger.positions()).arg(self.ledger.sink());
+        let status = submit.status().expect("the topology's program starts");
+        assert!(status.success(), "{} submit: {status}", ledger.display());
+    }
+
     fn submit(&self, name: &str, topology: &StormTopology, jar: Vec<u8>) -> Result<(), String> {
         let conf = CONF.replace("PENDING", &PENDING_MAX.to_string());
         let conf = conf.replace("ACKERS", &self.n_ackers.to_string());
@@ -434,7 +462,7 @@ fn ledger_topology(ledger: &Ledger, relay: Relay) -> StormTopology {
             });
             bolt(relay, "source", &fields)
         }
-        Relay::Native => {
+        Relay::Native | Relay::Program => {
             let relay = ComponentObject::JavaObject(JavaObject {
                 full_class_name: "stormwire.IdBolt".to_owned(),
                 args_list: Vec::new(),

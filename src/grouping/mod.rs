@@ -201,7 +201,7 @@ impl Grouping {
             },
             Grouping::Shuffle(shuffle) => shuffle.only_target(),
             Grouping::Global(task) => *task,
-            Grouping::PartialKey(_) | Grouping::Direct(_) => None,
+            Grouping::PartialKey(_) | Grouping::Direct(_) | Grouping::Custom(_) => None,
         }
     }
 
