@@ -45,10 +45,6 @@ impl WindowCountBolt {
 }
 
 impl WindowedBolt for WindowCountBolt {
-    fn prepare(&mut self, _context: &TaskContext) -> Result<()> {
-        Ok(())
-    }
-
     fn execute(&mut self, window: &Window<'_>, out: &mut WindowCollector<'_>) -> Result<()> {
         let mut places: HashMap<Value, usize> = HashMap::new();
         let mut counted: Vec<(ValueRef<'_>, Vec<Tuple<'_>>)> = Vec::new();
@@ -82,10 +78,6 @@ impl WindowSumBolt {
 }
 
 impl WindowedBolt for WindowSumBolt {
-    fn prepare(&mut self, _context: &TaskContext) -> Result<()> {
-        Ok(())
-    }
-
     fn execute(&mut self, window: &Window<'_>, out: &mut WindowCollector<'_>) -> Result<()> {
         let (mut whole, mut fractions) = (0i64, None);
         for tuple in window.tuples() {
@@ -113,10 +105,6 @@ impl WindowedBolt for WindowSumBolt {
 // === impl WindowPassBolt ===
 
 impl WindowedBolt for WindowPassBolt {
-    fn prepare(&mut self, _context: &TaskContext) -> Result<()> {
-        Ok(())
-    }
-
     fn execute(&mut self, window: &Window<'_>, out: &mut WindowCollector<'_>) -> Result<()> {
         for tuple in window.new_tuples() {
             let emit = Emit {

@@ -25,7 +25,10 @@ use crate::tuple::Tuple;
 /// found to be without it. Ticks are acked and are in no window.
 pub trait WindowedBolt: Send {
     /// Called once, when the topology is first active, before anything else.
-    fn prepare(&mut self, context: &TaskContext) -> Result<()>;
+    fn prepare(&mut self, context: &TaskContext) -> Result<()> {
+        let _ = context;
+        Ok(())
+    }
 
     /// Takes a window, which is never empty.
     ///

@@ -10,7 +10,7 @@ use super::{
     Count, LateTuple, Runner, TimestampExtractor, Window, WindowCollector, WindowConfig,
     WindowedBolt,
 };
-use crate::component::{Bolt, ComponentFailure, Emit, Result, TaskContext, Waker};
+use crate::component::{Bolt, ComponentFailure, Emit, Result, Waker};
 use crate::conf::keys;
 use crate::tuple::{HeldTuple, Value};
 use crate::values;
@@ -44,10 +44,6 @@ impl<F> WindowedBolt for Probe<F>
 where
     F: FnMut(&Window<'_>, &mut WindowCollector<'_>) -> Result<()> + Send,
 {
-    fn prepare(&mut self, _context: &TaskContext) -> Result<()> {
-        Ok(())
-    }
-
     fn execute(&mut self, window: &Window<'_>, out: &mut WindowCollector<'_>) -> Result<()> {
         assert_eq!(window.len(), window.tuples().len());
         assert!(!window.is_empty());
