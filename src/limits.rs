@@ -165,8 +165,8 @@ pub const JAR_DIRECTORY_BYTES_MAX: u64 = 32 << 20;
 /// Most bytes that a jar's resources may unpack to: room for a virtualenv with large libraries, and
 /// an end to archives that unpack without one.
 pub const JAR_UNPACKED_BYTES_MAX: u64 = 4 << 30;
-/// Of these, for each byte of the packed file: ten times what texts compress to. An archive of a few
-/// kilobytes may not fill a disk.
+/// Of these, for each byte of the packed file: ten times what texts compress to. An archive of a
+/// few kilobytes may not fill a disk.
 pub const UNPACKED_RATIO_MAX: u64 = 100;
 /// What an archive may unpack to, in bytes, however small it is: files of zeros are legal.
 pub const UNPACKED_BYTES_FREE: u64 = 64 << 20;
@@ -382,6 +382,9 @@ pub const UPLOAD_BYTES_MAX: u64 = 4 << 30;
 /// Downloads that are open at once.
 pub const DOWNLOADS_MAX: usize = 1024;
 
+/// Attempts to write blobs whose commit is made, before it is left to the next start: some seconds,
+/// in which a disk that was full or busy may have room again.
+pub const REDO_ATTEMPTS_MAX: u32 = 8;
 /// Longest time that Nimbus holds a call for which there is no news, in milliseconds: well below
 /// the silence after which a supervisor counts as lost.
 pub const PARK_MS_MAX: u64 = 6000;

@@ -29,11 +29,13 @@ use super::transition::{Lifecycle, Pending};
 use super::uploads::Uploads;
 use crate::auth::Gate;
 use crate::auth::door::Key;
+use crate::backoff::Backoff;
 use crate::blob::{BlobError, LocalBlobs};
 use crate::clock;
 use crate::cluster::{Batch, ClusterState, StoreError, Stored, StoredTopology};
 use crate::conf::Conf;
 use crate::id::{NodeId, TopologyId};
+use crate::limits;
 use crate::wire::WireError;
 use crate::wire::messages::RedoRecord;
 use crate::wire::storm::{LSTopoHistory, TopologyStatus};
@@ -229,26 +231,43 @@ impl Leader {
         Ok(outcome)
     }
 
-    /// Brings contents of blobs that were just committed into their files. What fails is done at
-    /// the next start: until then supervisors get what was there before.
-    async fn redo(&self, redo: Vec<(TopologyId, RedoRecord)>) {
-        let blobs = Arc::clone(&self.blobs);
-        let done = tokio::task::spawn_blocking(move || {
-            let mut batch = Batch::default();
-            for (id, redo) in &redo {
-                match rebalance::redo(&blobs, id, redo) {
-                    Ok(()) => batch.remove_redo(id),
+    /// Brings contents of blobs that were just committed into their files, before anybody sees the
+    /// change. What fails is tried again, and at last done at the next start: until then
+    /// supervisors get what was there before.
+    async fn redo(&self, mut redo: Vec<(TopologyId, RedoRecord)>) {
+        let mut batch = Batch::default();
+        let mut backoff = Backoff::new(REDO_PAUSE_MIN, REDO_PAUSE_MAX);
+        for attempt in 1..=limits::REDO_ATTEMPTS_MAX {
+            let blobs = Arc::clone(&self.blobs);
+            let done = tokio::task::spawn_blocking(move || {
+                let written = |(id, redo): (TopologyId, RedoRecord)| match rebalance::redo(
+                    &blobs, &id, &redo,
+                ) {
+                    Ok(()) => Ok(id),
                     Err(error) => {
-                        tracing::error!(topology = %id, %error, "blobs are old until a restart");
+                        tracing::error!(topology = %id, attempt, %error, "blobs are not written");
+                        Err((id, redo))
                     }
+                };
+                redo.into_iter().map(written).collect::<Vec<_>>()
+            });
+            let outcomes = match done.await {
+                Ok(outcomes) => outcomes,
+                Err(error) => return tracing::error!(%error, "blobs are old until a restart"),
+            };
+            redo = Vec::new();
+            for outcome in outcomes {
+                match outcome {
+                    Ok(id) => batch.remove_redo(&id),
+                    Err(failed) => redo.push(failed),
                 }
             }
-            batch
-        });
-        let forgotten = match done.await {
-            Ok(batch) => self.cluster.commit(batch).await,
-            Err(error) => return tracing::error!(%error, "blobs are old until a restart"),
-        };
+            if redo.is_empty() || attempt == limits::REDO_ATTEMPTS_MAX {
+                break;
+            }
+            tokio::time::sleep(backoff.next_delay(fastrand::f64())).await;
+        }
+        let forgotten = self.cluster.commit(batch).await;
         if let Err(error) = forgotten {
             tracing::warn!(%error, "blobs are written again at the next start");
         }
@@ -433,3 +452,7 @@ fn millis(millis: i64) -> Duration {
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Between attempts to write blobs: all changes wait meanwhile.
+const REDO_PAUSE_MIN: Duration = Duration::from_millis(50);
+const REDO_PAUSE_MAX: Duration = Duration::from_secs(1);

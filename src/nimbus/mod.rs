@@ -149,7 +149,7 @@ impl Nimbus {
         let gate = Gate::new(&conf, Daemon::Nimbus)?;
         let rounds = schedule::Rounds::new(&conf, &settings)?;
         let inbox = settings.local_dir.join("nimbus").join("inbox");
-        let blobs = LocalBlobs::open(settings.local_dir.join("blobs"))?;
+        let blobs = LocalBlobs::open(settings.blobs_dir.clone())?;
         let uploads = Uploads::open(inbox, &settings.upload_path_allow, settings.ages);
         let uploads = uploads.map_err(|error: UploadError| InboxError(error.to_string()))?;
         let tokens = Arc::new(TokenKeys::default());

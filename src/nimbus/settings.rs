@@ -16,6 +16,8 @@ use crate::wire::storm::SupervisorInfo;
 pub(crate) struct Settings {
     /// Absolute.
     pub local_dir: PathBuf,
+    /// `blobs` under `blobstore.dir`, which is `storm.local.dir` where it is unset.
+    pub blobs_dir: PathBuf,
     pub bind_address: String,
     pub thrift_port: u16,
     pub coordination_port: u16,
@@ -60,6 +62,7 @@ impl Settings {
         let second = Duration::from_secs(1);
         Ok(Settings {
             local_dir: conf.local_dir()?,
+            blobs_dir: blobs_dir(conf)?,
             thrift_port: conf.port(keys::NIMBUS_THRIFT_PORT)?,
             coordination_port: conf.port(keys::STORMWIRE_COORDINATION_PORT)?,
             tls_port: conf.port(keys::NIMBUS_THRIFT_TLS_PORT)?,
@@ -105,4 +108,13 @@ impl Settings {
 pub(crate) fn ports(info: &SupervisorInfo) -> impl Iterator<Item = u16> {
     let ports = info.meta.iter().flatten();
     ports.filter_map(|port| u16::try_from(*port).ok())
+}
+
+fn blobs_dir(conf: &Conf) -> Result<PathBuf, ConfError> {
+    let chosen = conf.text(keys::BLOBSTORE_DIR)?;
+    let base = match chosen.filter(|dir| !dir.is_empty()) {
+        Some(dir) => std::path::absolute(&dir).unwrap_or_else(|_| dir.into()),
+        None => conf.local_dir()?,
+    };
+    Ok(base.join("blobs"))
 }

@@ -89,6 +89,40 @@ async fn what_was_committed_reaches_its_blobs_at_the_next_start() {
 }
 
 #[tokio::test]
+async fn blobs_that_cannot_be_written_after_their_commit_are_written_when_they_can() {
+    let fixture = Fixture::new().await;
+    let mut client = fixture.client().await;
+    submit(&mut client, "words", &words(1)).await;
+    let id = summary(&mut client).await.id;
+    let blobs = fixture.path().join("blobs");
+    let record = blobs.join(format!("meta_{id}-stormconf.ser"));
+    let before = std::fs::read(&record).expect("a record");
+    // The place of contents is gone for a while, as on a disk that is full.
+    let (content, away) = (blobs.join("content"), blobs.join("away"));
+    std::fs::rename(&content, &away).expect("a directory");
+    let options = RebalanceOptions {
+        wait_secs: Some(0),
+        topology_conf_overrides: Some(r#"{"topology.max.spout.pending": 9}"#.to_owned()),
+        ..RebalanceOptions::default()
+    };
+    let asked = client.rebalance(Some("words"), Some(&options)).await;
+    asked.expect("accepted");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(std::fs::read(&record).expect("a record"), before);
+    let _ = std::fs::remove_dir(&content);
+    std::fs::rename(&away, &content).expect("nobody made another");
+    eventually("the blob is written", async || {
+        (std::fs::read(&record).expect("a record") != before).then_some(())
+    })
+    .await;
+    eventually("the change is seen", async || {
+        let conf = conf_of(&mut client, &id).await;
+        (conf.get(keys::TOPOLOGY_MAX_SPOUT_PENDING) == Some(&9.into())).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_kill_overtakes_a_rebalance_for_good() {
     let mut fixture = Fixture::new().await;
     let mut client = fixture.client().await;
