@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::unistd::{Gid, Group, User, getgrouplist};
+use regex::Regex;
 use serde_json::Value;
 
 use super::names::{ClassError, choose};
-use crate::conf::{Conf, keys};
+use crate::conf::{Conf, ConfError, ConversionError, keys};
 use crate::{clock, limits};
 
 /// A user's groups.
@@ -21,6 +22,8 @@ pub type Groups = Arc<BTreeSet<String>>;
 #[derive(Debug)]
 pub struct Identities {
     to_local: ToLocal,
+    /// `x509.cert.principal.to.local.regex`.
+    of_common_name: Option<Regex>,
     groups: GroupSource,
 }
 
@@ -84,6 +87,7 @@ impl Identities {
         };
         Ok(Identities {
             to_local: to_local.unwrap_or(ToLocal::Same),
+            of_common_name: pattern(conf)?,
             groups,
         })
     }
@@ -94,11 +98,28 @@ impl Identities {
         match self.to_local {
             ToLocal::Same => principal.to_owned(),
             ToLocal::Kerberos => before().to_owned(),
-            ToLocal::CommonName => common_name(principal).unwrap_or_default(),
+            ToLocal::CommonName => self.of_subject(principal).unwrap_or_default(),
             ToLocal::CommonNameOrKerberos => {
-                common_name(principal).unwrap_or_else(|| before().to_owned())
+                let of_subject = self.of_subject(principal);
+                of_subject.unwrap_or_else(|| before().to_owned())
             }
         }
+    }
+
+    /// The user whom a certificate's subject names: nobody, where the pattern does not fit. None
+    /// for what is no subject.
+    fn of_subject(&self, principal: &str) -> Option<String> {
+        let name = common_name(principal)?;
+        let Some(pattern) = &self.of_common_name else {
+            return Some(name);
+        };
+        let found = pattern.captures(&name);
+        let first = found.and_then(|found| found.iter().skip(1).flatten().next());
+        Some(
+            first
+                .map(|group| group.as_str().to_owned())
+                .unwrap_or_default(),
+        )
     }
 
     pub async fn subject(&self, principal: &str) -> Subject {
@@ -194,6 +215,24 @@ fn common_name(subject: &str) -> Option<String> {
     parts.iter().find_map(named)
 }
 
+fn pattern(conf: &Conf) -> Result<Option<Regex>, ConfError> {
+    let key = keys::X509_CERT_PRINCIPAL_TO_LOCAL_REGEX;
+    let Some(text) = conf.text(key)?.filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let refused = |reason: String| ConfError::Value {
+        key: key.to_owned(),
+        source: ConversionError::WrongType(reason),
+    };
+    let pattern = Regex::new(&text).map_err(|error| refused(error.to_string()))?;
+    match pattern.captures_len() {
+        1 => Err(refused(format!(
+            "`{text}` has no group, which would be the user"
+        ))),
+        _ => Ok(Some(pattern)),
+    }
+}
+
 const TO_LOCAL: [(&str, ToLocal); 4] = [
     ("DefaultPrincipalToLocal", ToLocal::Same),
     ("KerberosPrincipalToLocal", ToLocal::Kerberos),
@@ -244,6 +283,25 @@ mod tests {
         // A comma inside of a name does not start another.
         assert_eq!(of("X509CertPrincipalToLocal", "OU=x\\,CN=root,CN=b"), "b");
         assert_eq!(of("X509CertOrKerberosPrincipalToLocal", "a/b@C"), "a");
+    }
+
+    #[test]
+    fn a_pattern_says_what_of_the_common_name_is_the_user() {
+        let key = keys::X509_CERT_PRINCIPAL_TO_LOCAL_REGEX;
+        let with = |pattern: &str| {
+            let class = "org.apache.storm.security.auth.X509CertPrincipalToLocal";
+            let conf = Conf::defaults().with(keys::STORM_PRINCIPAL_TO_LOCAL_PLUGIN, class);
+            Identities::new(&conf.with(key, pattern))
+        };
+        let of = |pattern, subject| with(pattern).expect("a pattern").user(subject);
+        assert_eq!(of("([a-z_]+).*", "CN=alice01,OU=x"), "alice");
+        assert_eq!(of(r"^svc-(\w+)$|^(\w+)@", "CN=bob@example.com"), "bob");
+        assert_eq!(of(r"^svc-(\w+)$", "CN=root"), "", "nobody");
+        assert_eq!(of("(x)", "no subject"), "");
+        for bad in ["(", "no group"] {
+            let error = with(bad).expect_err("useless").to_string();
+            assert!(error.contains(key), "{error}");
+        }
     }
 
     #[test]

@@ -35,6 +35,9 @@ super::keys! {
     STORM_HEALTH_CHECK_FAIL_ON_TIMEOUTS = "storm.health.check.fail.on.timeouts", Daemon [Boolean];
     /// Class that turns a principal into a local user.
     STORM_PRINCIPAL_TO_LOCAL_PLUGIN = "storm.principal.tolocal", Topology [String];
+    /// What of a certificate's common name is the user: the first group of this pattern that takes
+    /// part; null: all of it. Pattern.
+    X509_CERT_PRINCIPAL_TO_LOCAL_REGEX = "x509.cert.principal.to.local.regex", Daemon [String];
     /// Class that finds the groups of a user.
     STORM_GROUP_MAPPING_SERVICE_PROVIDER_PLUGIN = "storm.group.mapping.service", Topology [String];
     /// Parameters of that class. Map.
