@@ -35,6 +35,8 @@ struct Running {
     held: Held,
     /// What peers said and is not yet done.
     work: VecDeque<Work>,
+    /// Whether the desk may have more of it.
+    may_have_work: bool,
     /// How far the emission at the front of `work` is.
     place: usize,
 }
@@ -71,6 +73,7 @@ impl Bolt for GatewayBolt {
             n_new: 0,
             held: Held::new(first, timeout, now_ms),
             work: VecDeque::new(),
+            may_have_work: false,
             place: 0,
         });
         Ok(())
@@ -137,25 +140,33 @@ impl Running {
     fn poll(&mut self, out: &mut Collector<'_>) -> Result<()> {
         let now_ms = clock::monotonic_millis();
         let has_news = self.line.heard();
+        self.may_have_work |= has_news;
         let expired = self.held.rotate(now_ms);
         if has_news || expired.is_some() || !self.runs.is_empty() {
             self.line.add_waiting(self.n_new, self.bytes_new);
             (self.n_new, self.bytes_new) = (0, 0);
             let mut desk = self.desk.lock();
-            let work = desk.turn(self.index, &mut self.runs, expired, now_ms);
+            desk.hand_over(self.index, &mut self.runs, expired, now_ms);
             let troubles = desk.take_troubles(self.index);
             drop(desk);
-            self.work.extend(work);
             for trouble in troubles {
                 out.report_error(&ComponentFailure::new(trouble));
             }
         }
-        self.work(out);
+        while self.may_have_work {
+            if self.work.is_empty() {
+                self.work = self.desk.lock().take_work(self.index).into();
+                self.may_have_work = !self.work.is_empty();
+            }
+            if !self.work(out) {
+                break;
+            }
+        }
         Ok(())
     }
 
-    /// Does what peers said, until a receiver is full.
-    fn work(&mut self, out: &mut Collector<'_>) {
+    /// Does what peers said; false when a receiver is full.
+    fn work(&mut self, out: &mut Collector<'_>) -> bool {
         while let Some(work) = self.work.pop_front() {
             match work {
                 Work::Emit(emission) => {
@@ -164,7 +175,7 @@ impl Running {
                         Ok(false) => {
                             self.work.push_front(Work::Emit(emission));
                             out.wake_after(BLOCKED_PAUSE);
-                            break;
+                            return false;
                         }
                         Err(failure) => {
                             // The tuple was refused: the next one may not be.
@@ -189,6 +200,7 @@ impl Running {
                 }
             }
         }
+        true
     }
 }
 

@@ -72,6 +72,10 @@ pub enum EmissionError {
         declared: usize,
         given: usize,
     },
+    #[error("stream `{0}` is direct: name the one task that gets the tuple")]
+    Undirected(String),
+    #[error("stream `{0}` is not direct: its groupings say who gets the tuple")]
+    Directed(String),
     #[error("columns are of unequal length: {first} and {other}")]
     Ragged { first: usize, other: usize },
     #[error("there are {n_tuples} tuples but {given} {what}")]
@@ -150,7 +154,7 @@ impl Draft {
         message: GatewayMessage,
     ) -> Result<Self, EmissionError> {
         let stream = find(streams, message.stream)?;
-        check_arity(stream, message.values.len())?;
+        check(stream, message.values.len(), message.direct_task)?;
         let received = |(place, value)| {
             let value = value::received(value);
             value.map_err(|source| EmissionError::Value { place, source })
@@ -178,7 +182,7 @@ impl Draft {
         columns: GatewayColumns,
     ) -> Result<Self, EmissionError> {
         let stream = find(streams, columns.stream)?;
-        check_arity(stream, columns.columns.len())?;
+        check(stream, columns.columns.len(), columns.direct_task)?;
         let columns_in: Result<Vec<_>, _> = columns.columns.into_iter().map(received).collect();
         let body = Body {
             stream: stream.name.clone(),
@@ -411,16 +415,19 @@ fn find(streams: &[OutStream], name: Option<String>) -> Result<&OutStream, Emiss
     found.ok_or(EmissionError::UnknownStream(name))
 }
 
-fn check_arity(stream: &OutStream, given: usize) -> Result<(), EmissionError> {
+fn check(stream: &OutStream, given: usize, direct: Option<i32>) -> Result<(), EmissionError> {
+    let name = || stream.name.clone();
     let declared = stream.fields.len();
-    if declared == given {
-        return Ok(());
+    match direct {
+        _ if declared != given => Err(EmissionError::Arity {
+            stream: name(),
+            declared,
+            given,
+        }),
+        None if stream.is_direct => Err(EmissionError::Undirected(name())),
+        Some(_) if !stream.is_direct => Err(EmissionError::Directed(name())),
+        _ => Ok(()),
     }
-    Err(EmissionError::Arity {
-        stream: stream.name.clone(),
-        declared,
-        given,
-    })
 }
 
 const DEFAULT_STREAM: &str = "default";
@@ -436,9 +443,13 @@ mod tests {
         let stream = |name: &str, fields: &[&str]| OutStream {
             name: name.to_owned(),
             fields: fields.iter().map(|field| (*field).to_owned()).collect(),
-            is_direct: false,
+            is_direct: name == "direct",
         };
-        vec![stream("default", &["word", "n"]), stream("empty", &[])]
+        vec![
+            stream("default", &["word", "n"]),
+            stream("empty", &[]),
+            stream("direct", &["word", "n"]),
+        ]
     }
 
     fn columns(columns: Vec<GatewayColumn>) -> GatewayColumns {
@@ -501,6 +512,12 @@ mod tests {
             stream: Some(name.to_owned()),
             ..two()
         };
+        check_refused(stream("direct"), "`direct` is direct: name the one task");
+        let directed = GatewayColumns {
+            direct_task: Some(3),
+            ..two()
+        };
+        check_refused(directed, "`default` is not direct");
         check_refused(stream("other"), "does not declare a stream `other`");
         check_refused(stream("empty"), "declares 0 fields, a tuple has 2 values");
         let one = vec![GatewayColumn::Longs(vec![1])];

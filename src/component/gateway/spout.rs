@@ -155,11 +155,15 @@ impl Running {
         if place + 1 < emission.n_tuples() {
             self.current = Some((emission, place + 1));
         }
-        if let (Err(_), Some(slot)) = (&emitted, id) {
-            // The peer hears of it as of any other failure.
-            self.settle(&Value::Long(slot), Fate::Failed);
+        if let Err(failure) = emitted {
+            // Not an error of the call, which would make the next tuple wait. The peer hears of it
+            // as of any other failure.
+            out.report_error(&failure);
+            if let Some(slot) = id {
+                self.settle(&Value::Long(slot), Fate::Failed);
+            }
         }
-        emitted
+        Ok(())
     }
 
     fn settle(&mut self, id: &Value, fate: Fate) {

@@ -138,35 +138,44 @@ impl Desk {
 
     // ---- The task's side ------------------------------------------------------------------------
 
-    /// Takes over tuples for the peer and hands out what is to be done. What was given out below
-    /// `expired` is past its time.
-    pub fn turn(
+    /// Takes over tuples for the peer. What was given out below `expired` is past its time.
+    pub fn hand_over(
         &mut self,
         index: usize,
         runs: &mut Vec<Run>,
         expired: Option<u64>,
         now_ms: u64,
-    ) -> Vec<Work> {
-        let Some(post) = self.posts.get_mut(&index) else {
-            return Vec::new();
+    ) {
+        let Some((_, bolt)) = self.bolt_post(index) else {
+            return;
         };
-        let Side::Bolt(bolt) = &mut post.side else {
-            return Vec::new();
-        };
+        let has_tuples = !runs.is_empty();
+        bolt.waiting.extend(runs.drain(..));
         if let Some(below) = expired {
             bolt.receipts.void(below);
         }
-        let has_tuples = !runs.is_empty();
-        bolt.waiting.extend(runs.drain(..));
-        let was_behind = bolt.is_behind();
-        let work = std::mem::take(&mut bolt.work);
-        bolt.work_bytes = 0;
-        let holding = post.holding;
-        if has_tuples || was_behind {
+        let holding = self.posts.get(&index).map(|post| post.holding);
+        let holding = holding.unwrap_or_default();
+        if has_tuples {
             self.ring(holding.holder);
         }
         if expired.is_some() && holding.next.is_some() {
             self.divide(now_ms);
+        }
+    }
+
+    /// What the task has to do, when it has done what it took before: what it cannot do yet stays
+    /// here, where it is bounded.
+    pub fn take_work(&mut self, index: usize) -> Vec<Work> {
+        let Some((_, bolt)) = self.bolt_post(index) else {
+            return Vec::new();
+        };
+        let was_behind = bolt.is_behind();
+        let work = std::mem::take(&mut bolt.work);
+        bolt.work_bytes = 0;
+        if was_behind {
+            let holder = self.posts.get(&index).and_then(|post| post.holding.holder);
+            self.ring(holder);
         }
         work
     }

@@ -332,7 +332,10 @@ impl Desk {
             .values_mut()
             .find(|post| post.holding.holder == Some(number));
         if let Some(post) = post {
-            errors.into_iter().for_each(|text| post.trouble(text));
+            for mut text in errors {
+                text.truncate(text.floor_char_boundary(limits::REPORTED_ERROR_BYTES_MAX));
+                post.trouble(text);
+            }
         }
     }
 

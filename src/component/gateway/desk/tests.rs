@@ -80,8 +80,7 @@ impl Stage {
         }
         self.serials[index] += n as u64;
         self.lines[index].add_waiting(run.len(), run.n_bytes());
-        let work = self.desk.turn(index, &mut vec![run], None, 0);
-        assert!(work.is_empty(), "{work:?}");
+        self.desk.hand_over(index, &mut vec![run], None, 0);
     }
 
     /// Handles of what a session is given.
@@ -103,7 +102,7 @@ impl Stage {
 
     /// What the task has to do, in short.
     fn work(&mut self, index: usize) -> Vec<String> {
-        let work = self.desk.turn(index, &mut Vec::new(), None, 0);
+        let work = self.desk.take_work(index);
         let text = |work: &Work| match work {
             Work::Emit(emission) => format!("emit {:?}", emission.anchors(0)),
             Work::Settle { acked, failed } => format!("ack {acked:?} fail {failed:?}"),
@@ -220,6 +219,43 @@ fn a_task_moves_to_a_peer_that_joins_when_its_first_one_owes_nothing() {
     assert_eq!(stage.desk.held(second), [TaskId(11)]);
     assert_eq!(stage.lines[1].share(), 100);
     assert_eq!(stage.take(second, 10).len(), 1);
+}
+
+#[test]
+fn what_a_task_cannot_emit_yet_is_bounded() {
+    let mut stage = Stage::new(GatewayRole::Bolt, 1);
+    let peer = stage.open("p");
+    let large = || GatewayMessage {
+        values: vec![WireValue::StringValue("x".repeat(7 << 20))],
+        ..GatewayMessage::default()
+    };
+    let emit = |stage: &mut Stage| {
+        let draft = Draft::of_message(&stage.desk.profile.outputs, large()).unwrap();
+        let mut answers = Answers {
+            drafts: vec![draft],
+            ..Answers::default()
+        };
+        stage.desk.answer(peer, &mut answers, 0)
+    };
+    for _ in 0..3 {
+        emit(&mut stage).unwrap();
+    }
+    let full = emit(&mut stage);
+    assert!(matches!(full, Err(DeskError::Full(_))), "{full:?}");
+    stage.ack(peer, &[]).expect("answers without emits pass");
+    assert_eq!(stage.work(0).len(), 3);
+    emit(&mut stage).unwrap();
+}
+
+#[test]
+fn a_peers_errors_are_bounded() {
+    let mut stage = Stage::new(GatewayRole::Spout, 1);
+    let peer = stage.open("p");
+    let long = "\u{e4}".repeat(limits::REPORTED_ERROR_BYTES_MAX);
+    stage.desk.report(peer, vec![long; 100]);
+    let told = stage.desk.take_troubles(0);
+    assert_eq!(told.len(), limits::GATEWAY_ERRORS_MAX);
+    assert!(told[0].len() <= limits::REPORTED_ERROR_BYTES_MAX);
 }
 
 #[test]
