@@ -197,8 +197,8 @@ impl Door {
         Ok(Door::Tls(acceptor(conf, service, wanted_by)?))
     }
 
-    /// The gateway of a worker: TLS where its certificate is named, with certificates of peers where
-    /// their authorities are.
+    /// The gateway of a worker: TLS where its certificate is named, with certificates of peers
+    /// where their authorities are.
     pub fn gateway(conf: &Conf) -> Result<Self, DoorError> {
         let wanted_by = keys::STORMWIRE_GATEWAY_TLS_CERTIFICATES;
         let path = |key| -> Result<_, DoorError> {

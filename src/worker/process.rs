@@ -40,6 +40,7 @@ use crate::worker::nimbus_line::{self, LineError, NimbusLine, Rhythm};
 use crate::worker::peers::{self, Peers};
 use crate::worker::program::{Program, ProgramError};
 use crate::worker::rest::{Spinning, Time};
+use crate::worker::shared::Shared;
 
 /// Why a worker could not start.
 #[derive(Debug, thiserror::Error)]
@@ -168,12 +169,7 @@ impl Worker {
         engine.shared().follow(launch.work.epoch);
         let (server_stop, stopped) = watch::channel(false);
         let shared = engine.shared().clone();
-        let parts = ServerParts {
-            identity,
-            sessions: Arc::new(Sessions::new(peers::window_bytes(&conf)?)),
-            intakes: Arc::new(WorkerIntakes::new(shared.clone(), &program.ackers)),
-            counters: Arc::new(ServerCounters::default()),
-        };
+        let parts = server_parts(identity, &shared, &program)?;
         let server = server::serve(listener, parts, stopped);
         let (sender, news) = mpsc::channel(1);
         let work = launch.work.clone();
@@ -362,6 +358,20 @@ fn identity(
         security,
         packing,
     }
+}
+
+/// What the side needs to which other workers connect.
+fn server_parts(
+    identity: Arc<LinkIdentity>,
+    shared: &Arc<Shared>,
+    program: &Program,
+) -> Result<ServerParts<WorkerIntakes>, WorkerError> {
+    Ok(ServerParts {
+        identity,
+        sessions: Arc::new(Sessions::new(peers::window_bytes(&program.conf)?)),
+        intakes: Arc::new(WorkerIntakes::new(shared.clone(), &program.ackers)),
+        counters: Arc::new(ServerCounters::default()),
+    })
 }
 
 fn rhythm(conf: &Conf) -> Result<Rhythm, ConfError> {
