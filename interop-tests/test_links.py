@@ -269,8 +269,22 @@ def test_a_topology_gets_what_it_asks_for_or_hears_why_not(cluster, types):
     }
     with peers.Apache().connect(cluster.nimbus) as nimbus:
         for part, conf in asked.items():
-            with rules.refused(types.InvalidTopologyException, part):
+            with pytest.raises(types.InvalidTopologyException) as refusal:
                 rules.submit(nimbus, types, conf=conf)
+            assert part in refusal.value.msg
+
+
+def test_peers_of_the_gateway_may_not_speak_in_plain(cluster, types):
+    builder = rules.native(types)
+    peer = builder.native("stormwire.GatewayBolt")
+    builder.bolt("peer", peer, {"ticks": builder.shuffle()})
+    given = {key: "x.pem" for key in ("certificates", "key", "authorities")}
+    conf = {f"stormwire.link.{key}": path for key, path in given.items()}
+    conf["stormwire.link.encryption"] = True
+    with peers.Apache().connect(cluster.nimbus) as nimbus:
+        with pytest.raises(types.InvalidTopologyException) as refused:
+            rules.submit(nimbus, types, builder=builder, conf=conf)
+    assert "stormwire.gateway.tls.certificates" in refused.value.msg
 
 
 def test_given_certificates_and_storms_own_key(cluster, types, ours, tmp_path):

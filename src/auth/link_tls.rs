@@ -52,8 +52,6 @@ struct Given {
 struct Sides {
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
-    /// For servers that also let in who shows no certificate.
-    open_server: Arc<ServerConfig>,
 }
 
 /// Chain and key of one worker, and whom it believes.
@@ -156,11 +154,6 @@ impl LinkTls {
         TlsAcceptor::from(self.sides().server.clone())
     }
 
-    /// For clients from outside the topology, who may show a certificate and need not.
-    pub fn open_acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.sides().open_server.clone())
-    }
-
     /// For connecting to another worker.
     pub fn connector(&self) -> TlsConnector {
         TlsConnector::from(self.sides().client.clone())
@@ -243,37 +236,28 @@ impl Sides {
             ..ring::default_provider()
         });
         let roots = Arc::new(material.roots);
-        let clients =
-            || WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone());
-        let verifier = |clients| {
-            Arc::new(PeerVerifier {
-                roots: roots.clone(),
-                clients,
-                topology: material.topology.clone(),
-                provider: provider.clone(),
-            })
-        };
-        let server = |verifier| -> Result<Arc<ServerConfig>, LinkTlsError> {
-            let server = ServerConfig::builder_with_provider(provider.clone())
-                .with_protocol_versions(&[&version::TLS13])?
-                .with_client_cert_verifier(verifier);
-            let key = material.key.clone_key();
-            let mut server = server.with_single_cert(material.chain.clone(), key)?;
-            server.send_tls13_tickets = 0;
-            server.session_storage = Arc::new(NoServerSessionStorage {});
-            Ok(Arc::new(server))
-        };
-        let certified = verifier(clients().build()?);
-        let mut client = ClientConfig::builder_with_provider(provider.clone())
+        let clients = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone());
+        let verifier = Arc::new(PeerVerifier {
+            roots,
+            clients: clients.build()?,
+            topology: material.topology,
+            provider: provider.clone(),
+        });
+        let mut server = ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[&version::TLS13])?
+            .with_client_cert_verifier(verifier.clone())
+            .with_single_cert(material.chain.clone(), material.key.clone_key())?;
+        server.send_tls13_tickets = 0;
+        server.session_storage = Arc::new(NoServerSessionStorage {});
+        let mut client = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&version::TLS13])?
             .dangerous()
-            .with_custom_certificate_verifier(certified.clone())
-            .with_client_auth_cert(material.chain.clone(), material.key.clone_key())?;
+            .with_custom_certificate_verifier(verifier)
+            .with_client_auth_cert(material.chain, material.key)?;
         client.resumption = Resumption::disabled();
         client.enable_sni = false;
         Ok(Sides {
-            server: server(certified)?,
-            open_server: server(verifier(clients().allow_unauthenticated().build()?))?,
+            server: Arc::new(server),
             client: Arc::new(client),
         })
     }
