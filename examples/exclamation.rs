@@ -32,7 +32,7 @@ impl Bolt for Exclaim {
     fn execute(&mut self, tuple: &Tuple<'_>, out: &mut Collector<'_>) -> Result<()> {
         let exclaimed = format!("{}!!!", tuple.str(0)?);
         out.emit(tuple, values![exclaimed.as_str()])?;
-        if exclaimed.len() > 11 {
+        if exclaimed.len() > 9 {
             let loud = Emit {
                 stream: "loud",
                 anchors: &[*tuple],

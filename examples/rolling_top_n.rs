@@ -40,10 +40,6 @@ impl Spout for Words {
 struct RollingCount;
 
 impl WindowedBolt for RollingCount {
-    fn prepare(&mut self, _context: &TaskContext) -> Result<()> {
-        Ok(())
-    }
-
     fn execute(&mut self, window: &Window<'_>, out: &mut WindowCollector<'_>) -> Result<()> {
         let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
         for tuple in window.tuples() {

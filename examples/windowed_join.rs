@@ -48,10 +48,6 @@ impl Spout for Events {
 struct Join;
 
 impl WindowedBolt for Join {
-    fn prepare(&mut self, _context: &TaskContext) -> Result<()> {
-        Ok(())
-    }
-
     fn execute(&mut self, window: &Window<'_>, out: &mut WindowCollector<'_>) -> Result<()> {
         let mut orders = HashMap::new();
         let is_order = |tuple: &Tuple<'_>| tuple.source_component().as_str() == "orders";

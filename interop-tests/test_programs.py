@@ -107,7 +107,7 @@ def test_a_program_runs_its_topology_here_and_ends_with_it(tmp_path):
     printed = tmp_path / "out"
     try:
         # Components print what they print; the grouping of its own has sent each initial somewhere.
-        for word in ["nathan!!!!!!", "mike!!!!!!", "BERTELS!!!!!!"]:
+        for word in ["nathan!!!!!!", "mike!!!!!!", "BERTELS!!!"]:
             eventually(f"{word} is printed", lambda: word in printed.read_text(), 90)
         running.send_signal(signal.SIGINT)
         assert running.wait(timeout=60) == 0, tail(tmp_path / "err")

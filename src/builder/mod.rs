@@ -200,11 +200,11 @@ impl TopologyBuilder {
     /// struct Sum;
     ///
     /// impl WindowedBolt for Sum {
-    ///     fn prepare(&mut self, _context: &TaskContext) -> Result<()> {
-    ///         Ok(())
-    ///     }
-    ///
-    ///     fn execute(&mut self, window: &Window<'_>, out: &mut WindowCollector<'_>) -> Result<()> {
+    ///     fn execute(
+    ///         &mut self,
+    ///         window: &Window<'_>,
+    ///         out: &mut WindowCollector<'_>,
+    ///     ) -> Result<()> {
     ///         let mut sum = 0;
     ///         for tuple in window.tuples() {
     ///             sum += tuple.long("n")?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::component::window::{Window, WindowCollector};
 use crate::component::{
-    Blueprint, Collector, Factory, Instance, Result as ComponentResult, SpoutCollector, TaskContext,
+    Blueprint, Collector, Factory, Instance, Result as ComponentResult, SpoutCollector,
 };
 use crate::grouping::{Choice, CustomGrouping, GroupedStream};
 use crate::id::{ComponentId, TaskId};
@@ -215,10 +215,6 @@ fn mistakes_in_subscriptions() {
 struct Nothing;
 
 impl WindowedBolt for Nothing {
-    fn prepare(&mut self, _context: &TaskContext) -> ComponentResult<()> {
-        Ok(())
-    }
-
     fn execute(
         &mut self,
         _window: &Window<'_>,
