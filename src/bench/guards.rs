@@ -1,10 +1,12 @@
-//! What must not get worse and does not depend on load: allocations of the engine's threads, bytes
-//! of a tuple on the wire. Times are no business of tests.
+//! What must not get worse and does not depend on load: allocations of the engine's threads, their
+//! sleeps in the kernel, bytes of a tuple on the wire. Times are no business of tests.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
+
+use nix::sys::resource::{UsageWho, getrusage};
 
 use super::components::{self, CountingFactory, Gauges, Tracking};
 use super::engine;
@@ -21,24 +23,37 @@ use crate::values;
 use crate::worker::engine::EngineOptions;
 use crate::worker::rest::Time;
 
-/// Tells the allocations of its thread, window by window of `WINDOW` calls.
+/// Tells what its thread did of a kind, window by window of `WINDOW` calls.
 struct Probe {
     component: ComponentId,
+    count: Count,
     n_calls: u64,
     n_before: u64,
     found: SyncSender<Found>,
 }
 
+/// What is counted, of the thread that asks.
+type Count = fn() -> u64;
+
 /// What a window came to.
 struct Found {
     component: ComponentId,
-    n_allocations: u64,
+    n_counted: u64,
 }
 
 /// Puts a probe before each component's main call.
 struct ProbedFactory {
     inner: CountingFactory,
+    /// Takes the spout's place, if there is one.
+    spout: Option<fn(Tracking) -> Box<dyn Spout>>,
+    count: Count,
     found: SyncSender<Found>,
+}
+
+/// Emits words of all lengths up to what fits a cell.
+struct WordSpout {
+    tracking: Tracking,
+    n_emitted: i64,
 }
 
 struct ProbedSpout(Box<dyn Spout>, Probe);
@@ -50,14 +65,14 @@ impl Probe {
     fn call(&mut self) {
         self.n_calls += 1;
         if self.n_calls.is_multiple_of(WINDOW) {
-            let n_now = allocations::on_this_thread();
+            let n_now = (self.count)();
             let found = Found {
                 component: self.component.clone(),
-                n_allocations: n_now - self.n_before,
+                n_counted: n_now - self.n_before,
             };
             // Nobody waits any more once the test has seen enough.
             let _ = self.found.send(found);
-            self.n_before = allocations::on_this_thread();
+            self.n_before = (self.count)();
         }
     }
 }
@@ -66,12 +81,17 @@ impl Factory for ProbedFactory {
     fn create(&self, component: &ComponentId, blueprint: Blueprint<'_>) -> Result<Instance> {
         let probe = Probe {
             component: component.clone(),
+            count: self.count,
             n_calls: 0,
             n_before: 0,
             found: self.found.clone(),
         };
         Ok(match self.inner.create(component, blueprint)? {
-            Instance::Spout(spout) => Instance::Spout(Box::new(ProbedSpout(spout, probe))),
+            Instance::Spout(spout) => {
+                let other = self.spout.map(|make| make(self.inner.tracking));
+                let spout = other.unwrap_or(spout);
+                Instance::Spout(Box::new(ProbedSpout(spout, probe)))
+            }
             Instance::Bolt(bolt) => Instance::Bolt(Box::new(ProbedBolt(bolt, probe))),
         })
     }
@@ -103,34 +123,65 @@ impl Bolt for ProbedBolt {
     }
 }
 
-/// How many windows it took until each component had one without an allocation. Early ones have
-/// some, and so does a turn that was interrupted: it may need a batch more, once and for all.
-fn windows_until_steady(bolts: &[&str], tracking: Tracking, n_threads: usize) -> usize {
+impl Spout for WordSpout {
+    fn open(&mut self, _: &TaskContext) -> Result<()> {
+        Ok(())
+    }
+
+    fn next_tuple(&mut self, out: &mut SpoutCollector<'_>) -> Result<()> {
+        self.n_emitted += 1;
+        let n_bytes = self.n_emitted as usize % (LETTERS.len() + 1);
+        let word = &LETTERS[..n_bytes];
+        match self.tracking {
+            Tracking::Untracked => out.emit(values![word]),
+            Tracking::Tracked => out.emit_reliable(values![word], Value::Long(self.n_emitted)),
+        }
+    }
+}
+
+/// A chain of bolts behind a spout, and what is counted in it.
+#[derive(Clone, Copy)]
+struct Chain<'a> {
+    bolts: &'a [&'a str],
+    tracking: Tracking,
+    n_threads: usize,
+    spout: Option<fn(Tracking) -> Box<dyn Spout>>,
+}
+
+/// How many windows it took until each component had one in which nothing was counted. Early ones
+/// have some, and so does a turn that was interrupted: it may need a batch more, once and for all.
+fn windows_until_steady(chain: Chain<'_>, count: Count) -> usize {
     let (found, finds) = sync_channel::<Found>(8);
     let inner = CountingFactory {
         gauges: Arc::new(Gauges::default()),
-        tracking,
+        tracking: chain.tracking,
     };
-    let factory = Arc::new(ProbedFactory { inner, found });
+    let factory = Arc::new(ProbedFactory {
+        inner,
+        spout: chain.spout,
+        count,
+        found,
+    });
     // Time that stands still: each second statistics are shown, which takes some allocations.
     let options = EngineOptions {
-        n_threads,
+        n_threads: chain.n_threads,
         time: Time::Simulated(Arc::default()),
         ..EngineOptions::local(1)
     };
-    let engine = engine::start(factory, bolts, tracking, options).expect("it starts");
+    let started = engine::start(factory, chain.bolts, chain.tracking, options);
+    let engine = started.expect("it starts");
     let mut steady = BTreeSet::new();
     let mut n_windows = 0;
-    while steady.len() <= bolts.len() {
+    while steady.len() <= chain.bolts.len() {
         let found = finds.recv_timeout(PATIENCE).expect("tuples flow");
         n_windows += 1;
         assert!(
             n_windows < WINDOWS_MAX,
-            "still {} allocations at {} in {WINDOW} calls",
-            found.n_allocations,
+            "still {} of what is counted at {} in {WINDOW} calls",
+            found.n_counted,
             found.component
         );
-        if found.n_allocations == 0 {
+        if found.n_counted == 0 {
             steady.insert(found.component);
         }
     }
@@ -142,10 +193,48 @@ fn windows_until_steady(bolts: &[&str], tracking: Tracking, n_threads: usize) ->
 #[test]
 fn a_steady_engine_allocates_nothing() {
     let (id, sink) = (components::ID, components::SINK);
+    let words = |tracking| -> Box<dyn Spout> {
+        Box::new(WordSpout {
+            tracking,
+            n_emitted: 0,
+        })
+    };
     for tracking in [Tracking::Untracked, Tracking::Tracked] {
         for (bolts, n_threads) in [(&[sink][..], 1), (&[id, sink][..], 1), (&[id, sink][..], 2)] {
-            let n_windows = windows_until_steady(bolts, tracking, n_threads);
-            println!("{bolts:?}, {tracking:?}, {n_threads} threads: steady after {n_windows}");
+            for spout in [None, Some(words as fn(Tracking) -> Box<dyn Spout>)] {
+                let chain = Chain {
+                    bolts,
+                    tracking,
+                    n_threads,
+                    spout,
+                };
+                let n_windows = windows_until_steady(chain, allocations::on_this_thread);
+                println!("{bolts:?}, {tracking:?}, {n_threads} threads: steady after {n_windows}");
+            }
+        }
+    }
+}
+
+/// A thread with tuples to move does not wait in the kernel for anything: no lock, no sleep, no
+/// park. On one thread there are always some, acked ones as well: a spout at its maximum of pending
+/// tuples has its bolts and its acker beside it.
+#[test]
+fn a_busy_thread_never_sleeps() {
+    let n_sleeps: Count = || {
+        let usage = getrusage(UsageWho::RUSAGE_THREAD).expect("the kernel knows this thread");
+        usage.voluntary_context_switches().cast_unsigned()
+    };
+    let (id, sink) = (components::ID, components::SINK);
+    for tracking in [Tracking::Untracked, Tracking::Tracked] {
+        for bolts in [&[sink][..], &[id, sink][..]] {
+            let chain = Chain {
+                bolts,
+                tracking,
+                n_threads: 1,
+                spout: None,
+            };
+            let n_windows = windows_until_steady(chain, n_sleeps);
+            println!("{bolts:?}, {tracking:?}: no sleep after {n_windows} windows");
         }
     }
 }
@@ -186,6 +275,8 @@ fn a_tuple_takes_few_bytes_between_workers() {
     }
 }
 
+/// Of 22 bytes, the most that lies inside a cell.
+const LETTERS: &str = "abcdefghijklmnopqrstuv";
 /// Calls: some tens of batches, so that even an allocation a batch shows in every window.
 const WINDOW: u64 = 20_000;
 const WINDOWS_MAX: usize = 400;
