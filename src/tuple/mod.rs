@@ -7,6 +7,7 @@ mod batch;
 mod cell;
 mod compare;
 mod error;
+pub mod held;
 mod message_id;
 pub mod number;
 mod stream;

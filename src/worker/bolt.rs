@@ -270,12 +270,14 @@ impl BoltRole {
         }
     }
 
-    /// A component panicked: it is dropped, and made anew after a pause.
+    /// A component panicked: it is dropped, the trees of the tuples that it held fail, and it is
+    /// made anew after a pause.
     #[cold]
     fn broke(&mut self, index: usize, payload: &(dyn std::any::Any + Send), emitter: &mut Emitter) {
         emitter.report_error(&panicked(payload));
         if let Some(task) = self.tasks.get_mut(index) {
-            let pause = task.discard();
+            let (pause, lost) = task.discard();
+            lost.iter().for_each(|root| emitter.fail_root(*root));
             self.n_running = self.n_running.saturating_sub(1);
             self.restart_after = Some(self.restart_after.map_or(pause, |p| p.min(pause)));
         }

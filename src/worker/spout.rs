@@ -457,7 +457,7 @@ impl SpoutRole {
             if let Some(tracker) = &mut emitter.tracker {
                 tracker.forget(task.id);
             }
-            let pause = task.discard();
+            let (pause, _) = task.discard();
             self.n_running = self.n_running.saturating_sub(1);
             self.restart_after = Some(self.restart_after.map_or(pause, |p| p.min(pause)));
         }

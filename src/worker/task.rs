@@ -16,6 +16,7 @@ use crate::component::{
 use crate::id::{ComponentId, TaskId};
 use crate::limits;
 use crate::topology;
+use crate::tuple::held;
 use crate::worker::program::Program;
 
 /// A component of one kind (`Box<dyn Spout>` or `Box<dyn Bolt>`) and what it takes to make another.
@@ -101,7 +102,8 @@ impl<C: Role> Task<C> {
                 self.started = Some(Instant::now());
                 Ok(())
             }
-            Err(failure) => Err((failure, self.discard())),
+            // What never started was given no tuples.
+            Err(failure) => Err((failure, self.discard().0)),
         }
     }
 
@@ -116,8 +118,9 @@ impl<C: Role> Task<C> {
         }
     }
 
-    /// Drops a component that panicked; gives the pause until it may be made anew.
-    pub fn discard(&mut self) -> Duration {
+    /// Drops a component that panicked; gives the pause until it may be made anew, and the roots of
+    /// the tuples that it held.
+    pub fn discard(&mut self) -> (Duration, Vec<u64>) {
         let component = self.component.take();
         let started = self.started.take();
         if started.is_some_and(|at| at.elapsed() >= limits::RESTART_PAUSE_MAX) {
@@ -125,8 +128,10 @@ impl<C: Role> Task<C> {
             self.backoff.reset();
         }
         // What panicked may do so again when it is dropped.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(component)));
-        self.backoff.next_delay(fastrand::f64())
+        let lost = held::lost_by(|| {
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(component)));
+        });
+        (self.backoff.next_delay(fastrand::f64()), lost)
     }
 
     /// Ends the component, under guard.

@@ -37,6 +37,13 @@ impl Emitter {
         self.meter.failed(tuple);
     }
 
+    /// Fails a tree of which a tuple was lost.
+    pub(in crate::worker) fn fail_root(&mut self, root: u64) {
+        if self.acking == Acking::On {
+            self.record(AckKind::Fail, root, 0);
+        }
+    }
+
     pub(crate) fn reset_timeout(&mut self, tuple: &Tuple<'_>) {
         if self.acking == Acking::Off {
             return;

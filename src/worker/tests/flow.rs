@@ -392,6 +392,42 @@ fn a_bolt_that_panics_starts_over_and_only_its_tuple_fails() {
     stop(engine);
 }
 
+/// Time stands still: what fails here fails at once and by no time-out.
+#[test]
+fn what_a_bolt_held_when_it_panicked_fails_at_once() {
+    let events = Events::new();
+    let spout_events = events.clone();
+    let n_made = Arc::new(AtomicUsize::new(0));
+    let made = n_made.clone();
+    let (clock, time) = TestClock::new();
+    let engine = Topology::new()
+        .spout(("spout", 1), &["number"], move || {
+            Numbers::new(10, &spout_events)
+        })
+        .bolt(("hoard", 1), &[], move || {
+            let n_before = made.fetch_add(1, Ordering::SeqCst);
+            let mut held = Vec::new();
+            BoltFn(move |tuple: &Tuple<'_>, out: &mut Collector<'_>| {
+                if n_before > 0 {
+                    out.ack(tuple);
+                    return Ok(());
+                }
+                assert!(tuple.long(0usize)? < 9, "too many");
+                held.push(tuple.hold());
+                Ok(())
+            })
+        })
+        .connect("spout", "hoard", shuffle())
+        .run(EngineOptions { time, ..threads(1) });
+    let mut seen = events.wait_for(10);
+    seen.sort_by_key(|event| format!("{event:?}"));
+    assert_eq!(seen, (0..10).map(Outcome::Failed).collect::<Vec<_>>());
+    clock.advance(&engine, Duration::from_secs(1));
+    let seen = events.wait_for(20);
+    assert!((0..10).all(|n| seen.contains(&Outcome::Acked(n))));
+    stop(engine);
+}
+
 #[test]
 fn ticks_come_beside_the_data() {
     let ticks = Events::new();
