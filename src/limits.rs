@@ -265,8 +265,8 @@ pub const LINK_READ_BYTES: usize = 256 << 10;
 /// its own: what its senders hold for them is memory, and would be failed if the worker died.
 pub const GRANT_DELAY: Duration = Duration::from_millis(50);
 
-/// Tuples in one batch: 4 MB of rows.
-pub const BATCH_TUPLES_MAX: usize = 65_536;
+/// Tuples in one batch: a quarter of a megabyte of rows, and far beyond the size that sockets like.
+pub const BATCH_TUPLES_MAX: usize = 4096;
 
 /// Values in one batch, all tuples together, 24 bytes each: numbers in a row take no bytes on the
 /// wire, so that bytes do not bound them.

@@ -54,7 +54,7 @@ pub struct BatchHead {
 pub fn runs(batch: &TupleBatch) -> impl Iterator<Item = Range<usize>> + '_ {
     let mut start = 0;
     std::iter::from_fn(move || {
-        let end = batch.len().min(start + ROWS_MAX);
+        let end = batch.len().min(start + limits::BATCH_TUPLES_MAX);
         let rows = batch.slice(start..end).filter(|rows| !rows.is_empty())?;
         let run = start..start + rows.n_of_one_source();
         start = run.end;
@@ -84,7 +84,8 @@ fn try_write_frame(rows: &RowSlice<'_>, out: &mut Vec<u8>) -> Result<(), EncodeE
     }
     let n_values = rows.n_values().map(usize::from).sum();
     let n_anchors = rows.n_anchors().sum();
-    if n_values > limits::BATCH_VALUES_MAX || n_anchors > limits::BATCH_ANCHORS_MAX {
+    let are_many = rows.len() > limits::BATCH_TUPLES_MAX;
+    if are_many || n_values > limits::BATCH_VALUES_MAX || n_anchors > limits::BATCH_ANCHORS_MAX {
         return Err(EncodeError::TooMany {
             n_values,
             n_anchors,
@@ -290,9 +291,6 @@ pub const BODY_VERSION: i32 = 2;
 
 /// In the place of a column's tag: its values have types of their own.
 pub(super) const MIXED: u8 = 0;
-
-/// Rows in a batch at most: what keeps a frame near the size that sockets like.
-const ROWS_MAX: usize = 4096;
 
 /// Of all that stands before the body.
 const HEAD_BYTES: usize = 3 + 11 + 7 + 11 + 11 + 7 + 7 + 7;

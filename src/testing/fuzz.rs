@@ -5,12 +5,18 @@
 //! `fuzz/` in the root of the repository holds the same as targets of `cargo fuzz`.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 
 use crate::auth::accounts::Accounts;
 use crate::auth::sasl::Message;
 use crate::auth::sasl::server::{Mechanisms, Negotiation, Step};
 use crate::auth::secret::Secret;
 use crate::conf::Conf;
+use crate::id::{ExecutorId, TaskId};
+use crate::messaging::acks;
+use crate::messaging::codec::{self, BatchHead};
+use crate::messaging::decode::Incoming;
+use crate::tuple::{Fields, StreamInfo, StreamTable, TupleBatch};
 use crate::wire::message::read_header;
 use crate::wire::messages::{self, coordination, drpc_spouts};
 use crate::wire::scan::{self, Scanner};
@@ -89,16 +95,68 @@ pub fn sasl(data: &[u8]) {
     }
 }
 
+/// A batch between workers, as a frame or as the bare body of one: read whole or not at all, and
+/// written so that it reads the same again.
+pub fn batch(data: &[u8]) {
+    if let Some((count, records)) = acks::split_frame(data) {
+        let _ = acks::read(count, records, &mut Vec::new());
+    }
+    let bare = BatchHead {
+        generation: 1,
+        source_task: 1,
+        count: data.first().map_or(1, |first| i32::from(first % 8)),
+        body_version: codec::BODY_VERSION,
+    };
+    let (head, body) = codec::split_frame(data).unwrap_or((bare, data));
+    let Ok(incoming) = Incoming::open(head, body) else {
+        return;
+    };
+    // What is regular takes no bytes: bounds of their own hold it, not the length of the batch.
+    if incoming.n_rows() > 8 || incoming.roots().take(9).count() > 8 {
+        return;
+    }
+    let executor = ExecutorId::new(TaskId(1), TaskId(100));
+    let mut once = TupleBatch::new(FUZZ_STREAMS.clone());
+    if incoming.read_into(&mut once, executor).is_err() {
+        assert!(once.is_empty());
+        return;
+    }
+    let mut frame = Vec::new();
+    let written = codec::write_frame(&once, 0..once.len(), &mut frame);
+    written.expect("what was read can be written");
+    let (head, body) = codec::split_frame(&frame).expect("our own layout");
+    let mut twice = TupleBatch::new(FUZZ_STREAMS.clone());
+    let incoming = Incoming::open(head, body).expect("what we write can be read");
+    let read = incoming.read_into(&mut twice, executor);
+    read.expect("what we write can be read");
+    let mut again = Vec::new();
+    let written = codec::write_frame(&twice, 0..twice.len(), &mut again);
+    written.expect("what was read can be written");
+    assert_eq!(frame, again);
+}
+
+/// Of 0 to 4 fields.
+static FUZZ_STREAMS: LazyLock<Arc<StreamTable>> = LazyLock::new(|| {
+    let info = |n_fields: usize| StreamInfo {
+        component: "source".into(),
+        stream: format!("s{n_fields}").as_str().into(),
+        fields: Fields::new((0..n_fields).map(|field| field.to_string())).expect("all differ"),
+        direct: false,
+    };
+    Arc::new(StreamTable::new((0..5).map(info)).expect("all differ"))
+});
+
 /// Takes any bytes.
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its file under `fuzz/targets`.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("scan", scan),
     ("decode", decode),
     ("record", record),
     ("conf", conf),
     ("sasl", sasl),
+    ("batch", batch),
 ];
 
 /// Longer than damage can make by chance.

@@ -8,8 +8,13 @@ use std::time::{Duration, Instant};
 
 use super::TARGETS;
 use crate::auth::sasl::{Message, Status};
+use crate::id::TaskId;
+use crate::messaging::acks::{self, AckRecord};
+use crate::messaging::codec;
 use crate::testing::figures::figure;
 use crate::testing::{allocations, fixtures};
+use crate::tuple::{Anchor, StreamNumber, TupleBatch, TupleHead, Value, ValueRef};
+use crate::values;
 
 /// A message of each conversation that was recorded, without its frame.
 fn corpus() -> Vec<Vec<u8>> {
@@ -31,7 +36,39 @@ fn corpus() -> Vec<Vec<u8>> {
         }
     }
     found.extend(logins());
+    found.extend(batches());
     found
+}
+
+/// A frame of tuples of every kind of value, and one of acks.
+fn batches() -> [Vec<u8>; 2] {
+    let mut batch = TupleBatch::new(super::FUZZ_STREAMS.clone());
+    let nested = Value::List(vec![Value::Map(vec![(Value::Bool(true), Value::Null)])]);
+    // As the streams of the target: the number of a stream is its number of fields.
+    let rows: [[ValueRef<'_>; 2]; 4] = [
+        values!["some data", 1i64],
+        values!["some data", 7i32],
+        values!["x", 1.5f64],
+        [ValueRef::Str("yes"), ValueRef::Nested(&nested)],
+    ];
+    for (sequence, row) in (0u64..).zip(&rows) {
+        let head = TupleHead {
+            sequence,
+            generation: 1 << 20,
+            timestamp_us: 1_700_000_000_000_000 + sequence as i64,
+            source_task: TaskId(2),
+            target_task: TaskId(3),
+            stream: StreamNumber(2),
+        };
+        let anchor = |edge: u64| Anchor { root: !edge, edge };
+        let anchors: Vec<Anchor> = (0..sequence).map(anchor).collect();
+        batch.push(head, &anchors, row).expect("two values");
+    }
+    let mut tuples = Vec::new();
+    codec::write_frame(&batch, 0..batch.len(), &mut tuples).expect("a frame is written");
+    let mut acks = Vec::new();
+    acks::write_frame(&[AckRecord::fail(1), AckRecord::fail(u64::MAX)], &mut acks);
+    [tuples, acks]
 }
 
 /// What clients say who log in, with another password.
@@ -111,9 +148,9 @@ fn damaged_conversations_neither_panic_nor_cost_much() {
     let end = Instant::now() + Duration::from_secs(seconds);
     let (mut n_runs, mut worst) = (0u64, (0, "", 0));
     while Instant::now() < end {
-        // The two logins stand at the end; among so many calls they would hardly ever come up.
+        // Logins and batches stand at the end; among so many calls they would hardly ever come up.
         let first = if rng.u8(..8) == 0 {
-            corpus.len() - 2
+            corpus.len() - 4
         } else {
             0
         };

@@ -24,6 +24,7 @@ use crate::values;
 use crate::worker::engine::{Engine, EngineOptions};
 use crate::worker::intake::WorkerIntakes;
 use crate::worker::program::Program;
+use crate::worker::rest::Time;
 use crate::worker::route::Routes;
 use crate::worker::shared::Shared;
 
@@ -56,6 +57,7 @@ struct Plan {
     program: Arc<Program>,
     factory: Arc<dyn Factory>,
     executors: Vec<ExecutorId>,
+    time: Time,
 }
 
 impl Plan {
@@ -65,6 +67,7 @@ impl Plan {
             program,
             factory,
             executors,
+            time: Time::Real,
         }
     }
 
@@ -108,6 +111,7 @@ impl Plan {
             .collect();
         let options = EngineOptions {
             routes: Routes::new([(peer.clone(), tasks)]),
+            time: self.time.clone(),
             ..threads(1)
         };
         let program = self.program.clone();
@@ -366,5 +370,123 @@ async fn tuples_for_tasks_without_a_worker_wait_for_one() {
     b.stop().await;
 }
 
+/// Passes numbers back until they went round often enough.
+fn go_round(tuple: &Tuple<'_>, out: &mut Collector<'_>) -> Result<()> {
+    let (number, n_rounds) = (tuple.long(0usize)?, tuple.long(1usize)?);
+    if n_rounds < N_ROUNDS {
+        out.emit(tuple, values![number, n_rounds + 1])?;
+    }
+    out.ack(tuple);
+    Ok(())
+}
+
+fn enter(tuple: &Tuple<'_>, out: &mut Collector<'_>) -> Result<()> {
+    let n_rounds = match tuple.len() {
+        1 => 0,
+        _ => tuple.long(1usize)?,
+    };
+    out.emit(tuple, values![tuple.long(0usize)?, n_rounds])?;
+    out.ack(tuple);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_cycle_over_workers_with_a_small_window_does_not_stand_still() {
+    let events = Events::new();
+    let spout_events = events.clone();
+    let topology = Topology::new()
+        .conf(keys::TOPOLOGY_EXECUTOR_RECEIVE_BUFFER_SIZE, 16)
+        .spout(("spout", 1), &["number"], move || {
+            Numbers::new(2000, &spout_events)
+        })
+        .bolt(("first", 1), &["number", "rounds"], || BoltFn(enter))
+        .bolt(("away", 1), &["number", "rounds"], || BoltFn(go_round))
+        .connect("spout", "first", shuffle())
+        .connect("first", "away", shuffle())
+        .connect("away", "first", shuffle());
+    let at_home = ["spout", "first", "__acker"];
+    // A few tuples fill each window.
+    let (a, b) = Plan::of(topology).start(&at_home, 300).await;
+    b.engine.activate();
+    a.engine.activate();
+    let waiting = events.clone();
+    let seen = blocking(move || waiting.wait_for(2000)).await;
+    assert!(seen.iter().all(|event| matches!(event, Outcome::Acked(_))));
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_bolt_that_sleeps_elsewhere_bounds_what_is_sent_without_acks_too() {
+    let events = Events::new();
+    let spout_events = events.clone();
+    let topology = Topology::new()
+        .conf(keys::TOPOLOGY_ACKER_EXECUTORS, 0)
+        .spout(("spout", 1), &["number"], move || {
+            Numbers::new(i64::MAX, &spout_events)
+        })
+        .bolt(("sink", 1), &[], || BoltFn(pass))
+        .connect("spout", "sink", shuffle());
+    let window = 10_000;
+    let (a, b) = Plan::of(topology).start(&["spout"], window).await;
+    // Not activated: the bolt takes nothing.
+    a.engine.activate();
+    let peer = a.peer.clone();
+    blocking(move || eventually("the window is full", || gauge(&peer).is_full())).await;
+    let shared = a.engine.shared().clone();
+    blocking(move || eventually("the spout rests", || shared.is_resting())).await;
+    // A turn's tuples beyond it, of some tens of bytes.
+    let n_bytes = gauge(&a.peer).n_queued();
+    assert!(
+        n_bytes < window + 1024 * 40,
+        "{n_bytes} bytes are on their way"
+    );
+    assert!(b.engine.n_queued() <= window, "at least a byte each");
+    let n_emitted = events.len();
+    for _ in 0..100 {
+        a.engine.ring();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(events.len(), n_emitted);
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_worker_that_dies_fails_what_it_had_and_what_its_ackers_knew_at_once() {
+    for at_home in [&["spout", "__acker"][..], &["spout"]] {
+        let events = Events::new();
+        let spout_events = events.clone();
+        let topology = Topology::new()
+            .spout(("spout", 1), &["number"], move || {
+                Numbers::new(100, &spout_events)
+            })
+            .bolt(("sink", 1), &[], || BoltFn(pass))
+            .connect("spout", "sink", shuffle());
+        let mut plan = Plan::of(topology);
+        // It stands still: nothing fails by time-out.
+        plan.time = Time::Simulated(Arc::default());
+        let (a, b) = plan.start(at_home, WINDOW).await;
+        // Not activated: it has the tuples, and does nothing with them.
+        a.engine.activate();
+        let shared = b.engine.shared().clone();
+        let has_all = move || {
+            let executors = shared.executors.iter();
+            executors
+                .map(|handle| handle.gauge.n_queued())
+                .sum::<usize>()
+                == 100
+        };
+        blocking(move || eventually("all are there", has_all)).await;
+        assert_eq!(events.len(), 0);
+        b.stop().await;
+        let waiting = events.clone();
+        let seen = blocking(move || waiting.wait_for(100)).await;
+        assert!(seen.iter().all(|event| matches!(event, Outcome::Failed(_))));
+        a.stop().await;
+    }
+}
+
+const N_ROUNDS: i64 = 5;
 const N_TEXTS: i64 = 4000;
 const WINDOW: usize = 1 << 20;
