@@ -261,11 +261,14 @@ pub const LINK_WRITE_FRAMES: usize = 256;
 /// Bytes that are read from a link at once.
 pub const LINK_READ_BYTES: usize = 256 << 10;
 
+/// Bytes of a window that each tuple takes beside those of its frame: its row at the receiver.
+pub const LINK_TUPLE_BYTES: usize = 64;
+
 /// How long a receiver keeps to itself that tuples were taken when it is too little for a grant of
 /// its own: what its senders hold for them is memory, and would be failed if the worker died.
 pub const GRANT_DELAY: Duration = Duration::from_millis(50);
 
-/// Tuples in one batch: a quarter of a megabyte of rows, and far beyond the size that sockets like.
+/// Tuples in one batch: a quarter of a megabyte of rows.
 pub const BATCH_TUPLES_MAX: usize = 4096;
 
 /// Values in one batch, all tuples together, 24 bytes each: numbers in a row take no bytes on the

@@ -4,7 +4,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// How much waits for one receiver: tuples for an executor of this worker, bytes for one of another.
+/// How much waits for one receiver: tuples for an executor of this worker, bytes for one of another
+/// worker.
 // Written by two threads at each batch: no other data may share its lines, nor the pair that a core
 // fetches at once.
 #[repr(align(128))]

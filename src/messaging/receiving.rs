@@ -47,7 +47,7 @@ struct State {
     accounts: BTreeMap<TaskId, Arc<Account>>,
 }
 
-/// What one executor got from one sender, in bytes of frames. Only grows.
+/// What one executor got from one sender, in bytes as `sending::charge` counts them. Only grows.
 #[derive(Debug)]
 struct Account {
     n_received: AtomicU64,

@@ -24,6 +24,23 @@ pub struct DataFrame {
     pub n_tuples: usize,
 }
 
+// === impl DataFrame ===
+
+impl DataFrame {
+    /// What it takes of a window.
+    #[inline]
+    pub fn charge(&self) -> usize {
+        charge(self.bytes.len(), self.n_tuples)
+    }
+}
+
+/// What a frame takes of a window, on both sides: its bytes, and for each tuple what it becomes at
+/// the receiver, since regular tuples are next to nothing on the wire.
+#[inline]
+pub fn charge(n_bytes: usize, n_tuples: usize) -> usize {
+    n_bytes + n_tuples * limits::LINK_TUPLE_BYTES
+}
+
 /// All that is on its way to one other worker.
 pub struct Sending {
     /// What each executor there may have in its hands, in bytes; 0 before the first greeting.
@@ -119,7 +136,7 @@ impl Sending {
         let Some(to) = self.lines.get_mut(line) else {
             return Err(frame);
         };
-        let n_bytes = frame.bytes.len();
+        let n_bytes = frame.charge();
         if to.n_waiting_bytes > 0 && to.n_waiting_bytes + n_bytes > limits::LOOSE_BYTES_MAX {
             return Err(frame);
         }
@@ -290,7 +307,7 @@ impl Sending {
 impl Line {
     /// The next frame, if the executor may have it. One always may be on its way, however large.
     fn take(&mut self, window: u64, number: u64) -> Option<FrameBytes> {
-        let n_bytes = self.waiting.front()?.bytes.len();
+        let n_bytes = self.waiting.front()?.charge();
         let n_out = self.n_sent.saturating_sub(self.n_consumed);
         if n_out > 0 && n_out + n_bytes as u64 > window {
             return None;
@@ -322,7 +339,7 @@ impl Line {
     fn go_back(&mut self, n_arrived: u64) {
         let n_there = self.held.partition_point(|held| held.number <= n_arrived);
         for held in self.held.drain(n_there..).rev() {
-            self.n_waiting_bytes += held.frame.bytes.len();
+            self.n_waiting_bytes += held.frame.charge();
             self.waiting.push_front(held.frame);
         }
     }
@@ -333,7 +350,7 @@ impl Line {
         let mut end = self.n_sent;
         for held in self.held.iter_mut().rev() {
             held.end = end;
-            end = end.saturating_sub(held.frame.bytes.len() as u64);
+            end = end.saturating_sub(held.frame.charge() as u64);
         }
     }
 
@@ -350,7 +367,7 @@ impl Line {
 impl Freed {
     fn add(&mut self, gauge: &Gauge, frame: &DataFrame) {
         self.n_tuples += frame.n_tuples;
-        self.has_waiter |= gauge.take(frame.bytes.len());
+        self.has_waiter |= gauge.take(frame.charge());
     }
 }
 

@@ -26,6 +26,7 @@ use crate::messaging::frame::{self, Checksums, FrameError, FrameReader};
 use crate::messaging::link::LinkIdentity;
 use crate::messaging::packing::Packing;
 use crate::messaging::receiving::{Accounts, Receipt, SessionError, Sessions, Turn};
+use crate::messaging::sending::charge;
 use crate::messaging::transport::{self, LinkReader, LinkWriter};
 use crate::wire::messages;
 
@@ -305,6 +306,7 @@ fn take_batch<I: Intake>(
 ) -> Result<(), Misbehaviour> {
     let batch = Incoming::open(head, body)?;
     let target = batch.first_target()?;
+    let n_bytes = charge(n_bytes, batch.n_rows());
     let Some(executor) = intake.executor_of(target) else {
         // The assignment changed under way: taken, and given back at once.
         drop(accounts.charge(target, n_bytes));

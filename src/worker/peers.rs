@@ -44,13 +44,16 @@ struct Kept {
 // === impl Peers ===
 
 impl Peers {
-    pub fn new(own: Slot, identity: Arc<LinkIdentity>, conf: &Conf) -> Result<Self, ConfError> {
+    pub fn new(identity: Arc<LinkIdentity>, conf: &Conf) -> Result<Self, ConfError> {
         let millis = |key, default| -> Result<Duration, ConfError> {
             let ms = u64::try_from(conf.int_or(key, default)?).unwrap_or(0);
             Ok(Duration::from_millis(ms.max(1)))
         };
         Ok(Peers {
-            own,
+            own: Slot {
+                node: identity.node.clone(),
+                port: identity.port,
+            },
             identity,
             reconnects: Reconnects {
                 base: millis(keys::STORM_MESSAGING_NETTY_MIN_SLEEP_MS, 100)?,
@@ -177,7 +180,7 @@ impl PeerWatch for Watch {
 
 /// Bytes that may be on their way between two workers to one executor, or wait for it.
 pub fn window_bytes(conf: &Conf) -> Result<usize, ConfError> {
-    let bytes = conf.int_or(keys::STORMWIRE_LINK_WINDOW_BYTES, 1 << 20)?;
+    let bytes = conf.int_or(keys::STORMWIRE_LINK_WINDOW_BYTES, 4 << 20)?;
     Ok(usize::try_from(bytes).unwrap_or(1).max(1))
 }
 

@@ -20,7 +20,7 @@ use crate::clock;
 use crate::component::credentials::Held;
 use crate::component::{Factory, WorkerPlace};
 use crate::conf::{Conf, ConfError, keys};
-use crate::id::{ExecutorId, NodeId, Slot, TaskId, TopologyId};
+use crate::id::{ExecutorId, NodeId, TaskId, TopologyId};
 use crate::messaging::link::LinkIdentity;
 use crate::messaging::packing::{Packing, PackingError};
 use crate::messaging::receiving::Sessions;
@@ -131,26 +131,14 @@ impl Worker {
     ) -> Result<Self, WorkerError> {
         let terminated = signal(SignalKind::terminate()).map_err(WorkerError::Signals)?;
         let code_dir = PathBuf::from(&launch.code_dir);
-        let (user, conf) = load(&code_dir)?;
-        let program = Arc::new(Program::new(
-            TopologyId::from(launch.topology_id.as_str()),
-            user,
-            conf,
-        )?);
+        let program = load(&launch, &code_dir)?;
         let conf = program.conf.clone();
         let (port, listener) = listen(&launch, &conf).await?;
         let security = security(&launch, &conf, port)?;
         let packing = Packing::of(&conf)?;
-        let identity = Arc::new(identity(
-            &launch,
-            &program,
-            (port, security.clone(), packing.clone()),
-        ));
-        let slot = Slot {
-            node: identity.node.clone(),
-            port,
-        };
-        let mut peers = Peers::new(slot, identity.clone(), &conf)?;
+        let manner = (port, security.clone(), packing.clone());
+        let identity = Arc::new(identity(&launch, &program, manner));
+        let mut peers = Peers::new(identity.clone(), &conf)?;
         let rhythm = rhythm(&conf)?;
         let place = place(dir, code_dir, &launch, port)?;
         let hall = place.gateway.clone();
@@ -388,7 +376,7 @@ fn has_entries(dir: &Path) -> bool {
     std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some())
 }
 
-fn load(code_dir: &Path) -> Result<(StormTopology, Conf), WorkerError> {
+fn load(launch: &WorkerLaunch, code_dir: &Path) -> Result<Arc<Program>, WorkerError> {
     let read = |name: &str| {
         let path = code_dir.join(name);
         let bytes = std::fs::read(&path).map_err(StoredError::from);
@@ -398,10 +386,29 @@ fn load(code_dir: &Path) -> Result<(StormTopology, Conf), WorkerError> {
         let path = code_dir.join(name);
         move |source| WorkerError::Unreadable { path, source }
     };
-    let code = stored::unpack_struct(&read(CODE_FILE)?).map_err(unreadable(CODE_FILE))?;
+    let id = TopologyId::from(launch.topology_id.as_str());
+    let code: StormTopology =
+        stored::unpack_struct(&read(CODE_FILE)?).map_err(unreadable(CODE_FILE))?;
     let conf = stored::unpack_conf(&read(CONF_FILE)?).map_err(unreadable(CONF_FILE))?;
     // Nimbus stored the effective conf; the defaults are for keys that it did not know yet.
-    Ok((code, Conf::defaults().overlay(&conf)))
+    Ok(Arc::new(Program::new(
+        id,
+        code,
+        Conf::defaults().overlay(&conf),
+    )?))
+}
+
+fn server_parts(
+    identity: Arc<LinkIdentity>,
+    shared: &Arc<Shared>,
+    program: &Program,
+) -> Result<ServerParts<WorkerIntakes>, ConfError> {
+    Ok(ServerParts {
+        identity,
+        sessions: Arc::new(Sessions::new(peers::window_bytes(&program.conf)?)),
+        intakes: Arc::new(WorkerIntakes::new(shared.clone(), &program.ackers)),
+        counters: Arc::new(ServerCounters::default()),
+    })
 }
 
 /// The worker's port, open where its supervisor listens: the conf is of Nimbus's machine.

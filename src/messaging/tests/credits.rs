@@ -10,7 +10,7 @@ use super::{EXECUTOR, OTHER_EXECUTOR};
 use crate::id::TaskId;
 use crate::messaging::gauge::Gauge;
 use crate::messaging::receiving::{Receipt, SessionError, Sessions, Turn};
-use crate::messaging::sending::{BadGrant, DataFrame, FrameBytes, Freed, Sending};
+use crate::messaging::sending::{BadGrant, DataFrame, FrameBytes, Freed, Sending, charge};
 use crate::wire::messages::{Credit, Grant, Hello, Welcome};
 
 /// What happens between two workers.
@@ -131,9 +131,10 @@ impl Model {
         let number = u32::from_be_bytes(*frame.first_chunk().unwrap());
         let kind = (number >> 24) as usize;
         self.arrived[kind].push(number);
+        let n_bytes = charge(frame.len(), 1);
         let charged = self.turn.arrived(|accounts| match kind {
-            0 => Some(accounts.charge(EXECUTOR.first, frame.len())),
-            1 => Some(accounts.charge(OTHER_EXECUTOR.first, frame.len())),
+            0 => Some(accounts.charge(EXECUTOR.first, n_bytes)),
+            1 => Some(accounts.charge(OTHER_EXECUTOR.first, n_bytes)),
             _ => None,
         });
         if let Some(receipt) = charged.unwrap() {
@@ -186,7 +187,8 @@ proptest! {
 }
 
 fn push(sending: &mut Sending, line: usize, n_bytes: usize) {
-    let bytes = Arc::new(vec![0; n_bytes]);
+    // As many as it takes of a window.
+    let bytes = Arc::new(vec![0; n_bytes - charge(0, 3)]);
     assert!(sending.push(line, DataFrame { bytes, n_tuples: 3 }).is_ok());
 }
 

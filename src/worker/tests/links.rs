@@ -438,10 +438,11 @@ async fn a_bolt_that_sleeps_elsewhere_bounds_what_is_sent_without_acks_too() {
     // A turn's tuples beyond it, of some tens of bytes.
     let n_bytes = gauge(&a.peer).n_queued();
     assert!(
-        n_bytes < window + 1024 * 40,
+        n_bytes < window + 1024 * 110,
         "{n_bytes} bytes are on their way"
     );
-    assert!(b.engine.n_queued() <= window, "at least a byte each");
+    // Equal and counted values take no bytes of a frame, and are charged for all the same.
+    assert!(b.engine.n_queued() <= 1024 + window / 64);
     let n_emitted = events.len();
     for _ in 0..100 {
         a.engine.ring();
