@@ -398,19 +398,6 @@ fn load(launch: &WorkerLaunch, code_dir: &Path) -> Result<Arc<Program>, WorkerEr
     )?))
 }
 
-fn server_parts(
-    identity: Arc<LinkIdentity>,
-    shared: &Arc<Shared>,
-    program: &Program,
-) -> Result<ServerParts<WorkerIntakes>, ConfError> {
-    Ok(ServerParts {
-        identity,
-        sessions: Arc::new(Sessions::new(peers::window_bytes(&program.conf)?)),
-        intakes: Arc::new(WorkerIntakes::new(shared.clone(), &program.ackers)),
-        counters: Arc::new(ServerCounters::default()),
-    })
-}
-
 /// The worker's port, open where its supervisor listens: the conf is of Nimbus's machine.
 async fn listen(launch: &WorkerLaunch, conf: &Conf) -> Result<(u16, TcpListener), WorkerError> {
     let port = launch.port;
