@@ -41,6 +41,9 @@ pub struct BenchArgs {
     /// Writes all figures as JSON, too; `-` prints them in place of the tables.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Prints the table of what matters most as Markdown.
+    #[arg(long)]
+    pub markdown: bool,
     /// Only with acks, or only without.
     #[arg(long, value_name = "ON")]
     pub acks: Option<Switch>,
@@ -79,7 +82,7 @@ pub fn run(args: &BenchArgs) -> Result<i32> {
     }
     allocations::leave_out_this_thread();
     let cases = cases(args)?;
-    let options = options(args)?;
+    let options = options(args);
     let mut figures = Vec::new();
     let mut failures = Vec::new();
     let mut checked = Checked::default();
@@ -120,7 +123,7 @@ fn cases(args: &BenchArgs) -> Result<Vec<Case>> {
     args.cases.iter().map(named).collect()
 }
 
-fn options(args: &BenchArgs) -> Result<Options> {
+fn options(args: &BenchArgs) -> Options {
     let mut options = match args {
         _ if args.smoke => Options::smoke(),
         _ if args.quick => Options::quick(),
@@ -137,11 +140,13 @@ fn options(args: &BenchArgs) -> Result<Options> {
         batch: args.batch,
         in_cluster: args.cluster,
     };
-    options.installed = match &args.against {
-        Some(directory) => Some(Installed::find(directory)?),
-        None => None,
-    };
-    Ok(options)
+    options.installed = args.against.as_deref().and_then(|directory| {
+        let found = Installed::find(directory);
+        // Ours is worth measuring without it.
+        let told = found.inspect_err(|error| eprintln!("genuine: absent: {error:#}"));
+        told.ok()
+    });
+    options
 }
 
 fn show(args: &BenchArgs, options: &Options, figures: &[Figure]) {
@@ -164,10 +169,21 @@ fn show(args: &BenchArgs, options: &Options, figures: &[Figure]) {
         let head = [
             "case", "figure", "unit", "genuine", "ours", "ratio", "wanted", "aim",
         ];
-        println!("\n{}", table::table(head, headlines));
+        match args.markdown {
+            true => println!("\n{}", markdown(head, &headlines)),
+            false => println!("\n{}", table::table(head, headlines)),
+        }
     }
     let head = ["case", "side", "figure", "median", "min", "max", "unit"];
     println!("\n{}", table::table(head, figures.iter().map(row)));
+}
+
+fn markdown<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
+    let mut text = format!("| {} |\n|{}\n", head.join(" | "), "---|".repeat(N));
+    for row in rows {
+        text.push_str(&format!("| {} |\n", row.join(" | ")));
+    }
+    text
 }
 
 /// Which Storm stands beside ours.
@@ -345,6 +361,15 @@ mod tests {
         assert_eq!(
             (ratio.as_str(), wanted.as_str(), aim.as_str()),
             ("33.3x", "at least 20", "50")
+        );
+    }
+
+    #[test]
+    fn markdown_has_a_line_for_each_row() {
+        let rows = [["a".to_owned(), "1".to_owned()]];
+        assert_eq!(
+            markdown(["case", "ours"], &rows),
+            "| case | ours |\n|---|---|\n| a | 1 |\n"
         );
     }
 
