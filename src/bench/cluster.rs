@@ -52,7 +52,7 @@ fn submit_beside(
 ) -> Result<Vec<Figure>> {
     let scratch = Scratch::new()?;
     let directory = scratch.path().join("cluster");
-    let dev = Dev::with_slots(&directory, n_others + 1, &Conf::new())?;
+    let dev = Dev::with_slots(&directory, n_others + 1)?;
     let mut uploaded = vec![];
     let (mut accepted, mut first, mut gone, mut free) = (vec![], vec![], vec![], vec![]);
     dev.calls(async |nimbus: &mut Nimbus| {
@@ -162,7 +162,6 @@ fn idle_genuine(installed: &Installed, options: &Options) -> Result<Vec<Figure>>
     let setting = Setting {
         n_workers: 1,
         n_threads: 1,
-        conf: Conf::new(),
         installed: Some(installed),
     };
     let mut running = Running::start(Side::Genuine, &setting)?;
@@ -210,7 +209,6 @@ pub fn restart(options: &Options) -> Result<Vec<Figure>> {
     let setting = Setting {
         n_workers: 1,
         n_threads: 1,
-        conf: Conf::new(),
         installed: None,
     };
     let mut running = Running::start(Side::Cluster, &setting)?;

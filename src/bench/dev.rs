@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 
 use super::machine;
 use super::submission::Nimbus;
-use crate::conf::{Conf, keys};
+use crate::conf::keys;
 use crate::process::Process;
 use crate::rpc::client::{Address, ClientOptions, Connection};
 use crate::wire::storm::nimbus::Client;
@@ -31,11 +31,11 @@ pub struct Dev {
 impl Dev {
     /// Starts it on a directory of its own, with one slot, and waits until it is ready.
     pub fn start(directory: &Path) -> Result<Self> {
-        Dev::with_slots(directory, 1, &Conf::new())
+        Dev::with_slots(directory, 1)
     }
 
-    /// Starts it with so many slots, and with settings of the caller's.
-    pub fn with_slots(directory: &Path, n_slots: usize, conf: &Conf) -> Result<Self> {
+    /// Starts it with so many slots.
+    pub fn with_slots(directory: &Path, n_slots: usize) -> Result<Self> {
         std::fs::create_dir_all(directory)?;
         let log = directory.join("dev.log");
         let program = std::env::current_exe().context("cannot tell which file this program is")?;
@@ -52,9 +52,6 @@ impl Dev {
         let mut command = Command::new(program);
         command.arg("dev");
         for (key, value) in settings {
-            command.arg("-c").arg(format!("{key}={value}"));
-        }
-        for (key, value) in conf.iter() {
             command.arg("-c").arg(format!("{key}={value}"));
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped());

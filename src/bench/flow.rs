@@ -11,7 +11,6 @@ use super::meters::Count;
 use super::side::{Running, Setting, Side};
 use super::suite::{Flow, Kind, Variant};
 use super::{Figure, Options, ReferenceKind, Span};
-use crate::conf::Conf;
 
 /// Who has shown that its statistics agree with our counts: once in a run is enough.
 #[derive(Default)]
@@ -39,6 +38,20 @@ pub fn run(variant: &Variant, options: &Options, checked: &mut Checked) -> Resul
         }
     }
     Ok(figures)
+}
+
+/// What encryption costs, of cases that ran with and without it.
+pub fn penalties(figures: &[Figure]) -> Vec<Figure> {
+    let penalty = |encrypted: &Figure| {
+        let case = encrypted.case.strip_suffix(", TLS")?;
+        let same = |there: &&Figure| there.case == case && there.what == encrypted.what;
+        let plain = figures.iter().find(same)?;
+        let ratio = plain.median() / encrypted.median();
+        let figure = Figure::new(&encrypted.case, ("plain rate over this", "x"), vec![ratio]);
+        Some(figure.against(ReferenceKind::AtMost, 1.6).aiming_at(1.3))
+    };
+    let speeds = figures.iter().filter(|figure| figure.unit == "M/s");
+    speeds.filter_map(penalty).collect()
 }
 
 /// One run of a variant, again and again.
@@ -80,7 +93,6 @@ impl Round<'_> {
         let setting = Setting {
             n_workers: self.variant.n_workers,
             n_threads: self.n_threads,
-            conf: Conf::new(),
             installed: self.options.installed.as_ref(),
         };
         let mut running = Running::start(side, &setting)?;
@@ -316,3 +328,32 @@ const HALF_LOAD_GOALS: [LatencyGoal; 2] = [
     ("emit to ack, p99", 100.0, 30.0),
 ];
 const SLOW_GOALS: [LatencyGoal; 1] = [("emit to ack, p99", 200.0, 80.0)];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rate(case: &str, values: &[f64]) -> Figure {
+        Figure::new(case, ("tuples", "M/s"), values.to_vec()).of(Side::Cluster)
+    }
+
+    #[test]
+    fn rounds_add_up() {
+        let mut figures = vec![rate("a", &[1.0])];
+        merge(&mut figures, vec![rate("a", &[2.0]), rate("b", &[3.0])]);
+        let values: Vec<_> = figures.iter().map(|figure| figure.values.clone()).collect();
+        assert_eq!(values, [vec![1.0, 2.0], vec![3.0]]);
+    }
+
+    #[test]
+    fn the_cost_of_encryption_is_of_the_same_case() {
+        let figures = [
+            rate("tls, acked", &[6.0]),
+            rate("tls, acked, TLS", &[4.0]),
+            rate("b, TLS", &[1.0]),
+        ];
+        let penalties = penalties(&figures);
+        let found: Vec<f64> = penalties.iter().map(Figure::median).collect();
+        assert_eq!(found, [1.5]);
+    }
+}

@@ -153,6 +153,7 @@ pub fn run(case: Case, options: &Options, checked: &mut Checked) -> Result<Vec<F
                 eprintln!("{} ..", variant.name());
                 figures.extend(flow::run(&variant, options, checked)?);
             }
+            figures.extend(flow::penalties(&figures));
             Ok(figures)
         }
         Case::Calibrate => calibrate::machine(),

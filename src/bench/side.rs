@@ -41,8 +41,6 @@ pub struct Setting<'a> {
     pub n_workers: usize,
     /// Of the engine in this process.
     pub n_threads: usize,
-    /// Of our daemons.
-    pub conf: Conf,
     pub installed: Option<&'a Installed>,
 }
 
@@ -93,7 +91,7 @@ impl Running {
             },
             Side::Cluster => {
                 let directory = scratch.path().join("cluster");
-                let dev = Dev::with_slots(&directory, setting.n_workers, &setting.conf)?;
+                let dev = Dev::with_slots(&directory, setting.n_workers)?;
                 Host::Cluster(dev)
             }
             Side::Genuine => {

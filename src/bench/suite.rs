@@ -132,7 +132,12 @@ impl Flow {
                 two.clone().acked(false),
                 two.clone().acked(false).link(Link::Encrypted),
                 two.clone(),
-                two.link(Link::Encrypted),
+                two.clone().link(Link::Encrypted),
+                Variant {
+                    flow: Flow::ThroughputLatency,
+                    width: 4,
+                    ..two.link(Link::Encrypted)
+                },
             ],
             Flow::Files => vec![base],
             Flow::LowThroughput => {
@@ -160,7 +165,7 @@ impl Flow {
         }
     }
 
-    pub const ALL: [Flow; 10] = [
+    pub const ALL: [Flow; 11] = [
         Flow::ConstSpout,
         Flow::ConstNull,
         Flow::ConstIdNull,
@@ -171,6 +176,7 @@ impl Flow {
         Flow::LowThroughput,
         Flow::BackPressure,
         Flow::ThroughputLatency,
+        Flow::Tls,
     ];
 }
 
@@ -374,9 +380,11 @@ impl Variant {
             .with(keys::TOPOLOGY_ACKER_EXECUTORS, i64::from(self.is_acked))
             .with(keys::TOPOLOGY_DISABLE_LOADAWARE_MESSAGING, true)
             .with(keys::TOPOLOGY_STATS_SAMPLE_RATE, 0.0005);
-        if self.link == Link::Compressed {
-            conf = conf.with(keys::TOPOLOGY_TUPLE_COMPRESSION_ENABLE, true);
-        }
+        conf = match self.link {
+            Link::Plain => conf,
+            Link::Compressed => conf.with(keys::TOPOLOGY_TUPLE_COMPRESSION_ENABLE, true),
+            Link::Encrypted => conf.with(keys::STORMWIRE_LINK_ENCRYPTION, true),
+        };
         if let Some(pending) = self.pending.filter(|_| self.is_acked) {
             conf = conf.with(keys::TOPOLOGY_MAX_SPOUT_PENDING, pending);
         }
