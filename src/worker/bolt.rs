@@ -27,7 +27,8 @@ pub struct BoltRole {
 
 /// Tick tuples of an executor.
 pub struct Ticks {
-    batch: TupleBatch,
+    /// Apart, since a batch takes lines of its own and few executors have ticks.
+    batch: Box<TupleBatch>,
     stream: StreamNumber,
     tasks: Vec<TaskId>,
     rate_secs: i32,
@@ -307,7 +308,7 @@ impl Ticks {
         rate_secs: i32,
     ) -> Self {
         Ticks {
-            batch,
+            batch: Box::new(batch),
             stream,
             tasks,
             rate_secs,
