@@ -412,7 +412,7 @@ impl Peer {
                 false => frames.iter().map(|frame| &frame[..]).collect(),
             };
             let n_bytes = ready.iter().map(|frame| frame.len()).sum();
-            let began = Instant::now();
+            let began = std::time::Instant::now();
             let written = tokio::select! {
                 written = write(writer, &ready) => written,
                 () = given_up(wanted) => return Ok(()),

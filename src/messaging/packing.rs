@@ -324,7 +324,10 @@ mod tests {
         assert_eq!(when(&[(key, false.into()), storms.clone()]).unwrap(), None);
         assert_eq!(when(&[(key, "always".into())]).unwrap(), Some(When::Always));
         assert_eq!(when(&[(key, "auto".into())]).unwrap(), Some(When::Pays));
-        assert_eq!(when(&[storms.clone()]).unwrap(), Some(When::LargeValues));
+        assert_eq!(
+            when(std::slice::from_ref(&storms)).unwrap(),
+            Some(When::LargeValues)
+        );
         for wrong in ["on", "Always", ""] {
             let text = when(&[(key, wrong.into())]).unwrap_err().to_string();
             assert!(text.contains(key) && text.contains("auto"), "{text}");

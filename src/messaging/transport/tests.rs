@@ -15,6 +15,8 @@ use crate::conf::{Conf, keys};
 use crate::wire::messages::{LinkCertificate, LinkKeys};
 
 const PORT: u16 = 6700;
+/// Begins no frame of ours.
+const ANSWER: u8 = 42;
 
 fn authority(topology: &str) -> LinkAuthority {
     LinkAuthority::new(topology, &LinkAuthority::new_key().unwrap()).unwrap()
@@ -59,7 +61,10 @@ async fn ends(
             .read_exact(&mut byte)
             .await
             .map_err(|e| e.to_string())?;
-        writer.write_all(&byte).await.map_err(|e| e.to_string())?;
+        writer
+            .write_all(&[ANSWER])
+            .await
+            .map_err(|e| e.to_string())?;
         writer.flush().await.map_err(|e| e.to_string())
     };
     let calling = async {
@@ -75,7 +80,7 @@ async fn ends(
             .await
             .map_err(|e| e.to_string())?;
         match byte {
-            [0] => Ok(()),
+            [ANSWER] => Ok(()),
             _ => Err("another answer".to_owned()),
         }
     };
