@@ -177,7 +177,10 @@ fn check_links(topology: &StormTopology, conf: &Conf, daemon: &Conf) -> Result<(
     let encryption = encryption.map_err(|error| Fault::InvalidTopology(error.to_string()))?;
     let spouts = topology.spouts.values().map(|spout| &spout.spout_object);
     let bolts = topology.bolts.values().map(|bolt| &bolt.bolt_object);
-    let is_gateway = |object: &ComponentObject| matches!(object, ComponentObject::JavaObject(object) if registry::is_gateway(object));
+    let is_gateway = |object: &ComponentObject| match object {
+        ComponentObject::JavaObject(object) => registry::is_gateway(object),
+        _ => false,
+    };
     let has_peers = spouts.chain(bolts).any(is_gateway);
     let given = conf.text(keys::STORMWIRE_GATEWAY_TLS_CERTIFICATES);
     let is_plain = given.is_ok_and(|path| path.is_none_or(|path| path.is_empty()));

@@ -135,9 +135,8 @@ impl NimbusLine {
                     backoff.reset();
                     answered = Instant::now();
                     known_version = directive.version;
-                    self.codecs.clone_from(&directive.codecs);
                     self.known_stats = versions;
-                    self.told(&report);
+                    self.told(&report, &directive);
                     if is_stats_due {
                         stats_due = Instant::now() + self.stats_every;
                     }
@@ -202,8 +201,9 @@ impl NimbusLine {
         }
     }
 
-    /// Nimbus has heard of these requests.
-    fn told(&self, report: &WorkerReport) {
+    /// Nimbus has heard of these requests, and says what it can unpack.
+    fn told(&mut self, report: &WorkerReport, directive: &WorkerDirective) {
+        self.codecs.clone_from(&directive.codecs);
         let n_told = report.profiled.as_ref().map_or(0, Vec::len);
         self.profiled().drain(..n_told);
     }

@@ -40,6 +40,7 @@ use crate::worker::nimbus_line::{self, LineError, NimbusLine, Rhythm};
 use crate::worker::peers::{self, Peers};
 use crate::worker::program::{Program, ProgramError};
 use crate::worker::rest::{Spinning, Time};
+use crate::worker::route::Routes;
 use crate::worker::shared::Shared;
 
 /// Why a worker could not start.
@@ -134,23 +135,13 @@ impl Worker {
         let program = load(&launch, &code_dir)?;
         let conf = program.conf.clone();
         let (port, listener) = listen(&launch, &conf).await?;
-        let security = security(&launch, &conf, port)?;
-        let packing = Packing::of(&conf)?;
-        let manner = (port, security.clone(), packing.clone());
-        let identity = Arc::new(identity(&launch, &program, manner));
+        let identity = Arc::new(identity(&launch, &program, port)?);
+        let (security, packing) = (identity.security.clone(), identity.packing.clone());
         let mut peers = Peers::new(identity.clone(), &conf)?;
         let rhythm = rhythm(&conf)?;
         let place = place(dir, code_dir, &launch, port)?;
         let hall = place.gateway.clone();
-        let options = EngineOptions {
-            generation: launch.generation,
-            n_threads: usize::try_from(launch.threads).unwrap_or(1).max(1),
-            spinning: spinning(launch.threads),
-            time: Time::Real,
-            place,
-            routes: peers.follow(&launch.work),
-            stats_every: rhythm.stats_every,
-        };
+        let options = options(&launch, place, (peers.follow(&launch.work), &rhythm));
         let executors: Vec<_> = launch.executors.iter().map(executor_id).collect();
         let engine = Engine::start(program.clone(), &executors, factory, options)?;
         peers.attach(engine.shared().clone());
@@ -165,9 +156,7 @@ impl Worker {
         let controls = Controls::new(shared.clone(), launch.clone(), levels, dir.to_owned());
         let gateway = Gateway::start(hall, &program, &launch).await?;
         let line = NimbusLine::new(launch, shared, rhythm)?;
-        let line = line
-            .with_gateway(gateway.as_ref())
-            .with_packing(packing.clone());
+        let line = line.with_packing(packing).with_gateway(gateway.as_ref());
         let tasks = vec![tokio::spawn(server), tokio::spawn(line.run(sender))];
         let patience = conf.secs(keys::SUPERVISOR_WORKER_SHUTDOWN_SLEEP_SECS)?;
         let mut worker = Worker {
@@ -332,20 +321,36 @@ fn security(launch: &WorkerLaunch, conf: &Conf, port: u16) -> Result<LinkSecurit
     Ok(tls.map_or(LinkSecurity::Plain, |tls| LinkSecurity::Tls(Arc::new(tls))))
 }
 
+fn options(
+    launch: &WorkerLaunch,
+    place: WorkerPlace,
+    (routes, rhythm): (Routes, &Rhythm),
+) -> EngineOptions {
+    EngineOptions {
+        generation: launch.generation,
+        n_threads: usize::try_from(launch.threads).unwrap_or(1).max(1),
+        spinning: spinning(launch.threads),
+        time: Time::Real,
+        place,
+        routes,
+        stats_every: rhythm.stats_every,
+    }
+}
+
 fn identity(
     launch: &WorkerLaunch,
     program: &Program,
-    (port, security, packing): (u16, LinkSecurity, Packing),
-) -> LinkIdentity {
-    LinkIdentity {
+    port: u16,
+) -> Result<LinkIdentity, WorkerError> {
+    Ok(LinkIdentity {
         topology_id: launch.topology_id.clone(),
         topology_hash: program.hash,
         node: NodeId::from(launch.node.as_str()),
         port,
         generation: launch.generation,
-        security,
-        packing,
-    }
+        security: security(launch, &program.conf, port)?,
+        packing: Packing::of(&program.conf)?,
+    })
 }
 
 /// What the side needs to which other workers connect.
