@@ -5,6 +5,7 @@
 
 mod custom;
 mod java_hash;
+mod load_aware;
 mod partial_key;
 mod root;
 mod shuffle;
@@ -16,6 +17,7 @@ use crate::wire::storm;
 
 pub use custom::{Choice, Custom, CustomGrouping, GroupedStream};
 pub use java_hash::{deep_hash, java_hash};
+pub use load_aware::{LoadAware, Loads, Locality, Reach};
 pub use partial_key::PartialKey;
 pub use root::{SLOT_BITS, acker_index, draw_root, slot_of};
 pub use shuffle::Shuffle;
@@ -27,6 +29,8 @@ pub enum Grouping {
     All(Vec<TaskId>),
     /// Each task in turn. Also local-or-shuffle, whose targets are chosen when it is built.
     Shuffle(Shuffle),
+    /// The same by load and distance.
+    LoadAware(LoadAware),
     /// Equal values at these positions always go to the same task.
     Fields {
         positions: Vec<usize>,
@@ -61,6 +65,8 @@ pub struct Subscription<'a> {
     pub tasks: Vec<TaskId>,
     /// Whether a task runs in this worker.
     pub local: &'a dyn Fn(TaskId) -> bool,
+    /// How far a shuffle by load reaches; None: shuffles take turns.
+    pub reach: Option<Reach>,
 }
 
 /// Why a grouping cannot be built or a tuple not be sent.
@@ -108,8 +114,22 @@ impl Grouping {
         local: impl Fn(TaskId) -> bool,
         random: &mut fastrand::Rng,
     ) -> Self {
-        let near: Vec<_> = tasks.iter().copied().filter(|task| local(*task)).collect();
-        Grouping::shuffle(if near.is_empty() { tasks } else { near }, random)
+        Grouping::shuffle(local_or_all(tasks, local), random)
+    }
+
+    /// Shuffle that prefers near tasks and, among those in reach, the less loaded.
+    pub fn by_load(
+        tasks: Vec<TaskId>,
+        reach: Reach,
+        local: impl Fn(TaskId) -> bool,
+        random: &mut fastrand::Rng,
+    ) -> Self {
+        // Until loads are looked at for the first time nobody says how far the others are.
+        let locality = |task| match local(task) {
+            true => Locality::Worker,
+            false => Locality::Rack,
+        };
+        Grouping::LoadAware(LoadAware::new(sorted(tasks), reach, locality, random))
     }
 
     /// By the values of `names`, fields of the stream; no names is Storm's spelling of global.
@@ -167,14 +187,19 @@ impl Grouping {
             stream,
             tasks,
             local,
+            reach,
         } = subscription;
+        let shuffle = |tasks: Vec<TaskId>, random: &mut fastrand::Rng| match reach {
+            Some(reach) => Grouping::by_load(tasks, reach, local, random),
+            None => Grouping::shuffle(tasks, random),
+        };
         Ok(match asked {
             storm::Grouping::Fields(names) => Grouping::fields(stream, names, tasks)?,
-            storm::Grouping::Shuffle(_) => Grouping::shuffle(tasks, random),
+            storm::Grouping::Shuffle(_) => shuffle(tasks, random),
             storm::Grouping::All(_) => Grouping::all(tasks),
             storm::Grouping::None(_) => Grouping::none(tasks, random),
             storm::Grouping::Direct(_) => Grouping::direct(tasks),
-            storm::Grouping::LocalOrShuffle(_) => Grouping::local_or_shuffle(tasks, local, random),
+            storm::Grouping::LocalOrShuffle(_) => shuffle(local_or_all(tasks, local), random),
             storm::Grouping::CustomObject(object) => match topology::custom_grouping(object) {
                 Some(topology::CustomGrouping::PartialKey(names)) => {
                     Grouping::partial_key(stream, &names, tasks)?
@@ -200,6 +225,7 @@ impl Grouping {
                 _ => None,
             },
             Grouping::Shuffle(shuffle) => shuffle.only_target(),
+            Grouping::LoadAware(shuffle) => shuffle.only_target(),
             Grouping::Global(task) => *task,
             Grouping::PartialKey(_) | Grouping::Direct(_) | Grouping::Custom(_) => None,
         }
@@ -213,6 +239,7 @@ impl Grouping {
         match self {
             Grouping::All(tasks) => targets.extend_from_slice(tasks),
             Grouping::Shuffle(shuffle) => targets.extend(shuffle.choose()),
+            Grouping::LoadAware(shuffle) => targets.extend(shuffle.choose()),
             Grouping::Fields {
                 positions,
                 targets: tasks,
@@ -271,6 +298,15 @@ impl Subscribers {
         Ok(())
     }
 
+    /// Has shuffles by load look at the loads.
+    pub fn refresh(&mut self, loads: &dyn Loads) {
+        for (_, grouping) in &mut self.groupings {
+            if let Grouping::LoadAware(shuffle) = grouping {
+                shuffle.refresh(loads);
+            }
+        }
+    }
+
     /// The one task that gets every plain emit, whatever its values; none where that differs.
     pub fn only_target(&self) -> Option<TaskId> {
         match self.groupings.as_slice() {
@@ -304,6 +340,12 @@ impl Subscribers {
             }),
         }
     }
+}
+
+/// The tasks that are `local`, or all where none is.
+fn local_or_all(tasks: Vec<TaskId>, local: impl Fn(TaskId) -> bool) -> Vec<TaskId> {
+    let near: Vec<_> = tasks.iter().copied().filter(|task| local(*task)).collect();
+    if near.is_empty() { tasks } else { near }
 }
 
 fn sorted(mut tasks: Vec<TaskId>) -> Vec<TaskId> {

@@ -244,6 +244,10 @@ fn a_topologys_groupings_are_those_it_asks_for() {
             stream: &stream,
             tasks: tasks(1..4),
             local: &|task| task.0 == 2,
+            reach: Some(Reach {
+                widens_above: 0.8,
+                narrows_below: 0.2,
+            }),
         };
         Grouping::of_topology(&asked, subscription, &mut random)
     };

@@ -36,6 +36,11 @@ impl Gauge {
         self.capacity
     }
 
+    /// 0 when nothing waits, 1 when the receiver counts as full.
+    pub fn fullness(&self) -> f64 {
+        (self.n_queued() as f64 / self.capacity as f64).min(1.0)
+    }
+
     #[inline]
     pub fn is_full(&self) -> bool {
         self.n_queued() >= self.capacity

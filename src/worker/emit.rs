@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::acker::Pending;
 use crate::clock;
 use crate::component::{ComponentFailure, EmitError, Result};
-use crate::grouping::Subscribers;
+use crate::grouping::{Loads, Subscribers};
 use crate::id::{ComponentId, StreamId, TaskId};
 use crate::messaging::acks::{AckKind, AckRecord};
 use crate::topology;
@@ -147,6 +147,13 @@ impl Emitter {
     pub(super) fn start_turn(&mut self) {
         self.now_us = clock::wall_micros();
         self.sampling.refresh();
+    }
+
+    /// Has shuffles by load look at the loads.
+    pub(super) fn refresh_loads(&mut self, loads: &dyn Loads) {
+        for stream in &mut self.streams {
+            stream.subscribers.refresh(loads);
+        }
     }
 
     /// Wall microseconds at the start of the turn.

@@ -19,6 +19,7 @@ pub mod inbox;
 pub mod intake;
 pub mod kernel;
 pub mod lane;
+pub mod loads;
 pub mod log_levels;
 pub mod meter;
 mod nimbus_line;

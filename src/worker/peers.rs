@@ -12,12 +12,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::conf::{Conf, ConfError, keys};
+use crate::grouping::Locality;
 use crate::id::{ExecutorId, NodeId, Slot, TaskId};
 use crate::messaging::client::{Peer, PeerWatch, Reconnects, Wanted};
 use crate::messaging::link::LinkIdentity;
 use crate::wire::messages::TopologyWork;
 use crate::wire::storm;
-use crate::worker::route::Routes;
+use crate::worker::route::{Route, Routes};
 use crate::worker::shared::Shared;
 
 /// The peers of one worker.
@@ -116,7 +117,16 @@ impl Peers {
                 self.kept.insert(slot.clone(), self.open(peer.since(since)));
             }
             let kept = self.kept.get(&slot);
-            workers.extend(kept.map(|kept| (kept.peer.clone(), tasks)));
+            let locality = match slot.node == self.own.node {
+                true => Locality::Host,
+                // Storm's default topography has all hosts in one rack.
+                false => Locality::Rack,
+            };
+            workers.extend(kept.map(|kept| Route {
+                peer: kept.peer.clone(),
+                locality,
+                tasks,
+            }));
         }
         Routes::new(workers)
     }

@@ -7,8 +7,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::component::{self, ComponentFailure, Factory, TopologyView};
-use crate::conf::{Conf, ConfError};
-use crate::grouping::{Custom, GroupedStream, Grouping, GroupingError, Subscribers, Subscription};
+use crate::conf::{Conf, ConfError, keys};
+use crate::grouping::{
+    Custom, GroupedStream, Grouping, GroupingError, Reach, Subscribers, Subscription,
+};
 use crate::id::{ComponentId, StreamId, TaskId, TopologyId};
 use crate::topology::{self, CustomGrouping, InvalidTopology};
 use crate::tuple::{Fields, StreamInfo, StreamNumber, StreamTable, StreamTableError};
@@ -120,6 +122,7 @@ impl Program {
         is_local: &dyn Fn(TaskId) -> bool,
         random: &mut fastrand::Rng,
     ) -> Result<Vec<OutStream>, ProgramError> {
+        let reach = self.reach()?;
         let mut readers = topology::subscribers(&self.system, component);
         let mut streams = Vec::new();
         for (number, info) in self.streams.iter() {
@@ -136,6 +139,7 @@ impl Program {
                     stream: &info.fields,
                     tasks: self.tasks_of(&subscriber),
                     local: is_local,
+                    reach,
                 };
                 let built = if is_own(&grouping) {
                     let tasks = &subscription.tasks;
@@ -163,6 +167,18 @@ impl Program {
             });
         }
         Ok(streams)
+    }
+
+    /// How far shuffles by load reach; None: they take turns.
+    fn reach(&self) -> Result<Option<Reach>, ConfError> {
+        let conf = &self.conf;
+        if conf.flag(keys::TOPOLOGY_DISABLE_LOADAWARE_MESSAGING)? == Some(true) {
+            return Ok(None);
+        }
+        Ok(Some(Reach {
+            widens_above: conf.float_or(keys::TOPOLOGY_LOCALITYAWARE_HIGHER_BOUND, 0.8)?,
+            narrows_below: conf.float_or(keys::TOPOLOGY_LOCALITYAWARE_LOWER_BOUND, 0.2)?,
+        }))
     }
 
     /// Components that get tuples of `component`.

@@ -15,6 +15,7 @@ use crate::worker::acking::AckRoutes;
 use crate::worker::executor::{Executor, ExecutorRole, Progress, Recycling};
 use crate::worker::inbox::{Origin, Queued};
 use crate::worker::lane::{Destination, Lanes};
+use crate::worker::loads::TaskLoads;
 use crate::worker::pool::BatchPool;
 use crate::worker::program::Program;
 use crate::worker::queue::{Command, Door, Injected, Link, Packet};
@@ -293,6 +294,7 @@ impl Reactor {
             }
             Alarm::ShowStats => {
                 self.show(place);
+                self.weigh(place);
                 Some(self.stats_every)
             }
             Alarm::Call => {
@@ -480,6 +482,13 @@ impl Reactor {
         self.route_acks();
         let followed = &self.shared.signs(self.index).routes_version;
         followed.store(version, Ordering::SeqCst);
+    }
+
+    /// Tells an executor how loaded those are that it emits to.
+    fn weigh(&mut self, place: usize) {
+        let routes = self.shared.routes.load();
+        let loads = TaskLoads::new(&self.shared, &routes);
+        self.executors[place].emitter.refresh_loads(&loads);
     }
 
     /// Tells components of other credentials. One that starts later asks by itself.

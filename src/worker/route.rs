@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::grouping::Locality;
 use crate::id::TaskId;
 use crate::messaging::client::Peer;
 
@@ -12,8 +13,17 @@ use crate::messaging::client::Peer;
 #[derive(Clone, Default)]
 pub struct Routes {
     peers: Vec<Arc<Peer>>,
+    /// How far each peer is.
+    localities: Vec<Locality>,
     /// Place in `peers`.
     by_task: BTreeMap<TaskId, usize>,
+}
+
+/// One other worker.
+pub struct Route {
+    pub peer: Arc<Peer>,
+    pub locality: Locality,
+    pub tasks: Vec<TaskId>,
 }
 
 impl PartialEq for Routes {
@@ -29,11 +39,17 @@ impl PartialEq for Routes {
 // === impl Routes ===
 
 impl Routes {
-    pub fn new(workers: impl IntoIterator<Item = (Arc<Peer>, Vec<TaskId>)>) -> Self {
+    pub fn new(workers: impl IntoIterator<Item = Route>) -> Self {
         let mut routes = Routes::default();
-        for (peer, tasks) in workers {
+        for Route {
+            peer,
+            locality,
+            tasks,
+        } in workers
+        {
             let place = routes.peers.len();
             routes.peers.push(peer);
+            routes.localities.push(locality);
             routes
                 .by_task
                 .extend(tasks.into_iter().map(|task| (task, place)));
@@ -48,6 +64,13 @@ impl Routes {
     /// Place in `peers` of the worker that has `task`.
     pub fn place_of(&self, task: TaskId) -> Option<usize> {
         self.by_task.get(&task).copied()
+    }
+
+    /// How far the worker is that has `task`.
+    pub fn locality_of(&self, task: TaskId) -> Locality {
+        let place = self.place_of(task);
+        let locality = place.and_then(|place| self.localities.get(place));
+        locality.copied().unwrap_or(Locality::Anywhere)
     }
 
     pub fn peer_of(&self, task: TaskId) -> Option<&Arc<Peer>> {

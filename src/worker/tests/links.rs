@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::support::*;
 use crate::component::{Collector, Factory, Result, Spout, SpoutCollector, TaskContext};
 use crate::conf::keys;
+use crate::grouping::Locality;
 use crate::id::{ExecutorId, TaskId};
 use crate::messaging::client::{Peer, PeerWatch, Reconnects, Wanted};
 use crate::messaging::gauge::Gauge;
@@ -25,7 +26,7 @@ use crate::worker::engine::{Engine, EngineOptions};
 use crate::worker::intake::WorkerIntakes;
 use crate::worker::program::Program;
 use crate::worker::rest::Time;
-use crate::worker::route::Routes;
+use crate::worker::route::{Route, Routes};
 use crate::worker::shared::Shared;
 
 /// A worker without a process: an engine and a server, and the other worker as its peer.
@@ -109,8 +110,13 @@ impl Plan {
             .iter()
             .flat_map(|executor| executor.tasks())
             .collect();
+        let route = Route {
+            peer: peer.clone(),
+            locality: Locality::Rack,
+            tasks,
+        };
         let options = EngineOptions {
-            routes: Routes::new([(peer.clone(), tasks)]),
+            routes: Routes::new([route]),
             time: self.time.clone(),
             ..threads(1)
         };
