@@ -691,6 +691,7 @@ fn executors_with_several_tasks_serve_each() {
         })
         .tasks("sink", 5)
         .connect("spout", "sink", shuffle())
+        .conf(keys::TOPOLOGY_DISABLE_LOADAWARE_MESSAGING, true)
         .run(threads(2));
     let seen = events.wait_for(300);
     let n_acked = |number| {
