@@ -149,7 +149,8 @@ impl Windows {
 
     /// Emit to ack, and emit to bolt where that was stamped.
     pub fn latencies(&self, case: &str, side: Side) -> Vec<Figure> {
-        let legs: [(&str, fn(&Window) -> Option<[f64; 3]>); 2] = [
+        type OfWindow = fn(&Window) -> Option<[f64; 3]>;
+        let legs: [(&str, OfWindow); 2] = [
             ("emit to ack", |window| window.to_ack),
             ("emit to bolt", |window| window.to_bolt),
         ];

@@ -216,7 +216,7 @@ impl Peer {
                 warn!(peer = self.address, %error, "link is down, reconnecting");
             }
             self.judge(&mut known, &error);
-            if since.elapsed() > reconnects.ceiling {
+            if Instant::now().duration_since(since) > reconnects.ceiling {
                 // A connection that was good for a while: the next attempt is made at once.
                 backoff.reset();
                 continue;
@@ -281,7 +281,9 @@ impl Peer {
     /// A connection broke or could not be made: is the process gone?
     fn judge(&self, known: &mut Known, error: &LinkError) {
         let is_known = known.generation.is_some();
-        let silence = known.lost_at.map_or(Duration::ZERO, |at| at.elapsed());
+        let silence = known
+            .lost_at
+            .map_or(Duration::ZERO, |at| Instant::now().duration_since(at));
         if is_known && (error.is_gone() || silence >= limits::LINK_RESUME_MAX) {
             self.lose(known);
         }

@@ -83,7 +83,7 @@ async fn a_bolts_peer_gets_its_tuples_and_its_word_is_done() {
                 ..words(&["A", "C"])
             },
         ),
-        ack_ranges: vec![first..first + 3],
+        ack_ranges: std::iter::once(first..first + 3).collect(),
         fails: vec![first + 3],
         ..Answers::default()
     };

@@ -140,7 +140,7 @@ fn answers_reach_the_task_that_has_the_tuple() {
     let mut answers = Answers {
         drafts: vec![stage.draft(&[1, 2], None)],
         acks: vec![1],
-        ack_ranges: vec![2..3],
+        ack_ranges: std::iter::once(2..3).collect(),
         fails: vec![*handles.iter().max().unwrap(), 3],
         task: None,
     };
