@@ -48,7 +48,8 @@ pub struct BenchArgs {
     #[arg(long, value_name = "ON")]
     pub acks: Option<Switch>,
     /// Workers of the tuple cases; more than one are processes of their own.
-    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=64))]
+    #[arg(long, value_name = "N")]
+    #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=64))]
     pub workers: Option<usize>,
     /// Most pending tuples of acked cases; 0: no bound.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]

@@ -27,7 +27,7 @@ super::keys! {
     /// Period at which a worker sends statistics to Nimbus, in seconds. Integer.
     STORMWIRE_STATS_REPORT_SECS = "stormwire.stats.report.secs", Own [Integer, Positive, NotNull];
     /// Bytes that may be on their way from one worker to one executor of another, or wait for it
-    /// there: those of frames, and 64 for each tuple. Emitters wait when there are as many. Integer.
+    /// there: those of frames, and 64 for each tuple. At as many emitters wait. Integer.
     STORMWIRE_LINK_WINDOW_BYTES =
         "stormwire.link.window.bytes", Own [Integer, Positive, NotNull];
     /// Whether links between workers are encrypted, and each end shows who it is. Of the cluster,
