@@ -4,6 +4,7 @@
 //! others against real daemons. Prints nothing but progress; `cli::bench` shows the figures.
 
 pub mod calibrate;
+pub mod certificates;
 pub mod cluster;
 pub mod control;
 pub mod dev;

@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use super::meters::Count;
 use super::plan::{Arg, By, Part, Plan, SPOUT};
-use super::words;
+use super::{certificates, words};
 use crate::conf::{Conf, keys};
 
 /// A tuple case.
@@ -370,7 +370,8 @@ impl Variant {
                 vec![sentences, split(By::Shuffle), by_word("split")]
             }
         };
-        Ok(Plan::new(self.conf(), parts))
+        let conf = self.conf().overlay(&self.link.conf(directory)?);
+        Ok(Plan::new(conf, parts))
     }
 
     /// Storm-perf's, with the best settings of genuine Storm: batches of 500, progressive waits.
@@ -380,11 +381,6 @@ impl Variant {
             .with(keys::TOPOLOGY_ACKER_EXECUTORS, i64::from(self.is_acked))
             .with(keys::TOPOLOGY_DISABLE_LOADAWARE_MESSAGING, true)
             .with(keys::TOPOLOGY_STATS_SAMPLE_RATE, 0.0005);
-        conf = match self.link {
-            Link::Plain => conf,
-            Link::Compressed => conf.with(keys::TOPOLOGY_TUPLE_COMPRESSION_ENABLE, true),
-            Link::Encrypted => conf.with(keys::STORMWIRE_LINK_ENCRYPTION, true),
-        };
         if let Some(pending) = self.pending.filter(|_| self.is_acked) {
             conf = conf.with(keys::TOPOLOGY_MAX_SPOUT_PENDING, pending);
         }
@@ -403,6 +399,19 @@ impl Variant {
             }
             _ => conf,
         }
+    }
+}
+
+// === impl Link ===
+
+impl Link {
+    /// Settings of a topology whose links are so; certificates are written into the directory.
+    fn conf(self, directory: &Path) -> Result<Conf> {
+        Ok(match self {
+            Link::Plain => Conf::new(),
+            Link::Compressed => Conf::new().with(keys::TOPOLOGY_TUPLE_COMPRESSION_ENABLE, true),
+            Link::Encrypted => certificates::given(directory)?,
+        })
     }
 }
 
