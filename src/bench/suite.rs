@@ -331,16 +331,11 @@ impl Variant {
                 Part::bolt("id", "stormwire.IdBolt", from_spout).declaring(&["str"]),
                 end(null, ("id", By::LocalOrShuffle)),
             ],
-            Flow::WordCount => {
-                let path = words::sentences(directory)?;
-                vec![
-                    lines(&path, false),
-                    split(By::LocalOrShuffle),
-                    by_word("split"),
-                ]
-            }
-            Flow::Compression => {
-                let path = words::long_lines(directory)?;
+            Flow::WordCount | Flow::Compression => {
+                let path = match self.flow {
+                    Flow::Compression => words::long_lines(directory)?,
+                    _ => words::sentences(directory)?,
+                };
                 vec![
                     lines(&path, false),
                     split(By::LocalOrShuffle),

@@ -85,6 +85,11 @@ impl Scheduler for ResourceAwareScheduler {
                 None => cluster.set_status_if_absent(&id, "Fully Scheduled"),
             }
         }
+        // All leave before any comes: one may take what another had.
+        for place in changed.keys() {
+            let id = cluster.topologies()[*place].id.clone();
+            cluster.replace(&id, Placement::new());
+        }
         for (place, placement) in changed {
             let id = cluster.topologies()[place].id.clone();
             cluster.replace(&id, placement);
