@@ -4,6 +4,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::testing::figures::figure;
 use crate::wire::{self, messages::Frame};
 
 const PLAIN_MAX: usize = 1 << 20;
@@ -112,7 +113,8 @@ fn a_bomb_stops_at_what_it_announced_or_may_announce() {
         assert!(fresh.plain.capacity() <= UNPACK_STEP_BYTES, "{codec:?}");
         n_stopped += 1;
     }
-    println!("bombs: {n_stopped} / {} codecs stop them", Codec::ALL.len());
+    let text = format!("bombs: {n_stopped} / {} codecs stop them", Codec::ALL.len());
+    figure("F13", &text);
 }
 
 #[test]
