@@ -41,7 +41,8 @@ impl Installed {
                 );
             }
         }
-        Ok(Installed(directory.to_owned()))
+        // It runs in a directory of its own.
+        Ok(Installed(directory.canonicalize()?))
     }
 
     /// The version of Storm that runs here, by the names of its jars.
