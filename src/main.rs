@@ -2,23 +2,18 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use stormwire::cli::{Cli, Command, logging};
+use stormwire::cli::{self, stand_in, storm_env};
 
 #[global_allocator]
 static ALLOCATOR: stormwire::allocations::Counting = stormwire::allocations::Counting;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let lines = match &cli.command {
-        Command::Worker(_) => logging::Lines::Output,
-        _ => logging::Lines::Apart,
-    };
-    let levels = logging::start(cli.log_level(), lines);
-    match cli.run(levels) {
+    let args: Vec<_> = std::env::args_os().collect();
+    let done = storm_env::enter(&args).and_then(|()| stand_in::parse(args).run());
+    match done {
         Ok(code) => u8::try_from(code).unwrap_or(1).into(),
         Err(error) => {
-            eprintln!("stormwire: {error:#}");
+            cli::failed(&error);
             ExitCode::FAILURE
         }
     }

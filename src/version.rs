@@ -55,7 +55,8 @@ impl Version {
 impl FromStr for Version {
     type Err = VersionError;
 
-    /// Two numbers with `.`, `-` or `_` between them, then anything: `2.6.1`, `0.9.5-incubating`.
+    /// Two numbers with some of `.`, `-` and `_` between them, then the rest of the line, which
+    /// must not end: `2.6.1`, `0.9.5-incubating`, `2..1`.
     fn from_str(text: &str) -> Result<Self, VersionError> {
         if text == "Unknown" {
             return Ok(Version::UNKNOWN);
@@ -64,10 +65,11 @@ impl FromStr for Version {
             text: text.to_owned(),
         };
         let (major, rest) = split_digits(text).ok_or_else(not_a_version)?;
-        let rest = rest
-            .strip_prefix(['.', '-', '_'])
-            .ok_or_else(not_a_version)?;
-        let (minor, _) = split_digits(rest).ok_or_else(not_a_version)?;
+        let after = rest.trim_start_matches(['.', '-', '_']);
+        let (minor, tail) = split_digits(after).ok_or_else(not_a_version)?;
+        if after.len() == rest.len() || tail.contains(ENDS_OF_LINES) {
+            return Err(not_a_version());
+        }
         Ok(Version::new(number(major)?, number(minor)?))
     }
 }
@@ -91,6 +93,9 @@ fn number(digits: &str) -> Result<i32, VersionError> {
         digits: digits.to_owned(),
     })
 }
+
+/// What ends a line to Java's patterns.
+const ENDS_OF_LINES: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
 
 #[cfg(test)]
 mod tests {
@@ -141,5 +146,23 @@ mod tests {
             tally.case(equal, || line.to_string());
         }
         tally.finish(0);
+    }
+
+    #[test]
+    fn any_separators_and_one_line() {
+        for good in ["2..1", "2.-_1", "2_1 x", "2.1\u{b}"] {
+            assert_eq!(good.parse(), Ok(Version::new(2, 1)), "{good}");
+        }
+        for bad in [
+            "2 .1",
+            "21",
+            "2.1\n",
+            "2.1\nx",
+            "2.1\rx",
+            "2.1\u{85}x",
+            "2.1\u{2028}",
+        ] {
+            assert!(bad.parse::<Version>().is_err(), "{bad:?}");
+        }
     }
 }

@@ -10,11 +10,12 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
+use super::daemon::say;
 use super::table;
 use crate::allocations;
 use crate::bench::flow::Checked;
 use crate::bench::genuine::Installed;
-use crate::bench::{self, Case, Figure, Only, Options, ReferenceKind, machine};
+use crate::bench::{self, Case, Figure, Only, Options, ReferenceKind, fixed, machine};
 
 /// What to measure, and for how long.
 #[derive(Debug, Args)]
@@ -64,6 +65,11 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N,...", value_delimiter = ',',
           value_parser = RangedU64ValueParser::<usize>::new().range(1..=256))]
     pub threads: Vec<usize>,
+    /// Runs one case with so many tuples on one thread and prints no figures: for tools that
+    /// count.
+    #[arg(long, value_name = "N", hide = true)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub tuples: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -72,18 +78,29 @@ pub enum Switch {
     Off,
 }
 
+/// `stormwire bench-child`, which `bench` starts by itself.
+pub fn run_child() -> Result<i32> {
+    bench::child::run()?;
+    Ok(0)
+}
+
 /// Runs the cases one after another; 1 if any of them cannot run.
 pub fn run(args: &BenchArgs) -> Result<i32> {
     if args.cases == ["list"] {
         let rows = Case::all()
             .into_iter()
             .map(|case| [case.name().to_owned(), case.meaning().to_owned()]);
-        println!("{}", table::table(["case", "what"], rows));
+        say(format_args!("{}", table::table(["case", "what"], rows)));
         return Ok(0);
     }
     allocations::leave_out_this_thread();
     let cases = cases(args)?;
     let options = options(args);
+    if let (Some(n_tuples), [case]) = (args.tuples, cases.as_slice()) {
+        say(format_args!("{n_tuples} tuples, {}", build()));
+        fixed::run(*case, &options.only, n_tuples)?;
+        return Ok(0);
+    }
     let mut figures = Vec::new();
     let mut failures = Vec::new();
     let mut checked = Checked::default();
@@ -98,7 +115,7 @@ pub fn run(args: &BenchArgs) -> Result<i32> {
     }
     let told = to_json(args, &options, &figures, &failures);
     match &args.json {
-        Some(path) if path.as_os_str() == "-" => println!("{told:#}"),
+        Some(path) if path.as_os_str() == "-" => say(format_args!("{told:#}")),
         other => {
             show(args, &options, &figures);
             if let Some(path) = other {
@@ -151,32 +168,42 @@ fn options(args: &BenchArgs) -> Options {
 }
 
 fn show(args: &BenchArgs, options: &Options, figures: &[Figure]) {
-    println!("machine: {}", machine::describe());
-    println!(
+    say(format_args!("machine: {}", machine::describe()));
+    say(format_args!(
         "build: stormwire {}, {}",
         env!("CARGO_PKG_VERSION"),
         build()
-    );
-    println!("genuine: {}", genuine(options));
+    ));
+    say(format_args!("genuine: {}", genuine(options)));
     if args.smoke {
-        println!("smoke run: the windows are too short for the figures to mean anything");
+        say(format_args!(
+            "smoke run: the windows are too short for the figures to mean anything"
+        ));
     }
+    // An empty cell beside others of genuine Storm would leave open whether it was tried.
+    let unmeasured = match options.installed {
+        Some(_) => "not measured",
+        None => "",
+    };
     let headlines: Vec<[String; 8]> = figures
         .iter()
         .filter(|figure| figure.is_headline && !figure.is_genuine())
-        .map(|figure| headline(figure, figures))
+        .map(|figure| headline(figure, figures, unmeasured))
         .collect();
     if !headlines.is_empty() {
         let head = [
             "case", "figure", "unit", "genuine", "ours", "ratio", "wanted", "aim",
         ];
         match args.markdown {
-            true => println!("\n{}", markdown(head, &headlines)),
-            false => println!("\n{}", table::table(head, headlines)),
+            true => say(format_args!("\n{}", markdown(head, &headlines))),
+            false => say(format_args!("\n{}", table::table(head, headlines))),
         }
     }
     let head = ["case", "side", "figure", "median", "min", "max", "unit"];
-    println!("\n{}", table::table(head, figures.iter().map(row)));
+    say(format_args!(
+        "\n{}",
+        table::table(head, figures.iter().map(row))
+    ));
 }
 
 fn markdown<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
@@ -209,7 +236,8 @@ fn beside<'a>(ours: &Figure, figures: &'a [Figure]) -> Option<&'a Figure> {
         .find(|figure| figure.is_genuine() && figure.case == ours.case && figure.what == ours.what)
 }
 
-fn headline(ours: &Figure, figures: &[Figure]) -> [String; 8] {
+/// A line of what matters most; `unmeasured` stands where nothing is known of genuine Storm.
+fn headline(ours: &Figure, figures: &[Figure], unmeasured: &str) -> [String; 8] {
     let ratio = |theirs: f64| match ours.is_better_when_less {
         true => theirs / ours.median(),
         false => ours.median() / theirs,
@@ -221,7 +249,7 @@ fn headline(ours: &Figure, figures: &[Figure]) -> [String; 8] {
             format!("{:.1}–{:.1}x", ratio(to), ratio(from)),
         ),
         (None, Some((from, _))) => (format!("recorded {from}"), format!("{:.1}x", ratio(from))),
-        (None, None) => Default::default(),
+        (None, None) => (unmeasured.to_owned(), String::new()),
     };
     let wanted = ours.reference.map(|reference| match reference.kind {
         ReferenceKind::AtLeast => format!("at least {}", reference.value),
@@ -354,7 +382,7 @@ mod tests {
         let ours = ours.aiming_at(50.0).of(Side::Embedded);
         let genuine = rate(&[1.0, 2.0]).of(Side::Genuine);
         let figures = [genuine, ours.clone()];
-        let [.., genuine, shown, ratio, wanted, aim] = headline(&ours, &figures);
+        let [.., genuine, shown, ratio, wanted, aim] = headline(&ours, &figures, "");
         assert_eq!(
             (genuine.as_str(), shown.as_str()),
             ("1.50 (1.00–2.00)", "50.0 (40.0–60.0)")
@@ -375,9 +403,15 @@ mod tests {
     }
 
     #[test]
+    fn what_genuine_storm_was_not_asked_is_said() {
+        let [.., genuine, _, ratio, _, _] = headline(&rate(&[15.0]), &[], "not measured");
+        assert_eq!((genuine.as_str(), ratio.as_str()), ("not measured", ""));
+    }
+
+    #[test]
     fn recorded_figures_are_named_as_such() {
         let ours = rate(&[50.0]).recorded(Some((4.0, 5.0)));
-        let [.., genuine, _, ratio, _, _] = headline(&ours, &[]);
+        let [.., genuine, _, ratio, _, _] = headline(&ours, &[], "not measured");
         assert_eq!(
             (genuine.as_str(), ratio.as_str()),
             ("recorded 4–5", "10.0–12.5x")

@@ -9,6 +9,8 @@ use clap::{Args, Subcommand};
 
 use super::ClientArgs;
 use super::client::{self, Nimbus, refused};
+use super::progress::Progress;
+use super::shape::{is_storm, told, told_error};
 use crate::blob::acl;
 use crate::wire::storm::nimbus::GetBlobMetaError;
 use crate::wire::storm::{AccessControl, SettableBlobMeta};
@@ -33,7 +35,7 @@ enum Action {
     Cat {
         key: String,
         /// Where to write it.
-        #[arg(short, long, alias = "FILE")]
+        #[arg(short, long, visible_alias = "FILE")]
         file: Option<PathBuf>,
         #[command(flatten)]
         client: ClientArgs,
@@ -42,14 +44,14 @@ enum Action {
     Create {
         key: String,
         /// Its content.
-        #[arg(short, long, alias = "FILE")]
+        #[arg(short, long, visible_alias = "FILE")]
         file: Option<PathBuf>,
         /// Who may do what: `[uo]:[user]:[r-][w-][a-]`, separated by commas, as in
         /// `u:alice:rwa,o::r`.
         #[arg(short, long, value_name = "ACL")]
         acl: Option<String>,
         /// Copies that a replicated store keeps.
-        #[arg(short, long, value_name = "N")]
+        #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
         replication_factor: Option<i32>,
         #[command(flatten)]
         client: ClientArgs,
@@ -58,7 +60,7 @@ enum Action {
     Update {
         key: String,
         /// The content.
-        #[arg(short, long, alias = "FILE")]
+        #[arg(short, long, visible_alias = "FILE")]
         file: Option<PathBuf>,
         #[command(flatten)]
         client: ClientArgs,
@@ -88,7 +90,7 @@ enum Action {
         /// Change it.
         #[arg(long, requires = "replication_factor")]
         update: bool,
-        #[arg(short, long, value_name = "N")]
+        #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
         replication_factor: Option<i32>,
         #[command(flatten)]
         client: ClientArgs,
@@ -115,12 +117,16 @@ pub fn run(args: BlobArgs) -> Result<i32> {
                     acl: parse(acl.as_deref())?.unwrap_or_default(),
                     replication_factor,
                 };
+                if is_storm() {
+                    let acl = texts(&meta.acl);
+                    told(CLASS, &format!("Creating {key} with ACL {acl}"));
+                }
                 let mut source = open(file.as_deref())?;
                 let mut nimbus = client::connect(&client).await?;
                 let begun = nimbus.begin_create_blob(Some(&key), Some(&meta)).await;
                 let session = begun.map_err(|e| refused(&format!("create {key}"), e))?;
                 upload(&mut nimbus, &session, &mut source).await?;
-                println!("Successfully created {key}");
+                told(CLASS, &format!("Successfully created {key}"));
                 Ok(0)
             }
             Action::Update { key, file, client } => {
@@ -129,7 +135,7 @@ pub fn run(args: BlobArgs) -> Result<i32> {
                 let begun = nimbus.begin_update_blob(Some(&key)).await;
                 let session = begun.map_err(|e| refused(&format!("update {key}"), e))?;
                 upload(&mut nimbus, &session, &mut source).await?;
-                println!("Successfully updated {key}");
+                told(CLASS, &format!("Successfully updated {key}"));
                 Ok(0)
             }
             Action::Delete { keys, client } => {
@@ -159,16 +165,17 @@ async fn list(nimbus: &mut Nimbus, keys: Vec<String>) -> Result<i32> {
     let mut code = 0;
     for key in keys {
         match nimbus.get_blob_meta(Some(&key)).await {
-            Ok(meta) => println!("{key} {} {}", meta.version, texts(&meta.settable.acl)),
+            Ok(meta) => {
+                let acl = texts(&meta.settable.acl);
+                told(CLASS, &format!("{key} {} {acl}", meta.version));
+            }
             // Of all blobs, those are shown that may be seen and are still there.
             Err(_) if all => {}
             Err(GetBlobMetaError::KeyNotFound(_)) => {
-                eprintln!("{key} NOT FOUND");
-                code = 1;
+                code = told_error(CLASS, &format!("{key} NOT FOUND"));
             }
             Err(GetBlobMetaError::Authorization(_)) => {
-                eprintln!("ACCESS DENIED to key: {key}");
-                code = 1;
+                code = told_error(CLASS, &format!("ACCESS DENIED to key: {key}"));
             }
             Err(error) => return Err(refused(&format!("show {key}"), error)),
         }
@@ -213,17 +220,30 @@ async fn cat(nimbus: &mut Nimbus, key: &str, file: Option<&Path>) -> Result<i32>
     }
 }
 
-fn open(file: Option<&Path>) -> Result<Box<dyn Read>> {
-    Ok(match file {
-        Some(path) => {
-            Box::new(File::open(path).with_context(|| format!("cannot read {}", path.display()))?)
-        }
-        None => Box::new(io::stdin().lock()),
+/// What a blob is made of.
+struct Source {
+    content: Box<dyn Read>,
+    /// As far as it is known.
+    n_bytes: Option<u64>,
+}
+
+fn open(file: Option<&Path>) -> Result<Source> {
+    let Some(path) = file else {
+        return Ok(Source {
+            content: Box::new(io::stdin().lock()),
+            n_bytes: None,
+        });
+    };
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let n_bytes = file.metadata().ok().filter(|metadata| metadata.is_file());
+    Ok(Source {
+        content: Box::new(file),
+        n_bytes: n_bytes.map(|metadata| metadata.len()),
     })
 }
 
 /// Sends everything; what cannot be sent whole is given up.
-async fn upload(nimbus: &mut Nimbus, session: &str, source: &mut dyn Read) -> Result<()> {
+async fn upload(nimbus: &mut Nimbus, session: &str, source: &mut Source) -> Result<()> {
     let sent = send(nimbus, session, source).await;
     if sent.is_err() {
         // Without it Nimbus forgets the upload in ten minutes.
@@ -234,10 +254,12 @@ async fn upload(nimbus: &mut Nimbus, session: &str, source: &mut dyn Read) -> Re
     finished.map_err(|e| refused("finish the upload", e))
 }
 
-async fn send(nimbus: &mut Nimbus, session: &str, source: &mut dyn Read) -> Result<()> {
+async fn send(nimbus: &mut Nimbus, session: &str, source: &mut Source) -> Result<()> {
     let mut buffer = vec![0; CHUNK_BYTES];
+    let mut progress = Progress::of_upload(source.n_bytes);
     loop {
         let n_read = source
+            .content
             .read(&mut buffer)
             .context("cannot read the content")?;
         let Some(chunk) = buffer.get(..n_read).filter(|chunk| !chunk.is_empty()) else {
@@ -246,6 +268,7 @@ async fn send(nimbus: &mut Nimbus, session: &str, source: &mut dyn Read) -> Resu
         let chunk = bytes::Bytes::copy_from_slice(chunk);
         let sent = nimbus.upload_blob_chunk(Some(session), Some(&chunk)).await;
         sent.map_err(|e| refused("send the content", e))?;
+        progress.add(n_read);
     }
 }
 
@@ -253,7 +276,7 @@ async fn delete(nimbus: &mut Nimbus, keys: &[String]) -> Result<i32> {
     for key in keys {
         let deleted = nimbus.delete_blob(Some(key)).await;
         deleted.map_err(|e| refused(&format!("delete {key}"), e))?;
-        println!("deleted {key}");
+        told(CLASS, &format!("deleted {key}"));
     }
     Ok(0)
 }
@@ -268,7 +291,8 @@ async fn set_acl(nimbus: &mut Nimbus, key: &str, acl: Option<Vec<AccessControl>>
     };
     let set = nimbus.set_blob_meta(Some(key), Some(&meta)).await;
     set.map_err(|e| refused(&what, e))?;
-    println!("Set ACL of {key} to {}", texts(&meta.acl));
+    let what = format!("Setting ACL for {key} to {}", texts(&meta.acl));
+    told(CLASS, &what);
     Ok(0)
 }
 
@@ -276,14 +300,14 @@ async fn replication(nimbus: &mut Nimbus, key: &str, wanted: Option<i32>) -> Res
     let Some(wanted) = wanted else {
         let count = nimbus.get_blob_replication(Some(key)).await;
         let count = count.map_err(|e| refused(&format!("show {key}"), e))?;
-        println!("Current replication factor {count}");
+        told(CLASS, &format!("Current replication factor {count}"));
         return Ok(0);
     };
     let count = nimbus
         .update_blob_replication(Some(key), Some(wanted))
         .await;
     let count = count.map_err(|e| refused(&format!("replicate {key}"), e))?;
-    println!("Replication factor is set to {count}");
+    told(CLASS, &format!("Replication factor is set to {count}"));
     Ok(0)
 }
 
@@ -300,5 +324,7 @@ fn texts(acl: &[AccessControl]) -> String {
     format!("[{}]", texts.join(", "))
 }
 
+/// As Storm's log shortens its command's name.
+const CLASS: &str = "o.a.s.c.Blobstore";
 /// Below what servers and clients of any age take in one message.
 const CHUNK_BYTES: usize = 256 << 10;

@@ -1,10 +1,13 @@
-//! How a command reaches Nimbus, and how its refusals read.
+//! How a command reaches Nimbus.
+//!
+//! What Nimbus answers is shown by `shape`.
 
 use std::future::Future;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 
 use super::ClientArgs;
+pub use super::shape::refused;
 use crate::auth::door::{Key, Service};
 use crate::conf::{Conf, keys};
 use crate::rpc::client::{Address, ClientOptions, Connection, Retries};
@@ -24,21 +27,39 @@ pub fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 
 /// Connects as the arguments say: to the address given, or to the leader that the seeds name.
 pub async fn connect(args: &ClientArgs) -> Result<Nimbus> {
+    Ok(Client::new(connection(args).await?))
+}
+
+/// The same for a service beside Storm's on Nimbus's port.
+pub async fn connection(args: &ClientArgs) -> Result<Connection> {
+    let conf = args.conf.conf()?;
     match &args.nimbus {
-        Some(address) => to_address(&parse("--nimbus", address)?, &args.conf.conf()?).await,
-        None => to_leader(&args.conf.conf()?).await,
+        Some(address) => {
+            let options = client_options(&conf)?;
+            let address = parse("--nimbus", address)?;
+            Ok(Connection::open(&address, &options).await?)
+        }
+        None => Ok(leader_options(&conf)?.find().await?.connection),
     }
+}
+
+/// As `connect`, with the leader's own word of where it is, for whoever calls it next.
+pub async fn connect_named(args: &ClientArgs) -> Result<(Nimbus, Address)> {
+    let conf = args.conf.conf()?;
+    if let Some(address) = &args.nimbus {
+        let address = parse("--nimbus", address)?;
+        return Ok((to_address(&address, &conf).await?, address));
+    }
+    let leader = leader_options(&conf)?.find().await?;
+    let port = u16::try_from(leader.summary.port).context("the leader's port is none")?;
+    let address = Address::new(&leader.summary.host, port);
+    Ok((Client::new(leader.connection), address))
 }
 
 /// Connects to one address, with no look for a leader.
 pub async fn to_address(address: &Address, conf: &Conf) -> Result<Nimbus> {
     let options = client_options(conf)?;
     Ok(Client::new(Connection::open(address, &options).await?))
-}
-
-async fn to_leader(conf: &Conf) -> Result<Nimbus> {
-    let leader = leader_options(conf)?.find().await?;
-    Ok(Client::new(leader.connection))
 }
 
 /// By TLS or with a login, as Storm's keys say: `nimbus.thrift.client.use.tls`,
@@ -51,8 +72,13 @@ fn client_options(conf: &Conf) -> Result<ClientOptions> {
 }
 
 fn leader_options(conf: &Conf) -> Result<LeaderOptions> {
+    // What Storm's clients before 1.0 were told, and their scripts still say.
+    let host = conf.text(keys::NIMBUS_HOST)?;
     Ok(LeaderOptions {
-        seeds: conf.texts(keys::NIMBUS_SEEDS)?,
+        seeds: match host.filter(|host| !host.is_empty()) {
+            Some(host) => vec![host],
+            None => conf.texts(keys::NIMBUS_SEEDS)?,
+        },
         port: conf.port(keys::NIMBUS_THRIFT_PORT)?,
         tls_port: conf.port(keys::NIMBUS_THRIFT_TLS_PORT)?,
         client: client_options(conf)?,
@@ -66,9 +92,4 @@ pub fn parse(option: &str, address: &str) -> Result<Address> {
     let split = address.rsplit_once(':');
     let parsed = split.and_then(|(host, port)| Some(Address::new(host, port.parse().ok()?)));
     parsed.with_context(|| format!("{option} {address}: not HOST:PORT, as in localhost:6627"))
-}
-
-/// What Nimbus answered, for a person: what was tried, then its words.
-pub fn refused(what: &str, error: impl std::fmt::Display) -> anyhow::Error {
-    anyhow!("cannot {what}: {error}")
 }

@@ -10,11 +10,14 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::site::Site;
 use crate::component::Factory;
 use crate::component::factory::BuiltIn;
 use crate::component::registry;
 use crate::conf::{Conf, keys};
 use crate::drpc::{self, Drpc};
+use crate::http::Ports;
+use crate::log_file::{self, Bounds, Stream};
 use crate::messaging::link::WIRE_VERSION;
 use crate::nimbus::{self, Nimbus};
 use crate::supervisor::{self, Stop};
@@ -28,19 +31,32 @@ pub fn dev(conf: &Conf) -> Result<i32> {
     runtime()?.block_on(async {
         let mut drpc = Drpc::start(conf).await?;
         let conf_of_all = for_topologies(conf, &drpc)?;
-        let cluster = Cluster::start(&conf_of_all, registry::knows).await?;
+        let mut cluster = Cluster::start(&conf_of_all, registry::knows).await?;
         let coordination = cluster.nimbus.coordination_address();
         let here = conf
             .clone()
             .with(keys::NIMBUS_SEEDS, vec![coordination.ip().to_string()])
             .with(keys::STORMWIRE_COORDINATION_PORT, coordination.port());
         drpc.follow_tokens(&here)?;
+        let nimbus = cluster.nimbus.address();
+        let of_site = here.with(keys::NIMBUS_THRIFT_PORT, nimbus.port());
+        let of_site = of_site.with(keys::NIMBUS_SEEDS, vec![nimbus.ip().to_string()]);
+        let site = Site::start(&of_site).await?;
         cluster.announce();
         announce_drpc(&drpc);
+        site.announce();
+        let told_to_stop = told_to_stop()?;
         say("ready");
-        stopped().await?;
+        let code = tokio::select! {
+            () = told_to_stop => 0,
+            () = cluster.supervisor.unfit() => {
+                complain(UNFIT);
+                1
+            }
+        };
         say("stopping: workers first");
         let stop = async {
+            site.stop().await;
             cluster.stop().await;
             drpc.shutdown().await;
         };
@@ -49,7 +65,7 @@ pub fn dev(conf: &Conf) -> Result<i32> {
             // Whoever asks twice does not want to wait.
             again = stopped() => again?,
         }
-        Ok(0)
+        Ok(code)
     })
 }
 
@@ -62,8 +78,9 @@ pub fn nimbus(conf: &Conf) -> Result<i32> {
             "coordination {}",
             nimbus.coordination_address()
         ));
+        let told_to_stop = told_to_stop()?;
         say("ready");
-        stopped().await?;
+        told_to_stop.await;
         nimbus.shutdown().await;
         Ok(0)
     })
@@ -72,13 +89,21 @@ pub fn nimbus(conf: &Conf) -> Result<i32> {
 /// `stormwire supervisor`. Its workers outlive it.
 pub fn supervisor(conf: &Conf) -> Result<i32> {
     runtime()?.block_on(async {
-        let supervisor = supervisor::start(conf, program()?).await?;
+        let mut supervisor = supervisor::start(conf, program()?).await?;
         say(format_args!(
             "supervisor {} node {}",
             supervisor.address, supervisor.node
         ));
+        let told_to_stop = told_to_stop()?;
         say("ready");
-        stopped().await?;
+        tokio::select! {
+            () = told_to_stop => {}
+            () = supervisor.unfit() => {
+                complain(UNFIT);
+                supervisor.stop(Stop::EndWorkers).await;
+                return Ok(1);
+            }
+        }
         supervisor.stop(Stop::KeepWorkers).await;
         Ok(0)
     })
@@ -90,8 +115,9 @@ pub fn drpc(conf: &Conf) -> Result<i32> {
         let mut drpc = Drpc::start(conf).await?;
         drpc.follow_tokens(conf)?;
         announce_drpc(&drpc);
+        let told_to_stop = told_to_stop()?;
         say("ready");
-        stopped().await?;
+        told_to_stop.await;
         drpc.shutdown().await;
         Ok(0)
     })
@@ -103,11 +129,13 @@ fn announce_drpc(drpc: &drpc::Handle) {
         "drpc-invocations {}",
         drpc.invocations_address()
     ));
-    if let Some(address) = drpc.http_address() {
-        say(format_args!("drpc-http {address}"));
-    }
-    if let Some(address) = drpc.https_address() {
-        say(format_args!("drpc-https {address}"));
+    announce(drpc.ports());
+}
+
+/// Prints where HTTP and HTTPS are answered.
+pub fn announce(ports: &Ports) {
+    for (name, address) in ports.named() {
+        say(format_args!("{name} {address}"));
     }
 }
 
@@ -157,9 +185,23 @@ pub fn worker_of(
              with the cluster's version of Stormwire"
         );
     }
+    keep_logs(&instructions);
     supervisor::wait_until_recorded(dir)?;
     let factory = factory(&instructions);
     Ok(worker::run(instructions, dir, factory, levels))
+}
+
+/// The files to which the supervisor turned this worker's streams.
+fn keep_logs(launch: &WorkerLaunch) {
+    let bounds = Bounds {
+        bytes_max: launch.log_bytes_max.map_or(u64::MAX, i64::cast_unsigned),
+        files_max: launch
+            .log_files_max
+            .map_or(0, |n| usize::try_from(n).unwrap_or(0)),
+    };
+    let directory = Path::new(&launch.log_dir);
+    log_file::adopt(Stream::Output, &directory.join("worker.log"), bounds);
+    log_file::adopt(Stream::Error, &directory.join("worker.log.err"), bounds);
 }
 
 /// Nimbus and a supervisor in this process.
@@ -242,22 +284,36 @@ pub fn say(line: impl Display) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-/// Prints a line to standard error, for somebody or nobody.
+/// Prints a line to standard error, for somebody or nobody; where that is a file by now, to whoever
+/// started this process as well.
 pub fn complain(line: impl Display) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    let line = format!("{line}\n");
+    log_file::write(Stream::Error, line.as_bytes());
+    log_file::write_to_starter(line.as_bytes());
 }
 
 /// Returns on SIGINT or SIGTERM.
 pub async fn stopped() -> Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    told_to_stop()?.await;
     Ok(())
 }
 
+/// Listens for SIGINT and SIGTERM from now on, and ends with the first. Whoever reads `ready` may
+/// send one at once.
+pub fn told_to_stop() -> Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Said before a supervisor ends by itself. As in Storm, whoever watches over it decides what then.
+const UNFIT: &str = "health checks say that this machine is not fit to run workers: they are \
+                     ended, and the supervisor stops; the log names the script";
 /// A daemon has two threads that work and some that wait for the disk.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const HEAPS_MAX: i32 = 1;

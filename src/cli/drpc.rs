@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::ConfArgs;
 use super::client::{self, block_on, refused};
+use super::daemon::say;
 use crate::auth::door::{Key, Service};
 use crate::conf::{Conf, keys};
 use crate::rpc::client::{Address, ClientOptions, Connection};
@@ -37,7 +38,7 @@ pub fn run(args: &ClientArgs) -> Result<i32> {
         for (function, argument) in calls {
             let result = client.execute(Some(function), Some(argument)).await;
             let result = result.map_err(|error| refused(&format!("call {function}"), error))?;
-            println!("{function} \"{argument}\" => \"{result}\"");
+            say(format_args!("{function} \"{argument}\" => \"{result}\""));
         }
         Ok(0)
     })

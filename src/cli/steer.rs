@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::ClientArgs;
 use super::client::{self, Nimbus, refused};
+use super::shape::{failed, told};
 use crate::conf::{Conf, keys};
 use crate::wire::storm::{KillOptions, RebalanceOptions};
 
@@ -30,7 +31,8 @@ pub struct KillArgs {
     #[command(flatten)]
     pub topologies: NamesArgs,
     /// Seconds between stopping its spouts and ending its workers; by default its message timeout.
-    #[arg(short, long, value_name = "SECS")]
+    #[arg(short, long, visible_alias = "wait-time-secs", value_name = "SECS")]
+    #[arg(value_parser = clap::value_parser!(i32).range(0..))]
     pub wait: Option<i32>,
 }
 
@@ -40,10 +42,11 @@ pub struct RebalanceArgs {
     /// The topology's name.
     pub name: String,
     /// Seconds between stopping its spouts and the change; by default its message timeout.
-    #[arg(short, long, value_name = "SECS")]
+    #[arg(short, long, alias = "wait", value_name = "SECS")]
+    #[arg(value_parser = clap::value_parser!(i32).range(0..))]
     pub wait_time_secs: Option<i32>,
     /// Workers that it is to have.
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     pub num_workers: Option<i32>,
     /// Executors that a component is to have, at most one for each of its tasks: `-e split=4`.
     #[arg(short, long, value_name = "COMPONENT=N")]
@@ -64,7 +67,8 @@ pub fn kill(args: &KillArgs) -> Result<i32> {
     let options = KillOptions {
         wait_secs: args.wait,
     };
-    each(&args.topologies, "Killed topology", async |nimbus, name| {
+    let done = ("KillTopology", "Killed topology");
+    each(&args.topologies, done, async |nimbus, name| {
         let killed = nimbus
             .kill_topology_with_opts(Some(name), Some(&options))
             .await;
@@ -74,7 +78,8 @@ pub fn kill(args: &KillArgs) -> Result<i32> {
 
 /// `stormwire activate`.
 pub fn activate(args: &NamesArgs) -> Result<i32> {
-    each(args, "Activated topology", async |nimbus, name| {
+    let done = ("Activate", "Activated topology");
+    each(args, done, async |nimbus, name| {
         let activated = nimbus.activate(Some(name)).await;
         activated.map_err(|e| refused(&format!("activate {name}"), e))
     })
@@ -82,7 +87,8 @@ pub fn activate(args: &NamesArgs) -> Result<i32> {
 
 /// `stormwire deactivate`.
 pub fn deactivate(args: &NamesArgs) -> Result<i32> {
-    each(args, "Deactivated topology", async |nimbus, name| {
+    let done = ("Deactivate", "Deactivated topology");
+    each(args, done, async |nimbus, name| {
         let deactivated = nimbus.deactivate(Some(name)).await;
         deactivated.map_err(|e| refused(&format!("deactivate {name}"), e))
     })
@@ -96,7 +102,8 @@ pub fn rebalance(args: &RebalanceArgs) -> Result<i32> {
         let rebalanced = nimbus.rebalance(Some(name), Some(&options)).await;
         rebalanced.map_err(|e| refused(&format!("rebalance {name}"), e))
     })?;
-    println!("Topology {name} is rebalancing");
+    let what = format!("Topology {name} is rebalancing");
+    told("o.a.s.c.Rebalance", &what);
     Ok(0)
 }
 
@@ -138,7 +145,7 @@ impl RebalanceArgs {
 /// the exit code says that there was one.
 fn each(
     args: &NamesArgs,
-    done: &str,
+    (class, done): (&str, &str),
     act: impl AsyncFn(&mut Nimbus, &str) -> Result<()>,
 ) -> Result<i32> {
     client::block_on(async {
@@ -146,9 +153,9 @@ fn each(
         let mut code = 0;
         for name in &args.names {
             match act(&mut nimbus, name).await {
-                Ok(()) => println!("{done}: {name}"),
+                Ok(()) => told(&format!("o.a.s.c.{class}"), &format!("{done}: {name}")),
                 Err(error) if args.ignore_errors => {
-                    eprintln!("{error:#}");
+                    failed(&error);
                     code = 1;
                 }
                 Err(error) => return Err(error),

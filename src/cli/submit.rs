@@ -1,21 +1,22 @@
 //! `stormwire submit`: a topology from a YAML file, with its scripts, to Nimbus over Thrift.
 
-use std::fs;
-use std::io::{Cursor, Write};
+use std::fs::{self, File};
+use std::io::{Cursor, Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::client::{self, Nimbus, refused};
+use super::daemon::{complain, say};
+use super::progress::Progress;
 use super::{ClientArgs, ConfArgs};
 use crate::conf::Conf;
-use crate::flux;
 use crate::wire::storm::{StormTopology, SubmitOptions, TopologyInitialStatus};
+use crate::{flux, limits};
 
 /// A topology to submit.
 #[derive(Debug, Args)]
@@ -49,29 +50,96 @@ pub struct Submission {
     pub status: TopologyInitialStatus,
 }
 
+/// What a topology's shell components run: in a jar, in a directory, or nothing.
+#[derive(Debug, Default)]
+pub struct Files {
+    /// A jar or zip, of which `resources/` counts.
+    pub jar: Option<PathBuf>,
+    /// A directory that becomes a jar's `resources/`.
+    pub resources: Option<PathBuf>,
+}
+
 /// Submits.
 pub fn run(args: SubmitArgs) -> Result<i32> {
-    let definition = flux::read(&args.file)?;
-    let name = args.name.clone().or(definition.name);
+    let files = Files {
+        jar: args.jar,
+        resources: args.resources,
+    };
+    let resources = |name: &str| files.resource(name);
+    let options = flux::Options {
+        resources: Some(&resources),
+        ..flux::Options::default()
+    };
+    let definition = flux::read(&flux::Source::File(args.file), &options)?;
+    for warning in &definition.warnings {
+        complain(format_args!("warning: {warning}"));
+    }
+    let name = args.name.or(definition.name);
     let name =
         name.context("the topology has no name: give --name, or a `name:` line in its file")?;
     let conf = definition.conf.overlay(&settings(&args.client.conf)?);
-    let jar = match (&args.resources, &args.jar) {
-        (Some(dir), _) => zip_resources(dir)?,
-        (None, Some(jar)) => {
-            fs::read(jar).with_context(|| format!("cannot read {}", jar.display()))?
-        }
-        (None, None) => zip_nothing()?,
-    };
     let submission = Submission {
         name,
         conf,
         topology: definition.topology,
-        jar,
+        jar: files.pack()?,
         status: status(args.inactive),
     };
     send(&args.client, &submission)?;
     Ok(0)
+}
+
+// === impl Files ===
+
+impl Files {
+    /// The jar that Nimbus gets.
+    pub fn pack(&self) -> Result<Vec<u8>> {
+        match (&self.resources, &self.jar) {
+            (Some(dir), _) => zip_resources(dir),
+            (None, Some(jar)) => {
+                fs::read(jar).with_context(|| format!("cannot read {}", jar.display()))
+            }
+            (None, None) => zip_nothing(),
+        }
+    }
+
+    /// A file within the jar, by its name there, which may begin with `/`.
+    pub fn resource(&self, name: &str) -> Result<Vec<u8>, String> {
+        let name = name.trim_start_matches('/');
+        let most = limits::FLUX_FILE_BYTES_MAX as u64 + 1;
+        let mut bytes = Vec::new();
+        match (&self.resources, &self.jar) {
+            (Some(dir), _) => {
+                let below = Path::new(name.strip_prefix("resources/").unwrap_or(name));
+                let mut parts = below.components();
+                if !parts.all(|part| matches!(part, Component::Normal(_))) {
+                    return Err("a resource's name is a path without `..`".to_owned());
+                }
+                let file = File::open(dir.join(below)).map_err(|error| error.to_string())?;
+                let read = file.take(most).read_to_end(&mut bytes);
+                read.map_err(|error| error.to_string())?;
+            }
+            (None, Some(jar)) => {
+                let of_jar = |error: String| format!("{}: {error}", jar.display());
+                let file = File::open(jar).map_err(|error| of_jar(error.to_string()))?;
+                let archive = crate::blob::open_jar(file);
+                let mut archive = archive.map_err(|error| of_jar(error.to_string()))?;
+                let entry = archive
+                    .by_name(name)
+                    .map_err(|error| of_jar(error.to_string()))?;
+                let read = entry.take(most).read_to_end(&mut bytes);
+                read.map_err(|error| of_jar(error.to_string()))?;
+            }
+            (None, None) => {
+                return Err(
+                    "it is a resource of a jar, and there is none: give one with --jar, or \
+                            a directory with --resources"
+                        .to_owned(),
+                );
+            }
+        }
+        Ok(bytes)
+    }
 }
 
 /// The status that a topology begins in.
@@ -89,7 +157,7 @@ pub fn send(args: &ClientArgs, submission: &Submission) -> Result<()> {
         let mut nimbus = client::connect(args).await?;
         hand_in(&mut nimbus, submission).await
     })?;
-    println!("Submitted topology: {name}");
+    say(format_args!("Submitted topology: {name}"));
     Ok(())
 }
 
@@ -115,21 +183,16 @@ pub async fn hand_in(nimbus: &mut Nimbus, submission: &Submission) -> Result<()>
 
 /// Sends a jar to Nimbus; returns where it put it.
 pub async fn upload(nimbus: &mut Nimbus, jar: &[u8]) -> Result<String> {
-    let failed = |e: String| refused("upload the jar", e);
     let begun = nimbus.begin_file_upload().await;
-    let location = begun.map_err(|e| failed(e.to_string()))?;
-    let bar = ProgressBar::new(jar.len() as u64);
-    bar.set_style(ProgressStyle::with_template(
-        "upload {bar:40} {bytes}/{total_bytes}",
-    )?);
+    let location = begun.map_err(|e| refused(UPLOAD, e))?;
+    let mut progress = Progress::of_upload(Some(jar.len() as u64));
     for chunk in jar.chunks(CHUNK_BYTES) {
         let sent = nimbus.upload_chunk(Some(&location), Some(chunk)).await;
-        sent.map_err(|e| failed(e.to_string()))?;
-        bar.inc(chunk.len() as u64);
+        sent.map_err(|e| refused(UPLOAD, e))?;
+        progress.add(chunk.len());
     }
-    bar.finish_and_clear();
     let finished = nimbus.finish_file_upload(Some(&location)).await;
-    finished.map_err(|e| failed(e.to_string()))?;
+    finished.map_err(|e| refused(UPLOAD, e))?;
     Ok(location)
 }
 
@@ -197,5 +260,7 @@ pub fn add_resources(zip: &mut ZipWriter<Cursor<Vec<u8>>>, dir: &Path) -> Result
     Ok(())
 }
 
+/// What is being done when that fails.
+const UPLOAD: &str = "upload the jar";
 /// What every client of Storm sends at a time.
 const CHUNK_BYTES: usize = 307_200;

@@ -9,9 +9,14 @@ use clap::Args;
 
 use super::ClientArgs;
 use super::client::{self, refused};
+use super::daemon::say;
+use super::flow;
+use super::shape::Shape;
 use super::table::{span, table};
+use crate::wire::messages::{TaskMetric, metric_reader, topology_flows};
 use crate::wire::storm::{
     ErrorInfo, ExecutorSpecificStats, ExecutorSummary, GlobalStreamId, TopologyInfo,
+    TopologySummary,
 };
 
 /// A topology to look at.
@@ -25,17 +30,23 @@ pub struct NameArgs {
 
 /// `stormwire list`.
 pub fn list(args: &ClientArgs) -> Result<i32> {
-    let mut topologies = client::block_on(async {
+    let topologies = client::block_on(async {
         let mut nimbus = client::connect(args).await?;
         nimbus
             .get_topology_summaries()
             .await
             .map_err(|e| refused("list topologies", e))
     })?;
-    if topologies.is_empty() {
-        println!("No topologies running.");
-        return Ok(0);
-    }
+    let text = match Shape::of_output() {
+        _ if topologies.is_empty() => "No topologies running.".to_owned(),
+        Shape::People => for_people(topologies),
+        Shape::Storm => as_storm(&topologies),
+    };
+    say(text);
+    Ok(0)
+}
+
+fn for_people(mut topologies: Vec<TopologySummary>) -> String {
     topologies.sort_by(|a, b| a.name.cmp(&b.name));
     let head = [
         "NAME",
@@ -59,40 +70,95 @@ pub fn list(args: &ClientArgs) -> Result<i32> {
             topology.owner.unwrap_or_default(),
         ]
     });
-    println!("{}", table(head, rows));
-    Ok(0)
+    table(head, rows)
+}
+
+/// The table of Storm's client, in Nimbus's order. Columns grow with their cells and are never cut,
+/// so that scripts find each by counting blanks.
+fn as_storm(topologies: &[TopologySummary]) -> String {
+    let row = |cells: [&str; 7]| {
+        let [name, status, tasks, workers, uptime, id, owner] = cells;
+        format!(
+            "{name:<20} {status:<10} {tasks:<10} {workers:<12} {uptime:<12} {id:<20} {owner:<20}"
+        )
+    };
+    let head = [
+        "Topology_name",
+        "Status",
+        "Num_tasks",
+        "Num_workers",
+        "Uptime_secs",
+        "Topology_Id",
+        "Owner",
+    ];
+    let mut lines = vec![row(head), "-".repeat(RULE_COLUMNS)];
+    lines.extend(topologies.iter().map(|topology| {
+        let numbers = [
+            topology.num_tasks,
+            topology.num_workers,
+            topology.uptime_secs,
+        ];
+        let [tasks, workers, uptime] = numbers.map(|number| number.to_string());
+        let owner = topology.owner.as_deref().unwrap_or("null");
+        let (name, status, id) = (&topology.name, &topology.status, &topology.id);
+        row([name, status, &tasks, &workers, &uptime, id, owner])
+    }));
+    lines.join("\n")
 }
 
 /// `stormwire info`.
 pub fn info(args: &NameArgs) -> Result<i32> {
     let name = &args.name;
-    let info = client::block_on(async {
+    let (info, metrics, flows) = client::block_on(async {
         let mut nimbus = client::connect(&args.client).await?;
         let info = nimbus.get_topology_info_by_name(Some(name)).await;
-        info.map_err(|e| refused(&format!("show {name}"), e))
+        let info = info.map_err(|e| refused(&format!("show {name}"), e))?;
+        let mut reader = metric_reader::Client::new(nimbus.into_channel());
+        // A Nimbus that is not ours has no such call.
+        let metrics = reader.get_task_metrics(Some(name), None).await;
+        let mut flows = topology_flows::Client::new(reader.into_channel());
+        let flows = flows.topology_flow(Some(name)).await;
+        Ok((info, metrics.unwrap_or_default(), flows.unwrap_or_default()))
     })?;
-    println!(
-        "{} ({}), up {}",
-        info.name,
-        info.status,
-        span(info.uptime_secs)
-    );
-    println!("id {}\n", info.id);
-    println!("{}", components(&info));
-    for (component, errors) in &info.errors {
-        for ErrorInfo {
-            error, host, port, ..
-        } in errors
-        {
-            let place = match (host, port) {
-                (Some(host), Some(port)) => format!(" on {host}:{port}"),
-                (Some(host), None) => format!(" on {host}"),
-                _ => String::new(),
-            };
-            println!("\n{component}{place}: {}", error.trim_end());
-        }
+    let (name, status, id) = (&info.name, &info.status, &info.id);
+    let up = span(info.uptime_secs);
+    let mut parts = vec![
+        format!("{name} ({status}), up {up}\nid {id}"),
+        components(&info),
+    ];
+    if !metrics.is_empty() {
+        parts.push(metrics_table(metrics));
     }
+    parts.extend(flow::links(&flows));
+    parts.extend(flow::waits(&flows, &info.executors));
+    for (component, errors) in &info.errors {
+        parts.extend(errors.iter().map(|error| error_line(component, error)));
+    }
+    say(parts.join("\n\n"));
     Ok(0)
+}
+
+fn error_line(component: &str, error: &ErrorInfo) -> String {
+    let place = match (&error.host, error.port) {
+        (Some(host), Some(port)) => format!(" on {host}:{port}"),
+        (Some(host), None) => format!(" on {host}"),
+        _ => String::new(),
+    };
+    format!("{component}{place}: {}", error.error.trim_end())
+}
+
+/// What tasks report of themselves in numbers.
+fn metrics_table(metrics: Vec<TaskMetric>) -> String {
+    let rows = metrics.into_iter().map(|metric| {
+        let TaskMetric {
+            component,
+            task,
+            name,
+            value,
+        } = metric;
+        [component, task.to_string(), name, value.to_string()]
+    });
+    table(["COMPONENT", "TASK", "METRIC", "VALUE"], rows)
 }
 
 /// How many tuples of a stream a spout's executor saw completed.
@@ -212,5 +278,7 @@ fn inputs(counts: Option<&BTreeMap<GlobalStreamId, i64>>) -> i64 {
         .sum()
 }
 
+/// Of the line below the head of Storm's list.
+const RULE_COLUMNS: usize = 88;
 /// The window since the start, as Storm spells it.
-const ALL_TIME: &str = ":all-time";
+pub const ALL_TIME: &str = ":all-time";

@@ -14,6 +14,7 @@ mod json;
 pub mod keys;
 mod load;
 pub(crate) mod redact;
+mod topology;
 pub mod validate;
 pub(crate) mod yaml;
 
@@ -60,7 +61,7 @@ pub enum ConfError {
     },
     #[error("the configuration is no JSON, {0}")]
     Json(#[from] JsonError),
-    #[error("the configuration is no JSON object but {found}")]
+    #[error("the configuration is no JSON object but {found}; {{}} is one that sets nothing")]
     NotAnObject { found: &'static str },
     #[error("{key}: {source}")]
     Value {

@@ -5,6 +5,7 @@
 //! stay text. A bare `y` or `n` is a boolean here, as YAML 1.1 says, and text to Storm's parser.
 //! Knows nothing of keys and files.
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 
@@ -27,16 +28,20 @@ pub fn map(text: &str) -> Result<Map<String, Value>, YamlError> {
         column: 1,
         reason: "a configuration is `key: value` lines, this is something else".to_owned(),
     };
-    match serde_saphyr::from_str_with_options::<Value>(text, options()) {
-        Ok(Value::Object(map)) => Ok(map),
-        Ok(Value::Null) => Ok(Map::new()),
-        Ok(_) => Err(not_a_map()),
-        Err(error) => Err(YamlError {
-            line: error.location().map_or(0, |location| location.line()),
-            column: error.location().map_or(0, |location| location.column()),
-            reason: error.without_snippet().to_string(),
-        }),
+    match read(text)? {
+        Value::Object(map) => Ok(map),
+        Value::Null => Ok(Map::new()),
+        _ => Err(not_a_map()),
     }
+}
+
+/// What the text holds, whatever `T` takes. How deep it is, and how much, is bounded.
+pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, YamlError> {
+    serde_saphyr::from_str_with_options(text, options()).map_err(|error| YamlError {
+        line: error.location().map_or(0, |location| location.line()),
+        column: error.location().map_or(0, |location| location.column()),
+        reason: error.without_snippet().to_string(),
+    })
 }
 
 /// The line, from 1, on which a top-level key stands; none when it came by a merge.

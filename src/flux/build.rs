@@ -1,255 +1,205 @@
-//! From a parsed definition to a `StormTopology`.
+//! From a document to a `StormTopology`: components, spouts, bolts, and the streams between them.
 //!
-//! Checks what only the file can get wrong; names, fields and subscriptions are Nimbus's to judge.
+//! Checks what only the files can get wrong; what Nimbus says of names, fields and conf is
+//! Nimbus's.
 
-use serde_json::{Map, Value};
+use std::collections::{BTreeMap, HashSet};
 
-use super::DefinitionError;
+use serde_json::Value;
+
+use super::document::{Document, Entry};
+use super::node::{Node, Object};
+use super::objects::{Bean, Beans};
+use super::show::Outline;
+use super::vertex::{self, Vertex};
+use super::{Definition, DefinitionError, FluxError, Warning};
+use crate::component::registry::Kind;
+use crate::conf::{Conf, validate};
+use crate::limits;
+use crate::topology::{self, DEFAULT_STREAM};
 use crate::wire::storm::{
-    Bolt, ComponentCommon, ComponentObject, GlobalStreamId, Grouping, JavaObject, JavaObjectArg,
-    NullStruct, ShellComponent, SpoutSpec, StormTopology, StreamInfo,
+    Bolt, GlobalStreamId, Grouping, JavaObject, JavaObjectArg, NullStruct, SpoutSpec, StormTopology,
 };
 
-type Result<T> = std::result::Result<T, DefinitionError>;
+type Result<T, E = DefinitionError> = std::result::Result<T, E>;
 
-/// One entry of `spouts` or `bolts`, half built.
-struct Component {
-    id: String,
-    object: ComponentObject,
-    common: ComponentCommon,
+/// A stream as it is read, before the bolt that it leads to is there.
+struct Stream {
+    from: String,
+    to: String,
+    stream: String,
+    kind: String,
+    grouping: Grouping,
 }
 
-/// Builds spouts, bolts and the streams between them.
-pub fn topology(map: &Map<String, Value>) -> Result<StormTopology> {
+/// Builds the topology of a document.
+pub fn definition(document: Document, mut warnings: Vec<Warning>) -> Result<Definition, FluxError> {
+    let mut beans = Beans::default();
+    for entry in &document.components {
+        beans.add(entry).map_err(|error| error.of(&entry.origin))?;
+    }
+    let conf = conf(&document)?;
+    let mut outline = Outline::default();
     let mut topology = StormTopology::default();
-    for entry in list(map, "spouts", "the file")? {
-        let Component { id, object, common } = component(entry, "spouts")?;
-        let spout = SpoutSpec {
-            spout_object: object,
-            common,
+    for entry in &document.spouts {
+        let spout = vertex(entry, Kind::Spout, &beans, &mut warnings)?;
+        outline.spout(&entry.id, &spout);
+        let spec = SpoutSpec {
+            spout_object: spout.object,
+            common: spout.common,
         };
-        if topology.spouts.insert(id.clone(), spout).is_some() {
-            return Err(wrong(&format!("spouts: {id}"), "occurs twice"));
-        }
+        topology.spouts.insert(entry.id.clone(), spec);
     }
-    for entry in list(map, "bolts", "the file")? {
-        let Component { id, object, common } = component(entry, "bolts")?;
-        let bolt = Bolt {
-            bolt_object: object,
-            common,
+    let mut bolts = BTreeMap::new();
+    for entry in &document.bolts {
+        if topology.spouts.contains_key(&entry.id) {
+            return Err(taken(entry));
+        }
+        let bolt = vertex(entry, Kind::Bolt, &beans, &mut warnings)?;
+        outline.bolt(&entry.id, &bolt);
+        bolts.insert(entry.id.as_str(), bolt);
+    }
+    let mut fed = HashSet::new();
+    for (at, entry) in document.streams.iter().enumerate() {
+        let known = |id: &str| topology.spouts.contains_key(id) || bolts.contains_key(id);
+        let stream = stream(entry, at, &known, &beans).map_err(|e| e.of(&entry.origin))?;
+        outline.stream(&stream.from, &stream.kind, &stream.to);
+        let source = GlobalStreamId {
+            component_id: stream.from,
+            stream_id: stream.stream,
         };
-        if topology.bolts.insert(id.clone(), bolt).is_some() {
-            return Err(wrong(&format!("bolts: {id}"), "occurs twice"));
+        let Some(bolt) = bolts.get_mut(stream.to.as_str()) else {
+            let what = format!("to: {} is no bolt of this definition", stream.to);
+            return Err(wrong(entry, at, what));
+        };
+        if bolt.common.inputs.insert(source, stream.grouping).is_some() {
+            let what = format!(
+                "{} has this stream already; a bolt takes one once",
+                stream.to
+            );
+            return Err(wrong(entry, at, what));
+        }
+        fed.insert(stream.to);
+    }
+    for entry in &document.bolts {
+        let Some(bolt) = bolts.remove(entry.id.as_str()) else {
+            continue;
+        };
+        if fed.contains(&entry.id) {
+            let bolt = Bolt {
+                bolt_object: bolt.object,
+                common: bolt.common,
+            };
+            topology.bolts.insert(entry.id.clone(), bolt);
+        } else {
+            warn(&mut warnings, entry, unfed(entry));
         }
     }
-    for (index, entry) in list(map, "streams", "the file")?.iter().enumerate() {
-        subscribe(&mut topology, entry, &format!("streams[{index}]"))?;
-    }
-    Ok(topology)
+    Ok(Definition {
+        name: document.name,
+        conf,
+        topology,
+        outline,
+        warnings,
+    })
 }
 
-/// Refuses keys that would be ignored otherwise.
-pub fn only(map: &Map<String, Value>, place: &str, known: &[&str]) -> Result<()> {
-    match map.keys().find(|key| !known.contains(&key.as_str())) {
-        Some(key) => Err(wrong(
-            place,
-            format!("{key} is not supported; known are: {}", known.join(", ")),
-        )),
-        None => Ok(()),
-    }
-}
-
-pub fn wrong(place: &str, what: impl Into<String>) -> DefinitionError {
-    DefinitionError {
-        place: place.to_owned(),
-        what: what.into(),
-    }
-}
-
-fn component(entry: &Value, kind: &str) -> Result<Component> {
-    let map = object(entry, kind)?;
-    let id = text(map, "id", kind)?;
-    let place = format!("{kind}: {id}");
-    let known = [
-        "id",
-        "className",
-        "constructorArgs",
-        "configMethods",
-        "parallelism",
-        "outputs",
-        "name",
-    ];
-    only(map, &place, &known)?;
-    let class = text(map, "className", &place)?;
-    let args = list(map, "constructorArgs", &place)?;
-    let mut common = ComponentCommon {
-        parallelism_hint: Some(1),
-        ..ComponentCommon::default()
+fn taken(entry: &Entry) -> FluxError {
+    let error = DefinitionError {
+        line: entry.node.line,
+        place: format!("bolts: {}", entry.id),
+        what: "a spout has this id already".to_owned(),
     };
-    if let Some(parallelism) = map.get("parallelism") {
-        let parallelism = parallelism.as_i64().and_then(|n| i32::try_from(n).ok());
-        let not_a_number = || wrong(&place, "parallelism must be a number");
-        common.parallelism_hint = Some(parallelism.ok_or_else(not_a_number)?);
-    }
-    let object = if SHELL_CLASSES.contains(&class.as_str()) {
-        if let Some(fields) = args.get(1) {
-            declare(&mut common, "default", fields, &place)?;
-        }
-        ComponentObject::Shell(shell(args.first(), &place)?)
-    } else {
-        ComponentObject::JavaObject(JavaObject {
-            full_class_name: class,
-            args_list: args
-                .iter()
-                .map(|arg| argument(arg, &place))
-                .collect::<Result<_>>()?,
-        })
-    };
-    match map.get("outputs") {
-        None => {}
-        Some(Value::Object(streams)) => {
-            for (stream, fields) in streams {
-                declare(&mut common, stream, fields, &place)?;
-            }
-        }
-        Some(fields) => declare(&mut common, "default", fields, &place)?,
-    }
-    for method in list(map, "configMethods", &place)? {
-        configure(&mut common, method, &place)?;
-    }
-    Ok(Component { id, object, common })
+    error.of(&entry.origin)
 }
 
-/// The methods of Flux's shell wrappers.
-fn configure(common: &mut ComponentCommon, method: &Value, place: &str) -> Result<()> {
-    let map = object(method, place)?;
-    let name = text(map, "name", place)?;
-    let args = list(map, "args", place)?;
-    match (name.as_str(), args) {
-        ("setDefaultStream", [fields]) => declare(common, "default", fields, place),
-        ("setNamedStream", [Value::String(stream), fields]) => {
-            declare(common, stream, fields, place)
-        }
-        ("addComponentConfig", [Value::String(key), value]) => {
-            let conf = common.json_conf.as_deref().unwrap_or("{}");
-            let mut conf: Map<String, Value> = serde_json::from_str(conf).unwrap_or_default();
-            conf.insert(key.clone(), value.clone());
-            common.json_conf = Some(Value::Object(conf).to_string());
-            Ok(())
-        }
-        _ => Err(wrong(
-            place,
-            format!(
-                "configMethods: {name} with {} arguments; known are setDefaultStream(fields), \
-                 setNamedStream(stream, fields), addComponentConfig(key, value)",
-                args.len()
-            ),
-        )),
+fn unfed(entry: &Entry) -> String {
+    format!(
+        "line {}: no stream leads to the bolt {}: it is left out, as in Storm",
+        entry.node.line, entry.id
+    )
+}
+
+fn wrong(entry: &Entry, at: usize, what: String) -> FluxError {
+    let place = format!("streams[{at}]");
+    let line = entry.node.line;
+    DefinitionError { line, place, what }.of(&entry.origin)
+}
+
+fn conf(document: &Document) -> Result<Conf, FluxError> {
+    let mut conf = Conf::new();
+    for (key, entry) in &document.config {
+        let value = entry.node.json();
+        let checked = validate::topology(&Conf::new().with(key, value.clone()));
+        checked.map_err(|violation| {
+            // What a placeholder that nothing filled has become is seen nowhere else.
+            let what = format!("{violation}; it is {}", short(&value));
+            let (line, place) = (entry.node.line, format!("config: {key}"));
+            DefinitionError { line, place, what }.of(&entry.origin)
+        })?;
+        conf.set(key, value);
+    }
+    Ok(conf)
+}
+
+/// The beginning of a value.
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(SHOWN_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 
-fn shell(command: Option<&Value>, place: &str) -> Result<ShellComponent> {
-    let not_a_command = || {
-        wrong(
-            place,
-            "constructorArgs must begin with the command, as in [python3, bolt.py]",
-        )
-    };
-    let words = command
-        .and_then(Value::as_array)
-        .ok_or_else(not_a_command)?;
-    let words: Option<Vec<&str>> = words.iter().map(Value::as_str).collect();
-    match words.ok_or_else(not_a_command)?.as_slice() {
-        [program] => Ok(ShellComponent {
-            execution_command: Some((*program).to_owned()),
-            script: None,
-        }),
-        [program, script] => Ok(ShellComponent {
-            execution_command: Some((*program).to_owned()),
-            script: Some((*script).to_owned()),
-        }),
-        [] => Err(not_a_command()),
-        _ => Err(wrong(
-            place,
-            "a command has a program and one argument (Thrift's ShellComponent holds no more): put \
-             the rest into a script",
-        )),
+fn vertex(
+    entry: &Entry,
+    kind: Kind,
+    beans: &Beans,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vertex, FluxError> {
+    let built = Object::of(&entry.node, format!("{kind}s: {}", entry.id))
+        .and_then(|object| vertex::build(&object, kind, beans));
+    let mut built = built.map_err(|error| error.of(&entry.origin))?;
+    if let Some(what) = built.warning.take() {
+        warn(warnings, entry, what);
+    }
+    Ok(built)
+}
+
+fn warn(warnings: &mut Vec<Warning>, entry: &Entry, what: String) {
+    if warnings.len() < limits::FLUX_WARNINGS_MAX {
+        let origin = (*entry.origin).clone();
+        warnings.push(Warning { origin, what });
     }
 }
 
-fn argument(arg: &Value, place: &str) -> Result<JavaObjectArg> {
-    match arg {
-        Value::String(text) => Ok(JavaObjectArg::StringArg(text.clone())),
-        Value::Bool(flag) => Ok(JavaObjectArg::BoolArg(*flag)),
-        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(long), _) => Ok(JavaObjectArg::LongArg(long)),
-            (None, Some(double)) => Ok(JavaObjectArg::DoubleArg(double)),
-            (None, None) => Err(wrong(
-                place,
-                format!("constructorArgs: {number} is too large"),
-            )),
-        },
-        other => Err(wrong(
-            place,
-            format!(
-                "constructorArgs: {other}: built-in components take texts, numbers and booleans"
-            ),
-        )),
+fn stream(entry: &Entry, at: usize, known: &dyn Fn(&str) -> bool, beans: &Beans) -> Result<Stream> {
+    let object = Object::of(&entry.node, format!("streams[{at}]"))?;
+    object.only(&["name", "id", "from", "to", "grouping"])?;
+    let (from, to) = (object.text("from")?, object.text("to")?);
+    if !known(&from) && !topology::is_system_id(&from) {
+        return Err(object.wrong(format!(
+            "from: {from} is no spout or bolt of this definition"
+        )));
     }
+    let missing = || object.wrong("grouping is missing, as in {type: SHUFFLE}");
+    let grouping = object.get("grouping").ok_or_else(missing)?;
+    let grouping = Object::of(grouping, format!("streams[{at}]: grouping"))?;
+    grouping.only(&["type", "args", "streamId", "customClass"])?;
+    let stream = grouping.optional_text("streamId")?;
+    let kind = grouping.text("type")?;
+    Ok(Stream {
+        from,
+        to,
+        stream: stream.unwrap_or_else(|| DEFAULT_STREAM.to_owned()),
+        grouping: choose(&grouping, &kind, beans)?,
+        kind,
+    })
 }
 
-fn declare(common: &mut ComponentCommon, stream: &str, fields: &Value, place: &str) -> Result<()> {
-    let fields = fields.as_array().and_then(|fields| {
-        fields
-            .iter()
-            .map(|field| field.as_str().map(str::to_owned))
-            .collect::<Option<Vec<_>>>()
-    });
-    let not_names = || {
-        wrong(
-            place,
-            format!("the fields of stream {stream} must be a list of names"),
-        )
-    };
-    let output_fields = fields.ok_or_else(not_names)?;
-    common.streams.insert(
-        stream.to_owned(),
-        StreamInfo {
-            output_fields,
-            direct: false,
-        },
-    );
-    Ok(())
-}
-
-fn subscribe(topology: &mut StormTopology, entry: &Value, place: &str) -> Result<()> {
-    let map = object(entry, place)?;
-    only(map, place, &["name", "id", "from", "to", "grouping"])?;
-    let (from, to) = (text(map, "from", place)?, text(map, "to", place)?);
-    let grouping = match map.get("grouping") {
-        Some(grouping) => object(grouping, place)?,
-        None => return Err(wrong(place, "grouping is missing, as in {type: SHUFFLE}")),
-    };
-    only(grouping, place, &["type", "args", "streamId"])?;
-    let stream = grouping
-        .get("streamId")
-        .and_then(Value::as_str)
-        .unwrap_or("default");
-    let source = GlobalStreamId {
-        component_id: from,
-        stream_id: stream.to_owned(),
-    };
-    let chosen = kind(grouping, place)?;
-    let no_bolt = || wrong(place, format!("to: {to} is no bolt of this file"));
-    let bolt = topology.bolts.get_mut(&to).ok_or_else(no_bolt)?;
-    bolt.common.inputs.insert(source, chosen);
-    Ok(())
-}
-
-fn kind(grouping: &Map<String, Value>, place: &str) -> Result<Grouping> {
-    let name = text(grouping, "type", place)?;
+fn choose(object: &Object<'_>, kind: &str, beans: &Beans) -> Result<Grouping> {
     let null = NullStruct::default();
-    Ok(match name.as_str() {
+    Ok(match kind {
         "SHUFFLE" => Grouping::Shuffle(null),
         "LOCAL_OR_SHUFFLE" => Grouping::LocalOrShuffle(null),
         "ALL" => Grouping::All(null),
@@ -257,46 +207,54 @@ fn kind(grouping: &Map<String, Value>, place: &str) -> Result<Grouping> {
         "DIRECT" => Grouping::Direct(null),
         "GLOBAL" => Grouping::Fields(Vec::new()),
         "FIELDS" => {
-            let fields = list(grouping, "args", place)?.iter().map(Value::as_str);
-            let fields: Option<Vec<_>> = fields.map(|field| field.map(str::to_owned)).collect();
-            let missing = || wrong(place, "grouping FIELDS needs args, the fields' names");
-            Grouping::Fields(
-                fields
-                    .filter(|fields| !fields.is_empty())
-                    .ok_or_else(missing)?,
-            )
+            let fields = object.get("args").and_then(Node::texts);
+            let fields = fields.filter(|fields| !fields.is_empty());
+            let missing = || object.wrong("FIELDS needs args, the fields' names");
+            Grouping::Fields(fields.ok_or_else(missing)?)
+        }
+        "CUSTOM" => {
+            let missing = || object.wrong("CUSTOM needs a customClass with its className");
+            let class = object.get("customClass").ok_or_else(missing)?;
+            let class = Object::of(class, format!("{}: customClass", object.place))?;
+            Grouping::CustomObject(custom(&class, beans)?)
         }
         _ => {
-            let known = "SHUFFLE, LOCAL_OR_SHUFFLE, FIELDS, GLOBAL, ALL, NONE, DIRECT";
-            return Err(wrong(place, format!("grouping {name}; known are {known}")));
+            let known = "SHUFFLE, LOCAL_OR_SHUFFLE, FIELDS, GLOBAL, ALL, NONE, DIRECT, CUSTOM";
+            return Err(object.wrong(format!("type {kind} is none of {known}")));
         }
     })
 }
 
-fn object<'a>(value: &'a Value, place: &str) -> Result<&'a Map<String, Value>> {
-    value
-        .as_object()
-        .ok_or_else(|| wrong(place, "must be `key: value` lines"))
-}
-
-fn text(map: &Map<String, Value>, key: &str, place: &str) -> Result<String> {
-    match map.get(key) {
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(_) => Err(wrong(place, format!("{key} must be text"))),
-        None => Err(wrong(place, format!("{key} is missing"))),
+/// A grouping by its class: those that are built in.
+fn custom(object: &Object<'_>, beans: &Beans) -> Result<JavaObject> {
+    object.only(&["className", "constructorArgs"])?;
+    let class = object.text("className")?;
+    let mut args_list = Vec::new();
+    for arg in beans.args(object, "constructorArgs")? {
+        match (arg.texts(), arg.whole(), arg) {
+            (Some(fields), _, _) => {
+                args_list.extend(fields.into_iter().map(JavaObjectArg::StringArg));
+            }
+            (_, Some(number), _) => args_list.push(JavaObjectArg::IntArg(number)),
+            (_, _, Bean::Plain(Value::String(field))) => {
+                args_list.push(JavaObjectArg::StringArg(field));
+            }
+            _ => return Err(object.wrong("constructorArgs: fields or a number are taken")),
+        }
+    }
+    let grouping = JavaObject {
+        full_class_name: class,
+        args_list,
+    };
+    match topology::custom_grouping(&grouping) {
+        Some(topology::CustomGrouping::OfProgram) | None => Err(object.wrong(format!(
+            "the grouping {} is not built in, or not with these arguments; other classes take a \
+             JVM, which workers here do not have. Built in are {}",
+            grouping.full_class_name,
+            topology::CUSTOM_GROUPINGS.join(", "),
+        ))),
+        Some(_) => Ok(grouping),
     }
 }
 
-fn list<'a>(map: &'a Map<String, Value>, key: &str, place: &str) -> Result<&'a [Value]> {
-    match map.get(key) {
-        None | Some(Value::Null) => Ok(&[]),
-        Some(Value::Array(entries)) => Ok(entries),
-        Some(_) => Err(wrong(place, format!("{key} must be a list"))),
-    }
-}
-
-/// Flux's own names for components that are processes.
-const SHELL_CLASSES: [&str; 2] = [
-    "org.apache.storm.flux.wrappers.spouts.FluxShellSpout",
-    "org.apache.storm.flux.wrappers.bolts.FluxShellBolt",
-];
+const SHOWN_CHARS: usize = 60;

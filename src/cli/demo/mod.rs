@@ -16,11 +16,12 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::client::{self, Nimbus, refused};
-use super::daemon::{Cluster, runtime, stopped};
+use super::daemon::{Cluster, runtime, say, stopped};
 use super::table::table;
 use super::topology::components;
 use crate::component::registry;
 use crate::conf::{Conf, keys};
+use crate::ports;
 use crate::rpc::client::Address;
 use crate::wire::storm::{KillOptions, TopologyInfo};
 use topology::{Plan, Submission};
@@ -56,7 +57,7 @@ pub fn run(args: &DemoArgs) -> Result<i32> {
                 fs::remove_dir_all(&dir)
                     .with_context(|| format!("cannot remove {}", dir.display()))?;
             } else {
-                println!("logs and results stay in {}", dir.display());
+                say(format_args!("logs and results stay in {}", dir.display()));
             }
             Ok(code)
         }
@@ -67,7 +68,11 @@ pub fn run(args: &DemoArgs) -> Result<i32> {
 async fn demo(args: &DemoArgs, dir: &Path) -> Result<Outcome> {
     let text = text(args, dir)?;
     let whole = count::own(&text, u64::MAX)?;
-    println!("text: {} ({} words)", text.display(), whole.n_words);
+    say(format_args!(
+        "text: {} ({} words)",
+        text.display(),
+        whole.n_words
+    ));
     let (totals, done) = (dir.join("totals"), dir.join("done"));
     let plan = Plan {
         text: &text,
@@ -83,7 +88,9 @@ async fn demo(args: &DemoArgs, dir: &Path) -> Result<Outcome> {
         cluster.nimbus.address().ip().to_string(),
         cluster.nimbus.address().port(),
     );
-    println!("cluster: nimbus {thrift}, one supervisor, workers as child processes");
+    say(format_args!(
+        "cluster: nimbus {thrift}, one supervisor, workers as child processes"
+    ));
     let mut nimbus = client::to_address(&thrift, &conf).await?;
     let started = Instant::now();
     submit(&mut nimbus, &submission).await?;
@@ -126,9 +133,6 @@ fn text(args: &DemoArgs, dir: &Path) -> Result<PathBuf> {
 }
 
 fn conf(dir: &Path) -> Result<Conf> {
-    let slot = std::net::TcpListener::bind("127.0.0.1:0")?
-        .local_addr()?
-        .port();
     Ok(Conf::defaults()
         .with(
             keys::STORM_LOCAL_DIR,
@@ -139,7 +143,7 @@ fn conf(dir: &Path) -> Result<Conf> {
         .with(keys::SUPERVISOR_THRIFT_PORT, 0)
         // Nobody comes back to a demo that was killed.
         .with(keys::STORMWIRE_WORKER_ORPHAN_TIMEOUT_SECS, 10)
-        .with(keys::SUPERVISOR_SLOTS_PORTS, vec![slot]))
+        .with(keys::SUPERVISOR_SLOTS_PORTS, ports::free(1)?))
 }
 
 async fn submit(nimbus: &mut Nimbus, submission: &Submission) -> Result<()> {
@@ -171,7 +175,7 @@ async fn watch(nimbus: &mut Nimbus, whole: count::Own, done: &Path) -> Result<(u
         bar.set_position(acked);
         bar.set_message(components(&info));
         if bar.is_hidden() {
-            println!("{acked} of {} lines acked", whole.n_lines);
+            say(format_args!("{acked} of {} lines acked", whole.n_lines));
         }
         if let Some(end) = end(done) {
             bar.set_position(whole.n_lines.min(acked.max(end.0)));
@@ -245,26 +249,26 @@ fn report(outcome: &Outcome) -> i32 {
     let rows = top
         .into_iter()
         .map(|(word, n)| [word.to_owned(), n.to_string()]);
-    println!("\n{}\n", table(["WORD", "COUNT"], rows));
+    say(format_args!("\n{}\n", table(["WORD", "COUNT"], rows)));
     let secs = outcome.took.as_secs_f64();
     let rate = outcome.own.n_words as f64 / secs;
-    println!(
+    say(format_args!(
         "lines: {}, words a second: {rate:.0}, seconds: {secs:.1}",
         outcome.own.n_lines
-    );
-    println!(
+    ));
+    say(format_args!(
         "replays: {} lines sent again, {} words came again and were dropped",
         outcome.replays, outcome.totals.repeats
-    );
-    println!("words: {}", outcome.totals.words);
+    ));
+    say(format_args!("words: {}", outcome.totals.words));
     if outcome.totals.words == outcome.own.n_words {
-        println!("the text's own count is the same");
+        say(format_args!("the text's own count is the same"));
         return 0;
     }
-    println!(
+    say(format_args!(
         "the text's own count is {}: THEY DIFFER",
         outcome.own.n_words
-    );
+    ));
     1
 }
 

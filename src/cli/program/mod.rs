@@ -4,7 +4,6 @@
 //! and is what runs there: supervisors take it out of the jar and start it as the worker.
 
 mod jar;
-mod output;
 mod run;
 mod stamp;
 mod submit;
@@ -15,6 +14,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use super::shape::Causes;
 use super::{WorkerArgs, daemon, logging};
 use crate::builder::{Parts, Topology, TopologyBuilder};
 use crate::component::{self, Factory};
@@ -103,14 +103,14 @@ pub fn main(
         Some(ProgramCommand::Submit(args)) => submit::run(name, &build, &args),
         Some(ProgramCommand::Worker(args)) => daemon::worker_of(&args.launch, levels, |launch| {
             let parts = parts(&build, launch);
-            let parts = parts.unwrap_or_else(|error| Parts::broken(format!("{error:#}")));
+            let parts = parts.unwrap_or_else(|error| Parts::broken(Causes(&error).to_string()));
             Arc::new(parts) as Arc<dyn Factory>
         }),
     };
     match done {
         Ok(code) => u8::try_from(code).unwrap_or(1).into(),
         Err(error) => {
-            daemon::complain(format_args!("{name}: {error:#}"));
+            daemon::complain(format_args!("{name}: {}", Causes(&error)));
             ExitCode::FAILURE
         }
     }

@@ -89,6 +89,8 @@ pub enum Rule {
     RasConstraints,
     /// One of S0 to S3; refuses null.
     LoggingSensitivity,
+    /// NONE, DIGEST or KERBEROS; refuses null.
+    PacemakerAuth,
     /// Above 0 and below 1, text that holds such a number included.
     OpenUnitInterval,
     /// From 1 to 19.

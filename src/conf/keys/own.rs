@@ -18,8 +18,29 @@ super::keys! {
     STORMWIRE_TLS_AUTHORITIES = "stormwire.tls.authorities", Own [String];
     /// Storm version that Nimbus reports to clients. Text.
     STORMWIRE_VERSION_REPORTED = "stormwire.version.reported", Own [String, NotNull];
+    /// Folder with Storm's client library, for `jar` of a Java main class. Text; null: that of
+    /// `STORM_HOME`.
+    STORMWIRE_JAVA_CLIENT_JARS = "stormwire.java.client.jars", Own [String];
+    /// Period of a supervisor's health checks, in seconds. Integer.
+    STORMWIRE_HEALTH_CHECK_SECS = "stormwire.health.check.secs", Own [Integer, Positive, NotNull];
     /// Threads a worker runs executors on. Integer; null: cores divided by the slots in use.
     STORMWIRE_WORKER_THREADS = "stormwire.worker.threads", Own [Integer, Positive];
+    /// Bytes at which `worker.log` and `worker.log.err` are renamed and begun anew. Of the
+    /// supervisor's conf. Integer.
+    STORMWIRE_WORKER_LOG_BYTES_MAX =
+        "stormwire.worker.log.bytes.max", Own [Integer, Positive, NotNull];
+    /// Full files of each that are kept, packed; older ones go. Integer.
+    STORMWIRE_WORKER_LOG_FILES_MAX =
+        "stormwire.worker.log.files.max", Own [Integer, PositiveOrZero, NotNull];
+    /// Whether a daemon's log goes to a file of its name in `storm.log.dir` instead of standard
+    /// error. Boolean.
+    STORMWIRE_DAEMON_LOG_FILE = "stormwire.daemon.log.file", Own [Boolean, NotNull];
+    /// Bytes at which such a file is renamed and begun anew. Integer.
+    STORMWIRE_DAEMON_LOG_BYTES_MAX =
+        "stormwire.daemon.log.bytes.max", Own [Integer, Positive, NotNull];
+    /// Full files of it that are kept, packed. Integer.
+    STORMWIRE_DAEMON_LOG_FILES_MAX =
+        "stormwire.daemon.log.files.max", Own [Integer, PositiveOrZero, NotNull];
     /// Time without an answer of any Nimbus after which a worker ends itself, in seconds. Integer;
     /// null: it runs on, however long Nimbus is away.
     STORMWIRE_WORKER_ORPHAN_TIMEOUT_SECS =
@@ -64,6 +85,15 @@ super::keys! {
     /// Whether children hear no `activate` and `deactivate`; some libraries fail on them.
     /// Boolean.
     STORMWIRE_SHELL_SUPPRESS_LIFECYCLE = "stormwire.shell.suppress.lifecycle", Own [Boolean];
+    /// Arguments of a shell child behind its script, for those that need more than the two words of
+    /// Thrift's `ShellComponent`; of one component. List of text.
+    STORMWIRE_SHELL_ARGUMENTS = "stormwire.shell.arguments", Own [StringList];
+    /// Variables of a shell child's environment; `PATH` is added behind the worker's. Of one
+    /// component. Map.
+    STORMWIRE_SHELL_ENVIRONMENT = "stormwire.shell.environment", Own [Map];
+    /// Whether a shell child runs in the topology's `resources`; otherwise it runs in its worker's
+    /// directory. Boolean.
+    STORMWIRE_SHELL_CHANGE_DIRECTORY = "stormwire.shell.change.directory", Own [Boolean, NotNull];
     /// Whether byte arrays go to JSON children as base64 text, where Storm gives up. Boolean.
     STORMWIRE_SHELL_BYTES_BASE64 = "stormwire.shell.bytes.base64", Own [Boolean];
     /// How long a worker's token is good, in place of `storm.worker.token.life.time.hours`; at half
@@ -77,13 +107,20 @@ super::keys! {
     /// List of integers; null or empty: the system's choice.
     STORMWIRE_GATEWAY_PORTS = "stormwire.gateway.ports", Own [Ports];
     /// PEM file with the certificate of these ports, on the machines of workers: with it they speak
-    /// TLS. Text.
+    /// TLS. Without, they do so where links are encrypted, by the certificate of those. Text.
     STORMWIRE_GATEWAY_TLS_CERTIFICATES = "stormwire.gateway.tls.certificates", Own [String];
     /// PEM file with the key of that certificate. Text.
     STORMWIRE_GATEWAY_TLS_KEY = "stormwire.gateway.tls.key", Own [String];
     /// PEM file with the authorities of processes that connect, which then need a certificate.
     /// Text.
     STORMWIRE_GATEWAY_TLS_AUTHORITIES = "stormwire.gateway.tls.authorities", Own [String];
+    /// Whether those processes need a certificate where these ports show that of the worker's
+    /// links, as `stormwire gateway-certificate` gets one from Nimbus; false: the token alone lets
+    /// them in. Boolean.
+    STORMWIRE_GATEWAY_TLS_PEERS_CERTIFIED = "stormwire.gateway.tls.peers.certified", Own [Boolean];
+    /// Sites beside the UI's own whose pages may change topologies through it, as browsers name
+    /// them: `https://host:port`. List of text.
+    STORMWIRE_UI_ORIGINS = "stormwire.ui.origins", Own [StringList];
     /// Directories beside the inbox that may hold an `uploadedJarLocation`. List of text.
     STORMWIRE_UPLOAD_PATH_ALLOW = "stormwire.upload.path.allow", Own [StringList];
     /// Most executors of a topology, system ones included, where Nimbus sets no own limit. Integer;
@@ -91,8 +128,8 @@ super::keys! {
     STORMWIRE_TOPOLOGY_EXECUTORS_MAX = "stormwire.topology.executors.max", Own [Integer, Positive];
     /// Most tasks of a topology, system ones included. Integer; null: a million.
     STORMWIRE_TOPOLOGY_TASKS_MAX = "stormwire.topology.tasks.max", Own [Integer, Positive];
-    /// The rack of each host, for the resource-aware scheduler; hosts that are not named stand on
-    /// Storm's default rack. Map of text.
+    /// The rack of each host, for the resource-aware scheduler and for the locality levels of
+    /// load-aware shuffles; hosts that are not named stand on Storm's default rack. Map of text.
     STORMWIRE_NETWORK_RACKS = "stormwire.network.racks", Own [MapOfString];
     /// What stood behind `--` when a topology's program was run or submitted: its workers build
     /// the same topology of it. List of text.

@@ -242,7 +242,7 @@ super::keys! {
         "storm.zookeeper.topology.auth.scheme", Topology [String];
     /// Its payload. Secret.
     STORM_ZOOKEEPER_TOPOLOGY_AUTH_PAYLOAD =
-        "storm.zookeeper.topology.auth.payload", Topology [String];
+        "storm.zookeeper.topology.auth.payload", Topology [String, NotNull];
     /// ACL added to every record. Text.
     STORM_ZOOKEEPER_SUPERACL = "storm.zookeeper.superACL", Topology [String];
     /// ACL of DRPC's records. Text.

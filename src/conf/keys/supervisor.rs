@@ -8,18 +8,18 @@ super::keys! {
     /// Ports of the worker slots. List of integers.
     SUPERVISOR_SLOTS_PORTS = "supervisor.slots.ports", Daemon [Ports];
     /// Port of the supervisor's Thrift service. Integer.
-    SUPERVISOR_THRIFT_PORT = "supervisor.thrift.port", Daemon [Integer, Positive];
+    SUPERVISOR_THRIFT_PORT = "supervisor.thrift.port", Topology [Integer, Positive];
     /// Threads of that service. Integer.
-    SUPERVISOR_THRIFT_THREADS = "supervisor.thrift.threads", Daemon [Integer, Positive];
+    SUPERVISOR_THRIFT_THREADS = "supervisor.thrift.threads", Topology [Integer, Positive];
     /// Largest message of that service, in bytes. Integer.
     SUPERVISOR_THRIFT_MAX_BUFFER_SIZE =
-        "supervisor.thrift.max_buffer_size", Daemon [Number, Positive];
+        "supervisor.thrift.max_buffer_size", Topology [Number, Positive];
     /// Timeout of its clients, in milliseconds. Integer.
-    SUPERVISOR_THRIFT_SOCKET_TIMEOUT_MS = "supervisor.thrift.socket.timeout.ms", Daemon [Integer];
+    SUPERVISOR_THRIFT_SOCKET_TIMEOUT_MS = "supervisor.thrift.socket.timeout.ms", Topology [Integer];
     /// Class of that service's transport, instead of the common one.
-    SUPERVISOR_THRIFT_TRANSPORT_PLUGIN = "supervisor.thrift.transport", Daemon [String];
+    SUPERVISOR_THRIFT_TRANSPORT_PLUGIN = "supervisor.thrift.transport", Topology [String];
     /// Calls that may wait for a thread of the supervisor. Integer.
-    SUPERVISOR_QUEUE_SIZE = "supervisor.queue.size", Daemon [Integer, Positive];
+    SUPERVISOR_QUEUE_SIZE = "supervisor.queue.size", Topology [Integer, Positive];
     /// Class that authorises calls to the supervisor.
     SUPERVISOR_AUTHORIZER = "supervisor.authorizer", Daemon [Implementation, String];
     /// Period of the look at the slots, in seconds. Integer.
@@ -53,13 +53,13 @@ super::keys! {
     SUPERVISOR_WORKER_VERSION_LOGWRITER_MAP =
         "supervisor.worker.version.logwriter.map", Topology [MapOfString];
     /// Whether workers run as their topology's user. Boolean.
-    SUPERVISOR_RUN_WORKER_AS_USER = "supervisor.run.worker.as.user", Daemon [Boolean];
+    SUPERVISOR_RUN_WORKER_AS_USER = "supervisor.run.worker.as.user", Topology [Boolean];
     /// Memory for workers on this machine, in MB. Number.
-    SUPERVISOR_MEMORY_CAPACITY_MB = "supervisor.memory.capacity.mb", Daemon [Positive];
+    SUPERVISOR_MEMORY_CAPACITY_MB = "supervisor.memory.capacity.mb", Topology [Positive];
     /// CPU for workers on this machine, in percent of a core. Number.
-    SUPERVISOR_CPU_CAPACITY = "supervisor.cpu.capacity", Daemon [Positive];
+    SUPERVISOR_CPU_CAPACITY = "supervisor.cpu.capacity", Topology [Positive];
     /// Further resources of this machine. Map of name to number.
-    SUPERVISOR_RESOURCES_MAP = "supervisor.resources.map", Daemon [MapOfNumber];
+    SUPERVISOR_RESOURCES_MAP = "supervisor.resources.map", Topology [MapOfNumber];
     /// Tags for schedulers. Map of text to text.
     SUPERVISOR_SCHEDULER_META = "supervisor.scheduler.meta", Daemon [MapOfString];
     /// Period of the check for newer blobs, in seconds. Integer.
@@ -111,15 +111,16 @@ super::keys! {
     /// JVM options of a profiled worker. Text or list.
     WORKER_PROFILER_CHILDOPTS = "worker.profiler.childopts", Daemon [StringOrStringList];
     /// Period at which executors record statistics, in seconds. Integer.
-    EXECUTOR_METRICS_FREQUENCY_SECS = "executor.metrics.frequency.secs", Daemon [Integer, Positive];
+    EXECUTOR_METRICS_FREQUENCY_SECS =
+        "executor.metrics.frequency.secs", Topology [Integer, Positive];
     /// Old period of task heartbeats, in seconds. Integer.
-    TASK_HEARTBEAT_FREQUENCY_SECS = "task.heartbeat.frequency.secs", Daemon [Integer, Positive];
+    TASK_HEARTBEAT_FREQUENCY_SECS = "task.heartbeat.frequency.secs", Topology [Integer, Positive];
     /// Period of the look for a newer assignment, in seconds. Integer.
-    TASK_REFRESH_POLL_SECS = "task.refresh.poll.secs", Daemon [Integer, Positive];
+    TASK_REFRESH_POLL_SECS = "task.refresh.poll.secs", Topology [Integer, Positive];
     /// Period of the look for newer credentials, in seconds. Integer.
-    TASK_CREDENTIALS_POLL_SECS = "task.credentials.poll.secs", Daemon [Integer, Positive];
+    TASK_CREDENTIALS_POLL_SECS = "task.credentials.poll.secs", Topology [Integer, Positive];
     /// Buckets of each window of the statistics. Integer.
-    NUM_STAT_BUCKETS = "num.stat.buckets", Daemon [Integer, Positive];
+    NUM_STAT_BUCKETS = "num.stat.buckets", Topology [Integer, Positive];
     /// Whether clients of supervisors speak TLS. Boolean.
     SUPERVISOR_THRIFT_CLIENT_USE_TLS = "supervisor.thrift.client.use.tls", Topology [Boolean];
     /// Whether TLS clients of a supervisor must show a certificate. Boolean.

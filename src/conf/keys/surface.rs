@@ -103,11 +103,11 @@ super::keys! {
     /// JVM options of the log viewer; without effect here. Text or list.
     LOGVIEWER_CHILDOPTS = "logviewer.childopts", Daemon [StringOrStringList];
     /// Hosts of Pacemaker. List of text.
-    PACEMAKER_SERVERS = "pacemaker.servers", Daemon [StringList];
+    PACEMAKER_SERVERS = "pacemaker.servers", Topology [StringList];
     /// Port of Pacemaker. Number.
-    PACEMAKER_PORT = "pacemaker.port", Daemon [Number, Positive];
+    PACEMAKER_PORT = "pacemaker.port", Topology [Number, Positive];
     /// How its clients show who they are. Text.
-    PACEMAKER_AUTH_METHOD = "pacemaker.auth.method", Daemon [String];
+    PACEMAKER_AUTH_METHOD = "pacemaker.auth.method", Topology [PacemakerAuth];
     /// Users that may speak to it. List of text.
     PACEMAKER_KERBEROS_USERS = "pacemaker.kerberos.users", Daemon [StringList];
     /// Threads it starts with. Integer.
@@ -115,12 +115,12 @@ super::keys! {
     /// Threads it may have. Integer.
     PACEMAKER_MAX_THREADS = "pacemaker.max.threads", Daemon [Number, Positive];
     /// Threads of a client of it. Integer.
-    PACEMAKER_CLIENT_MAX_THREADS = "pacemaker.client.max.threads", Daemon [Number, Positive];
+    PACEMAKER_CLIENT_MAX_THREADS = "pacemaker.client.max.threads", Topology [Number, Positive];
     /// Idle time of a thread, in seconds. Integer.
     PACEMAKER_THREAD_TIMEOUT = "pacemaker.thread.timeout", Daemon [Integer];
     /// Largest message, in bytes. Integer.
     PACEMAKER_THRIFT_MESSAGE_SIZE_MAX =
-        "pacemaker.thrift.message.size.max", Daemon [Integer, Positive];
+        "pacemaker.thrift.message.size.max", Topology [Integer, Positive];
     /// JVM options of Pacemaker; without effect here. Text or list.
     PACEMAKER_CHILDOPTS = "pacemaker.childopts", Daemon [StringOrStringList];
     /// Window in which bad slots count, in seconds. Integer.
@@ -155,7 +155,7 @@ super::keys! {
     /// Whether summaries show resources under any scheduler. Boolean.
     SCHEDULER_DISPLAY_RESOURCE = "scheduler.display.resource", Daemon [Boolean];
     /// Class that reads and writes blobs for clients.
-    CLIENT_BLOBSTORE = "client.blobstore.class", Daemon [String];
+    CLIENT_BLOBSTORE = "client.blobstore.class", Topology [String];
     /// Class that rewrites jars of old versions.
     CLIENT_JARTRANSFORMER_CLASS = "client.jartransformer.class", Daemon [String];
     /// Directory of the development ZooKeeper. Path.
@@ -163,11 +163,11 @@ super::keys! {
     /// Directories of native libraries of JVM workers. Text.
     JAVA_LIBRARY_PATH = "java.library.path", Daemon [String];
     /// ZooKeeper hosts of transactional state; null: the cluster's. List of text.
-    TRANSACTIONAL_ZOOKEEPER_SERVERS = "transactional.zookeeper.servers", Daemon [StringList];
+    TRANSACTIONAL_ZOOKEEPER_SERVERS = "transactional.zookeeper.servers", Topology [StringList];
     /// Port of those. Integer.
-    TRANSACTIONAL_ZOOKEEPER_PORT = "transactional.zookeeper.port", Daemon [Integer, Positive];
+    TRANSACTIONAL_ZOOKEEPER_PORT = "transactional.zookeeper.port", Topology [Integer, Positive];
     /// Path of transactional state there. Text.
-    TRANSACTIONAL_ZOOKEEPER_ROOT = "transactional.zookeeper.root", Daemon [String];
+    TRANSACTIONAL_ZOOKEEPER_ROOT = "transactional.zookeeper.root", Topology [String];
     /// Directory of the blob store. Path.
     BLOBSTORE_DIR = "blobstore.dir", Topology [String];
     /// Whether the blob store deletes what no topology uses. Boolean.
@@ -178,6 +178,14 @@ super::keys! {
     BLOBSTORE_HDFS_KEYTAB = "blobstore.hdfs.keytab", Topology [String];
     /// Port of the UI over HTTPS. Integer.
     UI_HTTPS_PORT = "ui.https.port", Daemon [Integer, Positive];
+    /// Whether the UI's visitors over HTTPS must have a certificate. Boolean.
+    UI_HTTPS_NEED_CLIENT_AUTH = "ui.https.need.client.auth", Daemon [Boolean];
+    /// Where users report bugs of this cluster's topologies, for the UI. Text.
+    UI_PROJECT_BUGTRACKER_URL = "ui.project.bugtracker.url", Daemon [String];
+    /// Where logs of all machines are gathered, for the UI. Text.
+    UI_CENTRAL_LOGGING_URL = "ui.central.logging.url", Daemon [String];
+    /// Whether the log viewer's visitors over HTTPS must have a certificate. Boolean.
+    LOGVIEWER_HTTPS_NEED_CLIENT_AUTH = "logviewer.https.need.client.auth", Daemon [Boolean];
     /// Time the scheduler may take for one topology, in seconds. Integer.
     SCHEDULING_TIMEOUT_SECONDS_PER_TOPOLOGY =
         "scheduling.timeout.seconds.per.topology", Daemon [Integer, Positive];

@@ -60,11 +60,14 @@ pub fn topology(conf: &Conf) -> Result<(), Violation> {
 }
 
 /// Checks one value of a daemon's configuration. A class that is not Storm's is accepted: whoever
-/// needs it says that it is not there. So is port 0, which Storm refuses: it lets the system
-/// choose.
+/// needs it says that it is not there. So are ports that Storm refuses: 0, which lets the system
+/// choose, and -1, which leaves the UI or the log viewer out.
 pub fn daemon_value(key: &Key, value: &Value) -> Result<(), Violation> {
-    if key.name.ends_with(".port") && value.as_i64() == Some(0) {
-        return Ok(());
+    let may_be_off = key.name.starts_with("ui.") || key.name.starts_with("logviewer.");
+    match value.as_i64() {
+        Some(0) if key.name.ends_with(".port") => return Ok(()),
+        Some(-1) if key.name.ends_with(".port") && may_be_off => return Ok(()),
+        _ => {}
     }
     match obeys(key, value) {
         Err(Violation::ClassNotFound(_)) => Ok(()),
@@ -95,6 +98,7 @@ fn obeys(key: &Key, value: &Value) -> Result<(), Violation> {
             }
             Rule::MapOfMaps => records::map_of_maps(field, value)?,
             Rule::LoggingSensitivity => logging_sensitivity(field, value)?,
+            Rule::PacemakerAuth => pacemaker_auth(field, value)?,
             _ if value.is_null() => {}
             _ => check(*rule, field, value)?,
         }
@@ -105,7 +109,8 @@ fn obeys(key: &Key, value: &Value) -> Result<(), Violation> {
 /// A rule on a value that is not null.
 fn check(rule: Rule, field: &str, value: &Value) -> Result<(), Violation> {
     match rule {
-        Rule::NotNull | Rule::MapOfMaps | Rule::LoggingSensitivity => Ok(()),
+        Rule::NotNull | Rule::MapOfMaps => Ok(()),
+        Rule::LoggingSensitivity | Rule::PacemakerAuth => Ok(()),
         Rule::Boolean => has_type(field, JavaType::Boolean, value),
         Rule::String => has_type(field, JavaType::String, value),
         Rule::Number => has_type(field, JavaType::Number, value),
@@ -267,6 +272,16 @@ fn logging_sensitivity(field: &str, value: &Value) -> Result<(), Violation> {
             "Field {field} is not an accepted value. Value: {} Accepted values: [S3, S0, S1, S2]",
             java_text(value)
         )
+    })
+}
+
+fn pacemaker_auth(field: &str, value: &Value) -> Result<(), Violation> {
+    if value.is_null() {
+        return illegal(format!("Field {field} must be set."));
+    }
+    let accepted = matches!(value.as_str(), Some("NONE" | "DIGEST" | "KERBEROS"));
+    require(accepted, || {
+        format!("Field {field} must be one of \"NONE\", \"DIGEST\", or \"KERBEROS\"")
     })
 }
 

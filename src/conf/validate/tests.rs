@@ -53,6 +53,29 @@ fn golden_combinations() {
 }
 
 #[test]
+fn keys_of_supervisors_workers_and_pacemaker_are_checked_too() {
+    for (key, bad) in [
+        (keys::SUPERVISOR_THRIFT_PORT, json!("x")),
+        (keys::SUPERVISOR_CPU_CAPACITY, json!(-1)),
+        (keys::SUPERVISOR_RESOURCES_MAP, json!({"gpu": "x"})),
+        (keys::SUPERVISOR_RUN_WORKER_AS_USER, json!(1)),
+        (keys::TASK_REFRESH_POLL_SECS, json!(0)),
+        (keys::NUM_STAT_BUCKETS, json!(1.5)),
+        (keys::CLIENT_BLOBSTORE, json!(true)),
+        (keys::TRANSACTIONAL_ZOOKEEPER_SERVERS, json!("x")),
+        (keys::PACEMAKER_SERVERS, json!([1])),
+        (keys::PACEMAKER_AUTH_METHOD, json!(null)),
+        (keys::PACEMAKER_AUTH_METHOD, json!("none")),
+        (keys::STORM_ZOOKEEPER_TOPOLOGY_AUTH_PAYLOAD, json!(null)),
+    ] {
+        let verdict = topology(&Conf::new().with(key, bad.clone()));
+        assert!(verdict.is_err(), "{key} {bad}");
+    }
+    let good = Conf::new().with(keys::PACEMAKER_AUTH_METHOD, "KERBEROS");
+    assert_eq!(topology(&good), Ok(()));
+}
+
+#[test]
 fn defaults_obey_the_rules() {
     for (name, value) in Conf::defaults().iter() {
         let key = keys::find(name).expect("defaults are of known keys");
