@@ -46,6 +46,27 @@ pub fn machine_nanos() -> u64 {
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// Milliseconds since the machine started, those it slept included: a monotonic clock stands still
+/// then.
+pub fn boot_millis() -> u64 {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME);
+    // The clock exists on every Linux.
+    let now = now.map_or(Duration::ZERO, Duration::from);
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Sleeps by the clock of `boot_millis`: a sleep that was over while the machine slept ends when it
+/// wakes.
+pub fn boot_sleep(span: Duration) {
+    use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
+    let clock = ClockId::CLOCK_BOOTTIME;
+    let slept = clock_nanosleep(clock, ClockNanosleepFlags::empty(), &span.into());
+    // A signal may end it early, which does no harm; a system without this sleep has the other.
+    if slept.is_err_and(|error| error != nix::errno::Errno::EINTR) {
+        std::thread::sleep(span);
+    }
+}
+
 fn since_epoch() -> Duration {
     // A clock before 1970 reads as 1970: nothing here may fail because of it.
     SystemTime::now()

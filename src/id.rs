@@ -6,6 +6,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::percent;
+
 /// A topology's id: name, counter and launch second (`words-1-1700000000`). Never its name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopologyId(pub Arc<str>);
@@ -157,6 +159,15 @@ pub fn epoch_of(generation: i64) -> i64 {
 /// century.
 const LAUNCH_COUNT_BITS: u32 = 20;
 
+/// An id as one path component: letters, digits and `.-*_` stand for themselves, a blank is `+`,
+/// all else is percent-encoded as Java's `URLEncoder` does it. `.` and `..` cannot result.
+pub fn file_name(id: &str) -> String {
+    match id {
+        "." | ".." => id.replace('.', "%2E"),
+        _ => percent::encode(id),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,5 +187,19 @@ mod tests {
             tally.case(equal, || line.to_string());
         }
         tally.finish(0);
+    }
+
+    #[test]
+    fn ids_become_single_components() {
+        for (id, name) in [
+            ("words-1-1700000000", "words-1-1700000000"),
+            ("two words", "two+words"),
+            ("../etc", "..%2Fetc"),
+            ("..", "%2E%2E"),
+            ("h\u{e9}", "h%C3%A9"),
+            ("a\0b", "a%00b"),
+        ] {
+            assert_eq!(file_name(id), name);
+        }
     }
 }

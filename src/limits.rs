@@ -3,7 +3,14 @@
 //! A queue, map, retry or wait that outsiders can grow has its bound here. Bounds that users may
 //! set are configuration keys (`conf::keys`); these are the ones they may not.
 
+mod site;
+
 use std::time::Duration;
+
+pub use links::*;
+pub use site::*;
+
+mod links;
 
 // ---- Wire ---------------------------------------------------------------------------------------
 
@@ -148,6 +155,21 @@ pub const CONF_DEPTH_MAX: usize = 50;
 /// Most values in a configuration file, aliases unfolded: far above any real one.
 pub const CONF_NODES_MAX: usize = 250_000;
 
+/// Largest file of a topology's definition, in bytes: as for a configuration.
+pub const FLUX_FILE_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// Most bytes of one once properties are put in: a short name may stand for a long value.
+pub const FLUX_TEXT_BYTES_MAX: usize = 4 * FLUX_FILE_BYTES_MAX;
+/// Most files of one definition: it may include the same ones again and again.
+pub const FLUX_FILES_MAX: usize = 100;
+/// Most files that include each other: nobody reads along further.
+pub const FLUX_INCLUDES_DEPTH_MAX: usize = 10;
+/// Stack to parse one on: several times what `CONF_DEPTH_MAX` takes without optimisation.
+pub const FLUX_STACK_BYTES: usize = 16 << 20;
+/// Most bytes that its references copy, each a list of others: some two thousand lists deep.
+pub const FLUX_COPIED_BYTES_MAX: usize = 64 << 20;
+/// Warnings about one definition: a person reads them.
+pub const FLUX_WARNINGS_MAX: usize = 20;
+
 // ---- Shell children -----------------------------------------------------------------------------
 
 /// Deepest nesting of lists and maps in a message from a child: far beyond what adapters send, and
@@ -184,6 +206,9 @@ pub const PROGRAM_BYTES_MAX: u64 = 1 << 30;
 pub const PROGRAM_MANIFEST_BYTES_MAX: u64 = 4 << 10;
 
 // ---- Supervisor ---------------------------------------------------------------------------------
+
+/// Bytes of a health script's output that are looked at: what says ERROR says it early.
+pub const HEALTH_OUTPUT_BYTES_MAX: usize = 64 << 10;
 
 /// Events on their way to the supervisor's task: each slot has a few at a time.
 pub const SUPERVISOR_EVENTS_MAX: usize = 1_024;
@@ -226,85 +251,6 @@ pub const TOPOLOGY_INPUTS_MAX: usize = 200_000;
 /// Most tasks, and most executors, of a topology where the configuration keys of these limits are
 /// null: task ids are 32 bits wide and every worker holds all of them.
 pub const TOPOLOGY_TASKS_MAX: i32 = 1_000_000;
-// ---- Between workers ----------------------------------------------------------------------------
-
-/// Largest frame on a link between workers, in bytes: one batch, or one tuple of that size.
-pub const LINK_FRAME_BYTES_MAX: usize = 16_000_000;
-
-/// Tuples of a window that one tuple may be anchored to: at 16 bytes each they fit into a link's
-/// frame together with its values.
-pub const WINDOW_ANCHORS_MAX: usize = 900_000;
-
-/// Largest frame before a peer has said who it is, in bytes: a greeting is some hundred.
-pub const GREETING_BYTES_MAX: usize = 16_384;
-
-/// Largest answer to a greeting, in bytes: it tells of each executor that got anything before.
-pub const WELCOME_BYTES_MAX: usize = 4 << 20;
-
-/// Longest wait for a greeting or its answer.
-pub const GREETING_WAIT_MAX: Duration = Duration::from_secs(5);
-
-/// Links that one worker accepts: one from each other worker of a large topology.
-pub const LINKS_MAX: usize = 16_384;
-
-/// Longest that a sender waits for a broken link to come back to the same process before the trees
-/// of what was on its way fail: some attempts, and far below any message time-out.
-pub const LINK_RESUME_MAX: Duration = Duration::from_secs(2);
-
-/// Bytes that one write of a link takes together: beyond it nothing gets faster (performance 2c).
-pub const LINK_WRITE_BYTES: usize = 256 << 10;
-
-/// Frames that one write of a link takes together: below what the system takes in one call, each
-/// frame being two pieces.
-pub const LINK_WRITE_FRAMES: usize = 256;
-
-/// Bytes that are read from a link at once.
-pub const LINK_READ_BYTES: usize = 256 << 10;
-
-/// Bytes of a window that each tuple takes beside those of its frame: its row at the receiver.
-pub const LINK_TUPLE_BYTES: usize = 64;
-
-/// How long a receiver keeps to itself that tuples were taken when it is too little for a grant of
-/// its own: what its senders hold for them is memory, and would be failed if the worker died.
-pub const GRANT_DELAY: Duration = Duration::from_millis(50);
-
-/// Tuples in one batch: a quarter of a megabyte of rows.
-pub const BATCH_TUPLES_MAX: usize = 4096;
-
-/// Values in one batch, all tuples together, 24 bytes each: numbers in a row take no bytes on the
-/// wire, so that bytes do not bound them.
-pub const BATCH_VALUES_MAX: usize = 1 << 20;
-
-/// Anchors in one batch, all tuples together, 16 bytes each; as with values.
-pub const BATCH_ANCHORS_MAX: usize = 1 << 20;
-
-/// Ack records in one frame.
-pub const ACK_RECORDS_MAX: usize = 65_536;
-
-/// Ack records that wait for a worker that is away: what is beyond fails by time-out.
-pub const ACK_OUTBOX_RECORDS_MAX: usize = 1 << 20;
-
-/// Bytes that wait here for one executor of another worker over an edge that does not wait for
-/// room, as those that close a cycle: what is beyond fails at once.
-pub const LOOSE_BYTES_MAX: usize = 64 << 20;
-/// Trees of one acker: as many as the roots of one spout executor can name, and half a gigabyte of
-/// memory. Records for more are refused, and those trees fail by time-out.
-pub const ACKER_TREES_MAX: usize = 1 << 24;
-
-/// Frame buffer that is kept for reuse, in bytes: one huge tuple must not pin its memory.
-pub const LINK_BUFFER_KEEP_BYTES: usize = 1 << 20;
-
-/// Frame buffers that are kept for reuse for one other worker.
-pub const LINK_BUFFERS_KEPT: usize = 64;
-/// Bytes of one tuple's values, texts and byte strings counted by their length: with its head and
-/// anchors it must fit a frame between workers (`LINK_FRAME_BYTES_MAX`).
-pub const TUPLE_VALUES_BYTES_MAX: usize = 12_000_000;
-/// Buffers of packed frames that one link keeps for the next write.
-pub const LINK_BUFFERS_PACKED_MAX: usize = 16;
-
-/// Deepest nesting of a value between workers.
-pub const VALUE_DEPTH_MAX: usize = 32;
-
 // ---- Executors ----------------------------------------------------------------------------------
 
 /// Errors of components that wait to be reported; newer ones push out older ones.
@@ -353,8 +299,32 @@ pub const GATEWAY_LEASE_MS: (i32, i32) = (1000, 600_000);
 /// Sessions of one component in one worker.
 pub const GATEWAY_SESSIONS_MAX: usize = 1024;
 
+/// Codecs that a peer may offer; what it names beyond them is not looked at.
+pub const GATEWAY_CODECS_MAX: usize = 16;
+
+/// Bytes of task ids that a shell component's child asked for and does not read: a million of small
+/// answers. A child that reads at all is never so far behind.
+pub const SHELL_URGENT_BYTES_MAX: usize = 16 << 20;
+
+/// Events that a shell child's messages make and that wait for their executor before no more is
+/// read: some turns' worth.
+pub const SHELL_INBOX_EVENTS_MAX: usize = 1024;
+
+/// Bytes of these messages, likewise: what a fast child writes in some milliseconds. The one that
+/// reaches the bound may be as long as a message ever is.
+pub const SHELL_INBOX_BYTES_MAX: usize = 4 << 20;
+
 /// Longest name of a peer in bytes.
 pub const GATEWAY_PEER_BYTES_MAX: usize = 256;
+
+/// Names of metrics that one task may report: each lies in its worker and at Nimbus.
+pub const METRICS_OF_TASK_MAX: usize = 1000;
+
+/// Metrics that a worker reports, and Nimbus keeps of it: some hundreds of kilobytes.
+pub const METRICS_OF_WORKER_MAX: usize = 10_000;
+
+/// Longest name of a metric in bytes.
+pub const METRIC_NAME_BYTES_MAX: usize = 256;
 
 /// Errors that a peer reported and that wait for its task; more are dropped.
 pub const GATEWAY_ERRORS_MAX: usize = 64;

@@ -40,6 +40,12 @@ impl Process {
         })
     }
 
+    /// A child of this process that nobody has waited for: it may have ended.
+    pub fn of_child(pid: i32) -> Option<Process> {
+        let start_ticks = stat(pid)?.start_ticks;
+        Some(Process { pid, start_ticks })
+    }
+
     /// Whether this very process still runs. A zombie does not.
     pub fn is_alive(self) -> bool {
         Process::of_pid(self.pid) == Some(self)
@@ -174,6 +180,27 @@ mod tests {
         kill_group(process);
         child.wait().expect("reaped");
         assert!(!process.is_alive() && !group_is_alive(pid));
+    }
+
+    /// What it started lives on in its group.
+    #[test]
+    fn a_child_that_ended_at_once_is_known_by_its_start_too() {
+        let mut child = Command::new("sh")
+            .args(["-c", "sleep 60 & exec true"])
+            .process_group(0)
+            .spawn()
+            .expect("sh");
+        let pid = i32::try_from(child.id()).expect("a pid");
+        while Process::of_pid(pid).is_some() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let process = Process::of_child(pid).expect("nobody has waited for it");
+        assert!(group_is_alive(pid) && !process.is_alive());
+        kill_group(process);
+        while group_is_alive(pid) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.wait().expect("reaped");
     }
 
     #[test]

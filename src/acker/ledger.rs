@@ -17,7 +17,7 @@ pub struct AckLedger {
 
 /// What spouts and bolts tell the acker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AckRecord {
+pub enum LedgerRecord {
     /// `__ack_init`: `value` is the XOR of the edges to the first tuples.
     Init {
         root: u64,
@@ -77,7 +77,7 @@ impl AckLedger {
 
     /// Takes one record. `now_ms` may be of any clock that does not go back.
     #[inline]
-    pub fn handle(&mut self, record: AckRecord, now_ms: i64) -> Option<Notice> {
+    pub fn handle(&mut self, record: LedgerRecord, now_ms: i64) -> Option<Notice> {
         let root = record.root();
         let Some(place) = self.trees.place(root, now_ms) else {
             self.n_refused += 1;
@@ -103,7 +103,7 @@ impl AckLedger {
     /// Takes many records and appends what comes of them.
     pub fn handle_all(
         &mut self,
-        records: impl IntoIterator<Item = AckRecord>,
+        records: impl IntoIterator<Item = LedgerRecord>,
         now_ms: i64,
         notices: &mut Vec<Notice>,
     ) {
@@ -112,8 +112,8 @@ impl AckLedger {
         }
     }
 
-    /// Once each message timeout: forgets trees of which nothing was heard for the last three,
-    /// longer than any spout waits.
+    /// Once each message timeout: forgets trees that began three of them ago, longer than any spout
+    /// waits. Fails and resets count as beginnings; inits and acks do not.
     pub fn handle_tick(&mut self) {
         self.trees.rotate(N_BUCKETS);
     }
@@ -131,23 +131,23 @@ impl Default for AckLedger {
     }
 }
 
-// === impl AckRecord ===
+// === impl LedgerRecord ===
 
-impl AckRecord {
+impl LedgerRecord {
     #[inline]
     pub fn root(&self) -> u64 {
         match *self {
-            AckRecord::Init { root, .. }
-            | AckRecord::Ack { root, .. }
-            | AckRecord::Fail { root }
-            | AckRecord::Reset { root } => root,
+            LedgerRecord::Init { root, .. }
+            | LedgerRecord::Ack { root, .. }
+            | LedgerRecord::Fail { root }
+            | LedgerRecord::Reset { root } => root,
         }
     }
 
     /// Whether the tree's time in the ledger starts anew.
     #[inline]
     fn renews(&self) -> bool {
-        matches!(self, AckRecord::Fail { .. } | AckRecord::Reset { .. })
+        matches!(self, LedgerRecord::Fail { .. } | LedgerRecord::Reset { .. })
     }
 }
 
@@ -155,24 +155,24 @@ impl AckRecord {
 
 impl Tree {
     #[inline]
-    fn apply(&mut self, record: AckRecord) {
+    fn apply(&mut self, record: LedgerRecord) {
         match record {
-            AckRecord::Init {
+            LedgerRecord::Init {
                 value, spout_task, ..
             } => {
                 self.value ^= value;
                 // Storm waits for a task that is not negative, its mark of an unknown one.
                 self.spout_task = spout_task.0.max(NO_TASK);
             }
-            AckRecord::Ack { value, .. } => self.value ^= value,
-            AckRecord::Fail { .. } => self.is_failed = true,
-            AckRecord::Reset { .. } => {}
+            LedgerRecord::Ack { value, .. } => self.value ^= value,
+            LedgerRecord::Fail { .. } => self.is_failed = true,
+            LedgerRecord::Reset { .. } => {}
         }
     }
 
     /// A tree that is complete counts as acked even when a tuple of it failed, as in Storm.
     #[inline]
-    fn judge(&self, record: AckRecord) -> Option<Outcome> {
+    fn judge(&self, record: LedgerRecord) -> Option<Outcome> {
         if self.spout_task < 0 {
             None
         } else if self.value == 0 {
@@ -180,7 +180,7 @@ impl Tree {
         } else if self.is_failed {
             Some(Outcome::Failed)
         } else {
-            matches!(record, AckRecord::Reset { .. }).then_some(Outcome::Reset)
+            matches!(record, LedgerRecord::Reset { .. }).then_some(Outcome::Reset)
         }
     }
 }

@@ -8,7 +8,7 @@ mod pending;
 mod rotating;
 mod trees;
 
-pub use ledger::{AckLedger, AckRecord, Notice, Outcome};
+pub use ledger::{AckLedger, LedgerRecord, Notice, Outcome};
 pub use pending::{Pending, PendingTable};
 pub use rotating::{Disposition, RotatingMap};
 

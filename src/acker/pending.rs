@@ -14,13 +14,15 @@ use super::ledger::Outcome;
 #[derive(Debug)]
 pub struct PendingTable {
     slots: Vec<Slot>,
-    /// For each slot: `n_ticks` when its tuple was emitted or last reset. Beside the slots, so that
+    /// For each slot: `tick` when its tuple was emitted or last reset. Beside the slots, so that
     /// those are a line each.
-    ticks: Vec<u64>,
-    free: Vec<u32>,
+    ticks: Vec<u8>,
+    /// The slot that became free last; it names the one before it.
+    free: u32,
     n_pending: usize,
     n_pending_max: usize,
-    n_ticks: u64,
+    /// Counts ticks, without high bits: no tuple stays for many.
+    tick: u8,
 }
 
 /// A tracked tuple, as its spout emitted it.
@@ -39,6 +41,7 @@ pub struct Pending {
 #[derive(Debug)]
 #[repr(align(64))]
 struct Slot {
+    /// Of a free slot: the next free one.
     root: u64,
     pending: Option<Pending>,
 }
@@ -53,10 +56,10 @@ impl PendingTable {
         PendingTable {
             slots: Vec::new(),
             ticks: Vec::new(),
-            free: Vec::new(),
+            free: NO_SLOT,
             n_pending: 0,
             n_pending_max: n_pending_max.map_or(most, |max| max.min(most)),
-            n_ticks: 0,
+            tick: 0,
         }
     }
 
@@ -82,52 +85,58 @@ impl PendingTable {
     /// another.
     #[inline]
     pub fn next_slot(&self) -> Option<u32> {
-        match self.free.last() {
-            Some(slot) => Some(*slot),
-            None => u32::try_from(self.slots.len())
+        match self.free {
+            NO_SLOT => u32::try_from(self.slots.len())
                 .ok()
                 .filter(|slot| slot >> SLOT_BITS == 0),
+            slot => Some(slot),
         }
     }
 
     /// Enters a tuple whose root was drawn for `next_slot`.
-    #[inline]
+    #[inline(always)]
     pub fn handle_emit(&mut self, root: u64, pending: Pending) {
         debug_assert_eq!(Some(slot_of(root)), self.next_slot());
-        let slot = Slot {
-            root,
-            pending: Some(pending),
-        };
-        match self.free.pop() {
-            Some(index) => {
-                self.slots[index as usize] = slot;
-                self.ticks[index as usize] = self.n_ticks;
+        let index = self.free as usize;
+        match self.slots.get_mut(index).zip(self.ticks.get_mut(index)) {
+            Some((slot, tick)) => {
+                self.free = slot.root as u32;
+                slot.root = root;
+                // None, which the compiler cannot know: nothing to drop.
+                std::mem::forget(slot.pending.replace(pending));
+                *tick = self.tick;
             }
             None => {
-                self.slots.push(slot);
-                self.ticks.push(self.n_ticks);
+                let pending = Some(pending);
+                self.slots.push(Slot { root, pending });
+                self.ticks.push(self.tick);
             }
         }
         self.n_pending += 1;
     }
 
-    /// Takes an acker's notice. Gives the tuple that is over; `None` for one that is not, and for
-    /// roots that are not pending: late notices of what expired or was acked before.
+    /// Takes an acker's notice. Gives the tuple that is over, to be released; `None` for one that
+    /// is not, and for roots that are not pending: late notices of what expired or was acked.
     #[inline]
-    pub fn handle_done(&mut self, root: u64, outcome: Outcome) -> Option<Pending> {
-        let index = slot_of(root);
-        let slot = self
-            .slots
-            .get_mut(index as usize)
-            .filter(|slot| slot.root == root)?;
+    pub fn handle_done(&mut self, root: u64, outcome: Outcome) -> Option<&Pending> {
+        let index = slot_of(root) as usize;
+        let slot = self.slots.get(index).filter(|slot| slot.root == root)?;
         if outcome == Outcome::Reset {
-            self.ticks[index as usize] = self.n_ticks;
+            self.ticks[index] = self.tick;
             return None;
         }
-        let pending = slot.pending.take()?;
-        self.free.push(index);
-        self.n_pending -= 1;
-        Some(pending)
+        slot.pending.as_ref()
+    }
+
+    /// Frees the slot of a tuple that is over.
+    #[inline]
+    pub fn release(&mut self, root: u64) {
+        let index = slot_of(root);
+        let slot = self.slots.get_mut(index as usize);
+        if let Some(slot) = slot.filter(|slot| slot.root == root && slot.pending.is_some()) {
+            slot.free(index, &mut self.free);
+            self.n_pending -= 1;
+        }
     }
 
     /// The roots of all tuples that are not over.
@@ -136,16 +145,24 @@ impl PendingTable {
         pending.map(|slot| slot.root)
     }
 
+    /// The roots of what a task emitted under such ids and what is not over.
+    pub fn roots_of<'a>(
+        &'a self,
+        task: TaskId,
+        is_meant: impl Fn(&Value) -> bool + 'a,
+    ) -> impl Iterator<Item = u64> + 'a {
+        let is_meant = move |pending: &Pending| pending.task == task && is_meant(&pending.id);
+        let slots = self.slots.iter();
+        let meant = slots.filter(move |slot| slot.pending.as_ref().is_some_and(&is_meant));
+        meant.map(|slot| slot.root)
+    }
+
     /// Drops what a task emitted: the component that it would be told to is gone.
     pub fn forget(&mut self, task: TaskId) {
         for (index, slot) in self.slots.iter_mut().enumerate() {
-            if slot
-                .pending
-                .as_ref()
-                .is_some_and(|pending| pending.task == task)
-            {
-                slot.pending = None;
-                self.free.push(index as u32);
+            let pending = slot.pending.as_ref();
+            if pending.is_some_and(|pending| pending.task == task) {
+                slot.free(index as u32, &mut self.free);
                 self.n_pending -= 1;
             }
         }
@@ -153,20 +170,37 @@ impl PendingTable {
 
     /// Once each message timeout: appends what was pending at the tick before already.
     pub fn handle_tick(&mut self, expired: &mut Vec<Pending>) {
-        self.n_ticks += 1;
-        for (index, (slot, ticks)) in self.slots.iter_mut().zip(&self.ticks).enumerate() {
-            if self.n_ticks - ticks >= N_BUCKETS
+        self.tick = self.tick.wrapping_add(1);
+        for (index, (slot, tick)) in self.slots.iter_mut().zip(&self.ticks).enumerate() {
+            if self.tick.wrapping_sub(*tick) >= N_BUCKETS
                 && let Some(pending) = slot.pending.take()
             {
                 expired.push(pending);
                 // Fewer slots than 2^SLOT_BITS.
-                self.free.push(index as u32);
+                slot.free(index as u32, &mut self.free);
                 self.n_pending -= 1;
             }
         }
     }
 }
 
-const N_BUCKETS: u64 = 2;
+// === impl Slot ===
+
+impl Slot {
+    /// Puts this slot, whose place is `index`, before those that are free.
+    #[inline]
+    fn free(&mut self, index: u32, first: &mut u32) {
+        // Most ids own nothing, for which the compiler would call and compare.
+        let plain = self.pending.take_if(|pending| pending.id.is_plain());
+        std::mem::forget(plain);
+        self.pending = None;
+        self.root = u64::from(*first);
+        *first = index;
+    }
+}
+
+const N_BUCKETS: u8 = 2;
+/// No root names it.
+const NO_SLOT: u32 = u32::MAX;
 
 const _: () = assert!(size_of::<Slot>() == 64);

@@ -16,20 +16,20 @@ fn integer(json: &Json) -> i64 {
 }
 
 /// The record of an acker's input tuple; `None` for streams that it does not know.
-fn record(stream: &str, values: &Json) -> Option<AckRecord> {
+fn record(stream: &str, values: &Json) -> Option<LedgerRecord> {
     let root = integer(&values[0]) as u64;
     Some(match stream {
-        "__ack_init" => AckRecord::Init {
+        "__ack_init" => LedgerRecord::Init {
             root,
             value: integer(&values[1]) as u64,
             spout_task: TaskId(integer(&values[2]) as i32),
         },
-        "__ack_ack" => AckRecord::Ack {
+        "__ack_ack" => LedgerRecord::Ack {
             root,
             value: integer(&values[1]) as u64,
         },
-        "__ack_fail" => AckRecord::Fail { root },
-        "__ack_reset_timeout" => AckRecord::Reset { root },
+        "__ack_fail" => LedgerRecord::Fail { root },
+        "__ack_reset_timeout" => LedgerRecord::Reset { root },
         _ => return None,
     })
 }
@@ -124,6 +124,13 @@ fn pending(n: i64) -> Pending {
     }
 }
 
+/// A notice and what follows from it.
+fn done(table: &mut PendingTable, root: u64, outcome: Outcome) -> Option<Pending> {
+    let pending = table.handle_done(root, outcome)?.clone();
+    table.release(root);
+    Some(pending)
+}
+
 fn emit(table: &mut PendingTable, random: &mut fastrand::Rng, n: i64) -> u64 {
     let root = draw_root(random, 3, Some(1), table.next_slot().unwrap());
     table.handle_emit(root, pending(n));
@@ -140,12 +147,12 @@ fn what_is_pending_expires_at_its_second_tick() {
     table.handle_tick(&mut expired);
     let third = emit(&mut table, &mut random, 3);
     assert!(table.is_full() && expired.is_empty());
-    assert_eq!(table.handle_done(second, Outcome::Reset), None);
+    assert_eq!(done(&mut table, second, Outcome::Reset), None);
     table.handle_tick(&mut expired);
     assert_eq!((expired.as_slice(), table.len()), (&[pending(1)][..], 2));
-    assert_eq!(table.handle_done(first, Outcome::Acked), None);
-    assert_eq!(table.handle_done(third, Outcome::Failed), Some(pending(3)));
-    assert_eq!(table.handle_done(third, Outcome::Failed), None);
+    assert_eq!(done(&mut table, first, Outcome::Acked), None);
+    assert_eq!(done(&mut table, third, Outcome::Failed), Some(pending(3)));
+    assert_eq!(done(&mut table, third, Outcome::Failed), None);
     table.handle_tick(&mut expired);
     assert_eq!(
         (expired.as_slice(), table.len()),
@@ -164,8 +171,8 @@ fn acking_allocates_nothing_once_warm() {
         for n in 0..1000 {
             let root = emit(&mut table, &mut random, n);
             let edge = random.u64(..);
-            records.push(AckRecord::Ack { root, value: edge });
-            records.push(AckRecord::Init {
+            records.push(LedgerRecord::Ack { root, value: edge });
+            records.push(LedgerRecord::Init {
                 root,
                 value: edge,
                 spout_task: TaskId(1),
@@ -175,7 +182,7 @@ fn acking_allocates_nothing_once_warm() {
         ledger.handle_all(records.iter().copied(), 1, &mut notices);
         notices
             .drain(..)
-            .filter_map(|n| table.handle_done(n.root, n.outcome))
+            .filter_map(|n| done(&mut table, n.root, n.outcome))
             .count()
     };
     turn();
@@ -190,7 +197,7 @@ fn a_crowd_of_foreign_roots_disturbs_nobody() {
     let mut random = fastrand::Rng::with_seed(1);
     let mut table = PendingTable::new(None);
     let mut ledger = AckLedger::with_max(20_000);
-    let init = |root, value| AckRecord::Init {
+    let init = |root, value| LedgerRecord::Init {
         root,
         value,
         spout_task: TaskId(1),
@@ -205,7 +212,7 @@ fn a_crowd_of_foreign_roots_disturbs_nobody() {
     for n in 0..9000u64 {
         assert_eq!(
             ledger.handle(
-                AckRecord::Ack {
+                LedgerRecord::Ack {
                     root: n << 32 | 5,
                     value: 1
                 },
@@ -215,7 +222,7 @@ fn a_crowd_of_foreign_roots_disturbs_nobody() {
         );
         assert_eq!(
             ledger.handle(
-                AckRecord::Ack {
+                LedgerRecord::Ack {
                     root: random.u64(..),
                     value: 1
                 },
@@ -233,7 +240,7 @@ fn a_crowd_of_foreign_roots_disturbs_nobody() {
     assert_eq!((ledger.len(), ledger.take_refused()), (20_000, 1));
     for root in &own {
         let notice = ledger.handle(
-            AckRecord::Ack {
+            LedgerRecord::Ack {
                 root: *root,
                 value: 7,
             },
@@ -263,7 +270,7 @@ struct NaiveTree {
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Tick,
-    Take(AckRecord),
+    Take(LedgerRecord),
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -274,17 +281,17 @@ fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         1 => Just(Step::Tick),
         3 => (root.clone(), value.clone(), 0..3i32).prop_map(|(root, value, task)| {
-            Step::Take(AckRecord::Init { root, value, spout_task: TaskId(task) })
+            Step::Take(LedgerRecord::Init { root, value, spout_task: TaskId(task) })
         }),
         6 => (root.clone(), value).prop_map(|(root, value)| {
-            Step::Take(AckRecord::Ack { root, value })
+            Step::Take(LedgerRecord::Ack { root, value })
         }),
-        1 => root.clone().prop_map(|root| Step::Take(AckRecord::Fail { root })),
-        1 => root.prop_map(|root| Step::Take(AckRecord::Reset { root })),
+        1 => root.clone().prop_map(|root| Step::Take(LedgerRecord::Fail { root })),
+        1 => root.prop_map(|root| Step::Take(LedgerRecord::Reset { root })),
     ]
 }
 
-fn naive_outcome(tree: &NaiveTree, record: AckRecord) -> Option<Outcome> {
+fn naive_outcome(tree: &NaiveTree, record: LedgerRecord) -> Option<Outcome> {
     tree.spout_task?;
     if tree.values.iter().fold(0, |all, value| all ^ value) == 0 {
         return Some(Outcome::Acked);
@@ -292,7 +299,7 @@ fn naive_outcome(tree: &NaiveTree, record: AckRecord) -> Option<Outcome> {
     if tree.is_failed {
         return Some(Outcome::Failed);
     }
-    matches!(record, AckRecord::Reset { .. }).then_some(Outcome::Reset)
+    matches!(record, LedgerRecord::Reset { .. }).then_some(Outcome::Reset)
 }
 
 proptest! {
@@ -311,16 +318,16 @@ proptest! {
             let fresh = NaiveTree { put_at_tick: tick, ..NaiveTree::default() };
             let tree = naive.entry(record.root()).or_insert(fresh);
             match record {
-                AckRecord::Init { value, spout_task, .. } => {
+                LedgerRecord::Init { value, spout_task, .. } => {
                     tree.values.push(value);
                     tree.spout_task = Some(spout_task.0);
                 }
-                AckRecord::Ack { value, .. } => tree.values.push(value),
-                AckRecord::Fail { .. } => {
+                LedgerRecord::Ack { value, .. } => tree.values.push(value),
+                LedgerRecord::Fail { .. } => {
                     tree.is_failed = true;
                     tree.put_at_tick = tick;
                 }
-                AckRecord::Reset { .. } => tree.put_at_tick = tick,
+                LedgerRecord::Reset { .. } => tree.put_at_tick = tick,
             }
             let expected = naive_outcome(tree, record).map(|outcome| (outcome, tree.spout_task));
             if matches!(expected, Some((Outcome::Acked | Outcome::Failed, _))) {
@@ -356,7 +363,7 @@ proptest! {
                     let n = index.index(roots.len());
                     let outcomes = [Outcome::Acked, Outcome::Failed, Outcome::Reset];
                     let outcome = outcomes[step as usize - 4];
-                    let done = table.handle_done(roots[n], outcome);
+                    let done = done(&mut table, roots[n], outcome);
                     if outcome == Outcome::Reset {
                         prop_assert_eq!(done, None);
                         model.entry(n).and_modify(|ticks| *ticks = 0);

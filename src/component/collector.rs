@@ -42,7 +42,8 @@ pub struct Emit<'e> {
     pub stream: &'e str,
     /// The tuples whose trees the new tuple joins.
     pub anchors: &'e [Tuple<'e>],
-    /// The one task that gets the tuple, on a stream with direct grouping.
+    /// The one task that gets the tuple, on a stream with direct grouping. A task that does not
+    /// take the stream gets nothing, which is no error, as in Storm.
     pub direct: Option<TaskId>,
     /// Microseconds since the epoch; else the time of emission.
     pub event_time_us: Option<i64>,
@@ -55,7 +56,8 @@ pub struct SpoutEmit<'e> {
     pub stream: &'e str,
     /// What `ack` or `fail` is called with; without one the tuple is not tracked.
     pub id: Option<Value>,
-    /// The one task that gets the tuple, on a stream with direct grouping.
+    /// The one task that gets the tuple, on a stream with direct grouping. A task that does not
+    /// take the stream gets nothing, which is no error, as in Storm.
     pub direct: Option<TaskId>,
     /// Microseconds since the epoch; else the time of emission.
     pub event_time_us: Option<i64>,
@@ -66,7 +68,10 @@ pub struct SpoutEmit<'e> {
 /// Why an emit was refused. The tuple went nowhere; the component may go on.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum EmitError {
-    #[error("component {component} does not declare a stream `{stream}`")]
+    #[error(
+        "component {component} does not declare a stream `{stream}`: declare its fields where the \
+         topology is built"
+    )]
     UnknownStream { component: String, stream: String },
     #[error("stream `{stream}` declares {declared} fields, the tuple has {given} values")]
     Arity {
@@ -82,6 +87,15 @@ pub enum EmitError {
     },
     #[error("a value for stream `{stream}` is nested more than {depth_max} deep")]
     TooDeep { stream: String, depth_max: usize },
+    #[error(
+        "a tuple for stream `{stream}` of {n_trees} trees, {n_trees_max} at most: anchor it to the \
+         tuples that it comes from, or emit it unanchored"
+    )]
+    TooManyTrees {
+        stream: String,
+        n_trees: usize,
+        n_trees_max: usize,
+    },
 }
 
 // === impl Collector ===
@@ -153,6 +167,11 @@ impl<'a> Collector<'a> {
         };
         self.emitter
             .emit_ordered(order, emit.anchors, values.as_ref())
+    }
+
+    /// Whether acks and fails go to another bolt, which goes by the values of their tuples.
+    pub fn is_watched(&self) -> bool {
+        self.witness.is_some()
     }
 
     /// Done with `tuple`, and with all emits anchored to it. Once for each tuple, and not after
@@ -263,6 +282,12 @@ impl<'a> SpoutCollector<'a> {
         };
         self.emitter
             .emit_from_spout(order, emit.id, values.as_ref())
+    }
+
+    /// Fails this task's pending tuples with such ids, as when who asked for them is gone: `fail`
+    /// is called with each, once its acker knows. Gives how many there are.
+    pub fn give_up(&mut self, is_meant: impl Fn(&Value) -> bool) -> usize {
+        self.emitter.give_up(is_meant)
     }
 
     /// Tracked tuples of this executor that were neither acked nor failed yet.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::credentials::{Credentials, Held};
 use super::gateway::hall::Hall;
+use super::metrics::{MetricBoard, TaskMetrics};
 use super::native::event_log::EventLog;
 use crate::conf::Conf;
 use crate::id::{ComponentId, StreamId, TaskId, TopologyId};
@@ -51,6 +52,8 @@ pub struct WorkerPlace {
     pub events: Arc<EventLog>,
     /// Where components that are processes of their own meet theirs.
     pub gateway: Arc<Hall>,
+    /// What components report of themselves in numbers.
+    pub metrics: Arc<MetricBoard>,
     /// For sockets, pipes and timers of components that need them; absent in an engine without I/O.
     pub runtime: Option<tokio::runtime::Handle>,
 }
@@ -157,6 +160,11 @@ impl TaskContext {
     /// The topology's credentials as they are now.
     pub fn credentials(&self) -> Credentials {
         self.place.credentials.newest()
+    }
+
+    /// The numbers that this task reports of itself.
+    pub fn metrics(&self) -> Arc<TaskMetrics> {
+        self.place.metrics.of(&self.component, self.task)
     }
 
     /// Where this worker lives.

@@ -10,6 +10,7 @@ pub mod drpc;
 pub mod factory;
 pub mod failure;
 pub mod gateway;
+pub mod metrics;
 pub mod multilang;
 pub mod native;
 pub mod registry;
@@ -27,9 +28,13 @@ pub use credentials::Credentials;
 pub use failure::ComponentFailure;
 
 /// What component code returns: any `std::error::Error` becomes a [`ComponentFailure`] by `?`.
+/// What is none, such as a text or an `anyhow::Error`, goes through [`ComponentFailure::new`].
 pub type Result<T, E = ComponentFailure> = std::result::Result<T, E>;
 
 /// A source of tuples. One object per task.
+///
+/// An `Err` leaves the object as it is. A panic throws it away: another is made and opened in its
+/// place, after a while if that happens often.
 pub trait Spout: Send {
     /// Called once, when the topology is first active, before anything else.
     fn open(&mut self, context: &TaskContext) -> Result<()> {
@@ -91,6 +96,9 @@ pub trait Spout: Send {
 }
 
 /// A consumer of tuples, and often a producer too. One object per task.
+///
+/// An `Err` leaves the object as it is. A panic fails what it had in hand and throws it away:
+/// another is made and prepared in its place, after a while if that happens often.
 pub trait Bolt: Send {
     /// Called once, when the topology is first active, before anything else.
     fn prepare(&mut self, context: &TaskContext) -> Result<()> {

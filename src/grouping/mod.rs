@@ -63,8 +63,8 @@ pub struct Subscription<'a> {
     pub stream: &'a Fields,
     /// Of the subscriber, in any order.
     pub tasks: Vec<TaskId>,
-    /// Whether a task runs in this worker.
-    pub local: &'a dyn Fn(TaskId) -> bool,
+    /// How far a task is from this worker.
+    pub locality: &'a dyn Fn(TaskId) -> Locality,
     /// How far a shuffle by load reaches; None: shuffles take turns.
     pub reach: Option<Reach>,
 }
@@ -80,6 +80,8 @@ pub enum GroupingError {
     Serialized,
     #[error("no grouping is set, or one that this version does not know")]
     Unset,
+    #[error("the grouping is to the first {n} tasks of {n_tasks}")]
+    TooFew { n: usize, n_tasks: usize },
     #[error("the grouping is of the topology's own program, which is not running here")]
     OfProgram,
     #[error("the grouping of component {subscriber} chose task {task}, which is none of its tasks")]
@@ -87,9 +89,12 @@ pub enum GroupingError {
         subscriber: ComponentId,
         task: TaskId,
     },
-    #[error("component {subscriber} takes the stream by direct grouping: emit to a task")]
+    #[error("component {subscriber} takes the stream by direct grouping: name a task in each emit")]
     DirectOnly { subscriber: ComponentId },
-    #[error("component {subscriber} of task {task} does not take the stream by direct grouping")]
+    #[error(
+        "component {subscriber} of task {task} does not take the stream by direct grouping: emit \
+         without a task"
+    )]
     NotDirect {
         subscriber: ComponentId,
         task: TaskId,
@@ -108,27 +113,13 @@ impl Grouping {
         Grouping::Shuffle(Shuffle::new(sorted(tasks), random))
     }
 
-    /// Shuffle over the tasks that are `local`, or over all where none is (data-plane 2.3).
-    pub fn local_or_shuffle(
-        tasks: Vec<TaskId>,
-        local: impl Fn(TaskId) -> bool,
-        random: &mut fastrand::Rng,
-    ) -> Self {
-        Grouping::shuffle(local_or_all(tasks, local), random)
-    }
-
     /// Shuffle that prefers near tasks and, among those in reach, the less loaded.
     pub fn by_load(
         tasks: Vec<TaskId>,
         reach: Reach,
-        local: impl Fn(TaskId) -> bool,
+        locality: impl Fn(TaskId) -> Locality,
         random: &mut fastrand::Rng,
     ) -> Self {
-        // Until loads are looked at for the first time nobody says how far the others are.
-        let locality = |task| match local(task) {
-            true => Locality::Worker,
-            false => Locality::Rack,
-        };
         Grouping::LoadAware(LoadAware::new(sorted(tasks), reach, locality, random))
     }
 
@@ -186,11 +177,12 @@ impl Grouping {
         let Subscription {
             stream,
             tasks,
-            local,
+            locality,
             reach,
         } = subscription;
+        let local = |task| locality(task) == Locality::Worker;
         let shuffle = |tasks: Vec<TaskId>, random: &mut fastrand::Rng| match reach {
-            Some(reach) => Grouping::by_load(tasks, reach, local, random),
+            Some(reach) => Grouping::by_load(tasks, reach, locality, random),
             None => Grouping::shuffle(tasks, random),
         };
         Ok(match asked {
@@ -203,6 +195,11 @@ impl Grouping {
             storm::Grouping::CustomObject(object) => match topology::custom_grouping(object) {
                 Some(topology::CustomGrouping::PartialKey(names)) => {
                     Grouping::partial_key(stream, &names, tasks)?
+                }
+                Some(topology::CustomGrouping::First(n)) => {
+                    let (n_tasks, tasks) = (tasks.len(), sorted(tasks));
+                    let first = tasks.get(..n).map(<[TaskId]>::to_vec);
+                    Grouping::all(first.ok_or(GroupingError::TooFew { n, n_tasks })?)
                 }
                 Some(topology::CustomGrouping::OfProgram) => return Err(GroupingError::OfProgram),
                 None => {

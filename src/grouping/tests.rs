@@ -175,9 +175,21 @@ fn shuffle_goes_round_and_starts_at_the_second() {
 
 #[test]
 fn local_or_shuffle_stays_near_while_it_can() {
-    let mut random = fastrand::Rng::with_seed(1);
-    let mut near = Grouping::local_or_shuffle(tasks(1..9), |task| task.0 > 6, &mut random);
-    let mut far = Grouping::local_or_shuffle(tasks(1..9), |_| false, &mut random);
+    let build = |n_far: i32| {
+        let subscription = Subscription {
+            stream: &Fields::new(["a"]).unwrap(),
+            tasks: tasks(1..9),
+            locality: &|task| match task.0 > n_far {
+                true => Locality::Worker,
+                false => Locality::Host,
+            },
+            reach: None,
+        };
+        let asked = storm::Grouping::LocalOrShuffle(storm::NullStruct::default());
+        let mut random = fastrand::Rng::with_seed(1);
+        Grouping::of_topology(&asked, subscription, &mut random).unwrap()
+    };
+    let (mut near, mut far) = (build(6), build(8));
     let pick = |grouping: &mut Grouping| -> Vec<_> {
         let mut picked: Vec<_> = (0..8).flat_map(|_| chosen(grouping, &[])).collect();
         picked.sort_unstable();
@@ -207,7 +219,6 @@ fn a_component_without_tasks_gets_nothing() {
     let groupings = [
         Grouping::all(vec![]),
         Grouping::shuffle(vec![], &mut random),
-        Grouping::local_or_shuffle(vec![], |_| true, &mut random),
         Grouping::fields(&stream, &by_a, vec![]).unwrap(),
         Grouping::fields(&stream, &[], vec![]).unwrap(),
         Grouping::global(vec![]),
@@ -243,7 +254,10 @@ fn a_topologys_groupings_are_those_it_asks_for() {
         let subscription = Subscription {
             stream: &stream,
             tasks: tasks(1..4),
-            local: &|task| task.0 == 2,
+            locality: &|task| match task.0 {
+                2 => Locality::Worker,
+                _ => Locality::Rack,
+            },
             reach: Some(Reach {
                 widens_above: 0.8,
                 narrows_below: 0.2,
@@ -278,6 +292,17 @@ fn a_topologys_groupings_are_those_it_asks_for() {
             args_list: vec![storm::JavaObjectArg::StringArg("a".into())],
         })
     };
+    let mut first = |n| {
+        build(storm::Grouping::CustomObject(storm::JavaObject {
+            full_class_name: "org.apache.storm.testing.NGrouping".into(),
+            args_list: vec![storm::JavaObjectArg::IntArg(n)],
+        }))
+    };
+    assert!(matches!(first(1), Ok(Grouping::All(tasks)) if tasks.len() == 1));
+    assert!(matches!(
+        first(99),
+        Err(GroupingError::TooFew { n: 99, .. })
+    ));
     let partial = build(object("org.apache.storm.grouping.PartialKeyGrouping"));
     assert!(matches!(partial, Ok(Grouping::PartialKey(_))));
     assert_eq!(

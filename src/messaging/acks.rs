@@ -1,7 +1,7 @@
 //! Ack traffic: what spouts and bolts tell ackers and what ackers tell spouts, packed.
 //!
-//! One record is 24 bytes in memory and 10 to 18 on the wire. What the records mean is the
-//! business of `worker::acker`; here they are only merged, written and read.
+//! One record is 24 bytes in memory and 9 to 21 on the wire. What the records mean is the
+//! business of `acker::ledger`; here they are only merged, written and read.
 
 use crate::id::TaskId;
 use crate::limits;
@@ -70,10 +70,30 @@ impl AckRecord {
         }
     }
 
+    /// What is left to say of a record of which nobody knows whether it arrived: the same once more
+    /// where that does no harm, else that its tree fails; nothing of what only counts.
+    pub fn after_doubt(&self) -> Option<Self> {
+        match self.kind {
+            AckKind::Init | AckKind::Ack => Some(AckRecord::fail(self.root)),
+            AckKind::Tally => None,
+            AckKind::Fail
+            | AckKind::Reset
+            | AckKind::Completed
+            | AckKind::Failed
+            | AckKind::Extended => Some(*self),
+        }
+    }
+
     /// Whether the record goes to an acker; else to a spout.
     #[inline]
     pub fn is_for_acker(&self) -> bool {
         (self.kind as u8) <= AckKind::Reset as u8 || self.kind == AckKind::Tally
+    }
+
+    /// Whether it tells a spout task what became of a tree.
+    #[inline]
+    pub fn is_notice_to(&self, task: TaskId) -> bool {
+        self.task == task && !self.is_for_acker()
     }
 
     /// Takes in the record that follows it, where both say no more than one can.
@@ -206,6 +226,13 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], AckBatchError> {
 const FRAME_START: [u8; 6] = [12, 0, 5, 8, 0, 1];
 const RECORDS_FIELD: [u8; 3] = [11, 0, 2];
 const FRAME_END: [u8; 2] = [0, 0];
+
+/// The most that a frame of `limits::ACK_FRAME_RECORDS` takes.
+pub const FRAME_BYTES_MAX: usize = FRAME_START.len()
+    + RECORDS_FIELD.len()
+    + 2 * size_of::<u32>()
+    + limits::ACK_FRAME_RECORDS * RECORD_BYTES_MAX
+    + FRAME_END.len();
 
 const RECORD_BYTES_MIN: usize = 9;
 const RECORD_BYTES_MAX: usize = 21;

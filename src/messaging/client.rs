@@ -16,17 +16,19 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use crate::backoff::Backoff;
+use crate::clock;
 use crate::id::{self, ExecutorId, TaskId};
 use crate::limits;
 use crate::messaging::acks::AckRecord;
 use crate::messaging::codec;
+use crate::messaging::credit;
 use crate::messaging::decode::Incoming;
 use crate::messaging::frame::{self, Checksums, FrameError, FrameReader};
 use crate::messaging::link::{LinkError, LinkIdentity};
-use crate::messaging::outbox::{DataOutbox, LinkCounters, Outbox};
+use crate::messaging::outbox::{DataOutbox, LinkCounters, LinkFace, Load, Outbox};
 use crate::messaging::packing::FramePacker;
 use crate::messaging::pays::Written;
-use crate::messaging::sending::{BadGrant, DataFrame, FrameBytes, Freed};
+use crate::messaging::sending::{BadGrant, DataFrame, Freed};
 use crate::messaging::transport::{self, LinkReader, LinkWriter};
 use crate::wire::messages;
 
@@ -82,6 +84,7 @@ struct Open {
     replies: FrameReader<LinkReader>,
     welcome: messages::Welcome,
     packer: FramePacker,
+    checksums: Checksums,
 }
 
 /// The process at the other end, as far as it is known.
@@ -238,6 +241,7 @@ impl Peer {
             mut replies,
             welcome,
             mut packer,
+            mut checksums,
         } = opened?;
         info!(
             peer = self.address,
@@ -246,6 +250,10 @@ impl Peer {
             "connected"
         );
         self.counters().add_connect();
+        self.counters().show(LinkFace {
+            codec: packer.is_on().then(|| packer.codec()),
+            cipher: writer.cipher(),
+        });
         if known
             .generation
             .is_some_and(|known| known != welcome.generation)
@@ -265,7 +273,7 @@ impl Peer {
             }
         }
         let served = tokio::select! {
-            sent = self.send((&mut writer, &mut packer), wanted) => sent,
+            sent = self.send((&mut writer, &mut packer, &mut checksums), wanted) => sent,
             error = self.listen(&mut replies) => Err(error),
         };
         if served.is_ok() && *wanted.borrow() == Wanted::UntilEmpty {
@@ -295,7 +303,11 @@ impl Peer {
         self.session.store(next_session(), Ordering::SeqCst);
         self.n_gone.fetch_add(1, Ordering::SeqCst);
         let mut lost = Vec::new();
-        let freed = self.outbox.sending().abandon(&mut lost);
+        let (ack_frames, freed) = {
+            let mut sending = self.outbox.sending();
+            (sending.take_acks(), sending.abandon(&mut lost))
+        };
+        self.outbox.doubt(&ack_frames);
         warn!(
             peer = self.address,
             n_tuples = freed.n_tuples,
@@ -332,11 +344,11 @@ impl Peer {
 
     async fn open(&self, identity: &LinkIdentity) -> Result<Open, LinkError> {
         let greet = async {
-            let connected = transport::connect(&self.address, &identity.security).await;
+            let connected = transport::connect(&self.address, identity.protection()).await;
             let (reader, mut writer) = connected?;
             let session = self.session.load(Ordering::SeqCst);
             let hello = messages::Frame::Hello(identity.hello(session));
-            let hello = frame::to_bytes(&hello, Checksums::Absent)?;
+            let hello = frame::to_bytes(&hello)?;
             writer.write_all(&hello).await.map_err(FrameError::Io)?;
             writer.flush().await.map_err(FrameError::Io)?;
             let mut replies = FrameReader::new(reader, limits::WELCOME_BYTES_MAX);
@@ -347,8 +359,10 @@ impl Peer {
                         let wanted = self.epoch;
                         return Err(LinkError::Outdated { epoch, wanted });
                     }
-                    replies.greeted();
+                    let checksums = Checksums::new(welcome.salt);
+                    replies.greeted(checksums);
                     Ok(Open {
+                        checksums,
                         packer: identity.packing.packer(&welcome),
                         writer,
                         replies,
@@ -364,15 +378,29 @@ impl Peer {
         greeted.unwrap_or(Err(LinkError::Silent))
     }
 
-    /// Hears what is granted, until the connection ends.
+    /// Hears what is granted, until the connection ends or is found to be dead: what arrives is
+    /// confirmed soon, and a machine or a network that is gone closes nothing.
     async fn listen(&self, replies: &mut FrameReader<LinkReader>) -> LinkError {
+        let mut credit = messages::Credit::default();
         loop {
-            let credit = match replies.next().await {
-                Ok(Some(messages::Frame::Credit(credit))) => credit,
-                Ok(Some(_)) => return LinkError::OutOfTurn,
-                Ok(None) => return LinkError::Closed,
-                Err(error) => return error.into(),
+            let n_written = self.outbox.sending().n_written();
+            let reply = timeout(limits::LINK_SILENCE_MAX, replies.next_whole());
+            let Ok(reply) = reply.await else {
+                match self.outbox.sending().n_arrived() < n_written {
+                    true => return LinkError::Mute,
+                    false => continue,
+                }
             };
+            let read = match reply {
+                Ok(Some(frame)) => credit::read_frame(frame, &mut credit),
+                Ok(None) => return LinkError::Closed,
+                Err(error) => Err(error),
+            };
+            match read {
+                Ok(true) => {}
+                Ok(false) => return LinkError::OutOfTurn,
+                Err(error) => return error.into(),
+            }
             let credited = self.outbox.sending().credit(credit.frames, &credit.grants);
             let Ok(freed) = credited else {
                 return LinkError::BadGrant;
@@ -385,14 +413,13 @@ impl Peer {
     /// Sends until the connection breaks (`Err`) or is no longer wanted (`Ok`).
     async fn send(
         &self,
-        (writer, packer): (&mut LinkWriter, &mut FramePacker),
+        (writer, packer, checksums): (&mut LinkWriter, &mut FramePacker, &mut Checksums),
         wanted: &mut watch::Receiver<Wanted>,
     ) -> Result<(), LinkError> {
-        let mut records = Vec::new();
-        let mut frames = Vec::new();
+        let mut load = Load::default();
         loop {
-            frames.clear();
-            self.outbox.take(&mut records, &mut frames);
+            self.outbox.take(&mut load);
+            let frames = &load.frames;
             if frames.is_empty() {
                 // Whatever waits now waits for credit.
                 let is_over = match *wanted.borrow() {
@@ -403,23 +430,27 @@ impl Peer {
                 if is_over {
                     return Ok(());
                 }
+                let waits = &self.counters().waits;
+                if !self.outbox.is_empty() {
+                    waits.begin(clock::monotonic_micros());
+                }
                 tokio::select! {
                     () = self.outbox.filled() => {}
                     _ = wanted.changed() => {}
                 }
+                waits.end(clock::monotonic_micros());
                 continue;
             }
-            let ready = match packer.is_on() {
-                true => packer.pack(&counted(&frames)),
-                false => frames.iter().map(|frame| &frame[..]).collect(),
-            };
-            let n_bytes = ready.iter().map(|frame| frame.len()).sum();
+            packer.pack(frames);
+            let n_bytes = packer.ready(frames).map(<[u8]>::len).sum();
             let began = std::time::Instant::now();
             let written = tokio::select! {
-                written = write(writer, &ready) => written,
+                written = write(writer, packer.ready(frames), checksums) => written,
                 () = given_up(wanted) => return Ok(()),
             };
             written.map_err(FrameError::Io)?;
+            let n_plain = frames.iter().map(|frame| frame.bytes.len()).sum();
+            self.counters().add_bytes(n_plain, n_bytes);
             packer.wrote(Written {
                 n_bytes,
                 took_ns: u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX),
@@ -429,30 +460,32 @@ impl Peer {
     }
 }
 
-/// Frames with their numbers of tuples.
-fn counted(frames: &[FrameBytes]) -> Vec<(&[u8], usize)> {
-    let n_tuples = |frame: &[u8]| {
-        let count = codec::split_frame(frame).map(|(head, _)| head.count);
-        usize::try_from(count.unwrap_or(0)).unwrap_or(0)
-    };
-    let frames = frames.iter().map(|frame| &frame[..]);
-    frames.map(|frame| (frame, n_tuples(frame))).collect()
-}
-
 /// Writes frames, each with its length and checksum, in as few calls as the system takes.
-async fn write<W: AsyncWrite + Unpin>(writer: &mut W, frames: &[&[u8]]) -> std::io::Result<()> {
-    let heads: Vec<_> = frames.iter().map(|frame| frame::head(frame)).collect();
-    let pieces = heads.iter().zip(frames);
-    let mut slices: Vec<_> = pieces
-        .flat_map(|(head, frame)| [IoSlice::new(head), IoSlice::new(frame)])
-        .collect();
-    let mut left = slices.as_mut_slice();
-    while !left.is_empty() {
-        let n_written = writer.write_vectored(left).await?;
-        if n_written == 0 {
-            return Err(std::io::ErrorKind::WriteZero.into());
+async fn write<'a, W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    frames: impl Iterator<Item = &'a [u8]>,
+    checksums: &mut Checksums,
+) -> std::io::Result<()> {
+    let mut frames = frames.peekable();
+    while frames.peek().is_some() {
+        let mut heads = [[0; frame::HEAD_BYTES]; limits::LINK_WRITE_FRAMES];
+        let mut slices = [IoSlice::new(&[]); 2 * limits::LINK_WRITE_FRAMES];
+        let (places, _) = slices.as_chunks_mut::<2>();
+        let mut n_slices = 0;
+        // The frame comes last: at the end of places none is taken in vain.
+        for ((head, place), frame) in heads.iter_mut().zip(places).zip(&mut frames) {
+            *head = frame::head(frame, checksums);
+            *place = [IoSlice::new(head), IoSlice::new(frame)];
+            n_slices += 2;
         }
-        IoSlice::advance_slices(&mut left, n_written);
+        let mut left = slices.get_mut(..n_slices).unwrap_or_default();
+        while !left.is_empty() {
+            let n_written = writer.write_vectored(left).await?;
+            if n_written == 0 {
+                return Err(std::io::ErrorKind::WriteZero.into());
+            }
+            IoSlice::advance_slices(&mut left, n_written);
+        }
     }
     writer.flush().await
 }

@@ -1,14 +1,15 @@
 //! `MessageBatch` as bytes: a Thrift header written by hand and a columnar body in its one binary
 //! field.
 //!
-//! Body version 2, all of it little endian; `numbers` as in that module, `varint` as in `packed`:
+//! Body version 2, all of it little endian; `numbers` as in that module, tags and values as in
+//! `packed`:
 //!
 //! ```text
 //! sequences, timestamps, streams, targets, n_anchors, n_values: numbers, one for each row
 //! roots, edges: numbers, one for each anchor of each row
 //! columns, one after another, as many as the row with the most values has, each for the rows that
 //! have such a value:
-//!     varint    bytes of the column that follow
+//!     4 bytes   how many bytes of the column follow
 //!     0         types differ: a tag a row, then the values one after another
 //!     tag       all of one type, and then
 //!               integers, booleans, characters    numbers
@@ -153,10 +154,10 @@ impl From<&crate::wire::messages::MessageBatch> for BatchHead {
     }
 }
 
-/// Fills in a length for which four bytes were left at `at`.
-pub(super) fn patch(out: &mut [u8], at: usize, length: [u8; 4]) {
-    if let Some(place) = out.get_mut(at..at + 4) {
-        place.copy_from_slice(&length);
+/// Fills in what stands before something whose length is known only now.
+pub(super) fn patch<const N: usize>(out: &mut [u8], at: usize, bytes: [u8; N]) {
+    if let Some(place) = out.get_mut(at..at + N) {
+        place.copy_from_slice(&bytes);
     }
 }
 
@@ -208,9 +209,7 @@ fn write_column<'a>(
     } else {
         out.push(MIXED);
         out.extend(values.clone().map(packed::tag_of));
-        for value in values {
-            packed::put_value(value, out)?;
-        }
+        put_values(values, out)?;
     }
     let n_bytes = out.len() - start - 4;
     let length = u32::try_from(n_bytes).map_err(|_| EncodeError::TooLarge { n_bytes })?;
@@ -231,13 +230,30 @@ fn write_uniform<'a>(
         }
         tag::STR | tag::BYTES => {
             let pieces = values.map(bytes);
+            // Tuples may share values that are large: what would be no frame is not made first.
+            let n_bytes = pieces.clone().map(<[u8]>::len).sum();
+            if n_bytes > limits::LINK_FRAME_BYTES_MAX {
+                return Err(EncodeError::TooLarge { n_bytes });
+            }
             numbers::put(pieces.clone().map(|piece| piece.len() as u64), out);
             pieces.for_each(|piece| put_piece(piece, out));
         }
-        _ => {
-            for value in values {
-                packed::put_value(value, out)?;
-            }
+        _ => put_values(values, out)?,
+    }
+    Ok(())
+}
+
+/// Values one after another, as far as they fit a frame.
+fn put_values<'a>(
+    values: impl Iterator<Item = ValueRef<'a>>,
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    let start = out.len();
+    for value in values {
+        packed::put_value(value, out)?;
+        let n_bytes = out.len() - start;
+        if n_bytes > limits::LINK_FRAME_BYTES_MAX {
+            return Err(EncodeError::TooLarge { n_bytes });
         }
     }
     Ok(())

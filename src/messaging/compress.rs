@@ -8,7 +8,7 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 use crate::limits;
 use crate::messaging::codec;
 use crate::wire::messages::{Frame, LinkCodec, PackedFrame};
-use crate::wire::{self, WireError};
+use crate::wire::{self, Open, WireError};
 
 /// A way to make frames smaller that this build has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,14 @@ pub struct Unpacker {
     zlib: Option<Decompress>,
     #[cfg(feature = "zstd")]
     zstd: Option<zstd::stream::raw::Decoder<'static>>,
+}
+
+/// A `PackedFrame` whose body lies in the frame that it came in.
+#[derive(Clone, Copy)]
+struct Packed<'a> {
+    codec: Open<LinkCodec>,
+    plain_length: i32,
+    body: &'a [u8],
 }
 
 /// Why a packed frame is of no use: the connection that brought it is closed.
@@ -144,13 +152,13 @@ impl Packer {
             return false;
         };
         out.clear();
-        // A union's variant 6, a struct: two i32 fields and a binary one (Thrift binary protocol).
         out.extend_from_slice(&PACKED_FRAME_HEAD);
-        out.extend_from_slice(&[8, 0, 1]);
+        out.extend_from_slice(&CODEC_FIELD);
         out.extend_from_slice(&self.codec.to_wire().as_i32().to_be_bytes());
-        out.extend_from_slice(&[8, 0, 2]);
+        out.extend_from_slice(&PLAIN_LENGTH_FIELD);
         out.extend_from_slice(&plain_length.to_be_bytes());
-        out.extend_from_slice(&[11, 0, 3, 0, 0, 0, 0]);
+        out.extend_from_slice(&BODY_FIELD);
+        out.extend_from_slice(&[0; 4]);
         let body_start = out.len();
         // No room for more than what is worth sending.
         let room = plain.len().saturating_sub(body_start + 2);
@@ -158,7 +166,7 @@ impl Packer {
             return false;
         };
         out.truncate(body_start + n_packed);
-        out.extend_from_slice(&[0, 0]);
+        out.extend_from_slice(&PACKED_FRAME_END);
         codec::patch(out, body_start - 4, (n_packed as u32).to_be_bytes());
         out.len() < plain.len()
     }
@@ -217,20 +225,29 @@ impl Unpacker {
         if !frame.starts_with(&PACKED_FRAME_HEAD) {
             return Ok(frame);
         }
-        match wire::from_bytes::<Frame>(frame)? {
-            Frame::Packed(packed) => {
-                let plain = self.unpack(&packed)?;
-                match plain.starts_with(&PACKED_FRAME_HEAD) {
-                    true => Err(UnpackError::Nested),
-                    false => Ok(plain),
-                }
-            }
-            _ => Ok(frame),
+        let plain = match split_frame(frame) {
+            Some(packed) => self.unpack_body(packed)?,
+            None => match wire::from_bytes::<Frame>(frame)? {
+                Frame::Packed(packed) => self.unpack(&packed)?,
+                _ => return Ok(frame),
+            },
+        };
+        match plain.starts_with(&PACKED_FRAME_HEAD) {
+            true => Err(UnpackError::Nested),
+            false => Ok(plain),
         }
     }
 
     /// The frame inside.
     pub fn unpack(&mut self, packed: &PackedFrame) -> Result<&[u8], UnpackError> {
+        self.unpack_body(Packed {
+            codec: packed.codec,
+            plain_length: packed.plain_length,
+            body: &packed.body,
+        })
+    }
+
+    fn unpack_body(&mut self, packed: Packed<'_>) -> Result<&[u8], UnpackError> {
         let length = usize::try_from(packed.plain_length).unwrap_or(0);
         if length == 0 || length > self.plain_max {
             return Err(UnpackError::BadLength {
@@ -246,10 +263,10 @@ impl Unpacker {
             self.plain = Vec::new();
         }
         match codec {
-            Codec::Zlib => self.unpack_zlib(&packed.body, length)?,
-            Codec::Lz4 => self.unpack_lz4(&packed.body, length)?,
+            Codec::Zlib => self.unpack_zlib(packed.body, length)?,
+            Codec::Lz4 => self.unpack_lz4(packed.body, length)?,
             #[cfg(feature = "zstd")]
-            Codec::Zstd => self.unpack_zstd(&packed.body, length)?,
+            Codec::Zstd => self.unpack_zstd(packed.body, length)?,
         }
         if self.plain.len() != length {
             return Err(UnpackError::TooShort {
@@ -344,6 +361,25 @@ impl Unpacker {
     }
 }
 
+/// What a packed frame says, if it is laid out as `Packer::pack` does.
+fn split_frame(frame: &[u8]) -> Option<Packed<'_>> {
+    let rest = frame.strip_prefix(&PACKED_FRAME_HEAD)?;
+    let rest = rest.strip_prefix(&CODEC_FIELD)?;
+    let (codec, rest) = rest.split_first_chunk()?;
+    let rest = rest.strip_prefix(&PLAIN_LENGTH_FIELD)?;
+    let (plain_length, rest) = rest.split_first_chunk()?;
+    let rest = rest.strip_prefix(&BODY_FIELD)?;
+    let (n_bytes, rest) = rest.split_first_chunk()?;
+    let n_bytes = usize::try_from(i32::from_be_bytes(*n_bytes)).ok()?;
+    let (body, end) = rest.split_at_checked(n_bytes)?;
+    let packed = Packed {
+        codec: Open::from_i32(i32::from_be_bytes(*codec)),
+        plain_length: i32::from_be_bytes(*plain_length),
+        body,
+    };
+    (end == PACKED_FRAME_END).then_some(packed)
+}
+
 /// Makes room for more where there is none: as much again as there is already, and for one byte
 /// beyond `length` at most.
 fn grow(plain: &mut Vec<u8>, length: usize) {
@@ -356,7 +392,12 @@ fn grow(plain: &mut Vec<u8>, length: usize) {
 }
 
 const HAS_ZLIB_HEADER: bool = true;
+/// A union's variant 6, a struct: two i32 fields and a binary one (Thrift binary protocol).
 const PACKED_FRAME_HEAD: [u8; 3] = [12, 0, 6];
+const CODEC_FIELD: [u8; 3] = [8, 0, 1];
+const PLAIN_LENGTH_FIELD: [u8; 3] = [8, 0, 2];
+const BODY_FIELD: [u8; 3] = [11, 0, 3];
+const PACKED_FRAME_END: [u8; 2] = [0, 0];
 const LZ4_RATIO_MAX: usize = 255;
 #[cfg(feature = "zstd")]
 const ZSTD_WINDOW_LOG_MAX: u32 = 24;

@@ -156,9 +156,9 @@ impl<'a> Incoming<'a> {
     ) -> Result<(), DecodeError> {
         let n_values = self.n_values.sum(self.n_rows).unwrap_or(u64::MAX);
         let n_columns = self.n_values.max(self.n_rows);
-        // A column takes bytes even where its values take none.
-        let is_there = n_columns <= self.columns.left() as u64;
-        if n_values > limits::BATCH_VALUES_MAX as u64 || !is_there {
+        // A column takes bytes even where its values take none, and is held against every row.
+        let n_columns_max = self.columns.left().min(batch.streams().n_fields_max());
+        if n_values > limits::BATCH_VALUES_MAX as u64 || n_columns > n_columns_max as u64 {
             return Err(DecodeError::TooManyValues { n_values });
         }
         let n_columns = n_columns as usize;
@@ -196,7 +196,7 @@ impl<'a> Incoming<'a> {
     ) -> Result<(), DecodeError> {
         let (first, last) = (executor.first.0 as u32, executor.last.0 as u32);
         let mut next_anchor = 0;
-        let mut more_anchors = Vec::new();
+        let (mut few_anchors, mut many_anchors) = ([NO_ANCHOR; FEW_ANCHORS], Vec::new());
         for row in 0..self.n_rows {
             let target = self.targets.get(row);
             if !(u64::from(first)..=u64::from(last)).contains(&target) {
@@ -227,10 +227,22 @@ impl<'a> Incoming<'a> {
                 n => {
                     // As many as were counted when the columns were opened.
                     let end = next_anchor + n as usize;
-                    more_anchors.clear();
-                    more_anchors.extend((next_anchor..end).map(|index| self.anchor(index)));
+                    let anchors = (next_anchor..end).map(|index| self.anchor(index));
                     next_anchor = end;
-                    batch.push_with(head, &more_anchors, n_values, fill)?;
+                    let anchors = match few_anchors.get_mut(..n as usize) {
+                        Some(few) => {
+                            few.iter_mut()
+                                .zip(anchors)
+                                .for_each(|(place, anchor)| *place = anchor);
+                            &*few
+                        }
+                        None => {
+                            many_anchors.clear();
+                            many_anchors.extend(anchors);
+                            &many_anchors
+                        }
+                    };
+                    batch.push_with(head, anchors, n_values, fill)?;
                 }
             }
         }
@@ -376,5 +388,8 @@ fn flat(tag: u8, number: i64) -> Result<ValueRef<'static>, PackedError> {
 
 /// Columns that are read without an allocation.
 const FEW_COLUMNS: usize = 16;
+/// Anchors of a tuple that are read without an allocation.
+const FEW_ANCHORS: usize = 16;
+const NO_ANCHOR: Anchor = Anchor { root: 0, edge: 0 };
 /// Rows for which room is made at once: a peer may claim many.
 const RESERVE_MAX: usize = 1024;

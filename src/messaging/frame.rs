@@ -1,10 +1,11 @@
 //! Frames on a link between workers: a 4-byte length, big endian, and a Thrift union; after the
-//! greeting a checksum between them.
+//! greeting a checksum between them, which counts frames too.
 //!
 //! Bounds what a peer may announce; what frames mean is said in `codec`, `acks` and `link`. Reads
 //! into one buffer and lends frames out of it: none is copied.
 
 use std::io;
+use std::ops::Range;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -16,17 +17,20 @@ pub struct FrameReader<R> {
     source: R,
     buffer: Vec<u8>,
     /// What was read and not yet lent out.
-    filled: std::ops::Range<usize>,
+    filled: Range<usize>,
     bytes_max: usize,
-    checksums: Checksums,
+    /// None in greetings: whoever speaks another version must be able to read why it is refused.
+    checksums: Option<Checksums>,
 }
 
-/// Whether frames have a checksum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Checksums {
-    /// Greetings: whoever speaks another version must be able to read why it is refused.
-    Absent,
-    Present,
+/// Checksums of the frames of one direction of a connection, one after another.
+///
+/// Numbered ones begin where the connection's salt and the frame's number say, so that a frame that
+/// comes twice, out of turn or from another connection is found out as a damaged one is.
+#[derive(Clone, Copy, Debug)]
+pub struct Checksums {
+    next: u32,
+    step: u32,
 }
 
 /// Why a frame could not be read: the connection is of no more use.
@@ -36,7 +40,7 @@ pub enum FrameError {
     BadLength { n_bytes: i64, bytes_max: usize },
     #[error("the connection ended within a frame")]
     Truncated,
-    #[error("a frame came damaged: its checksum is wrong")]
+    #[error("a frame came damaged, repeated or out of turn: its checksum is wrong")]
     BadChecksum,
     #[error("nothing came for long while a frame was not complete")]
     Stalled,
@@ -46,6 +50,30 @@ pub enum FrameError {
     Wire(#[from] WireError),
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+// === impl Checksums ===
+
+impl Checksums {
+    /// As the connection's salt says; without one, of the frames alone.
+    pub fn new(salt: Option<i32>) -> Self {
+        match salt {
+            Some(salt) => Checksums {
+                next: salt as u32,
+                step: 1,
+            },
+            None => Checksums { next: 0, step: 0 },
+        }
+    }
+
+    /// Of the next frame.
+    #[inline]
+    fn next(&mut self, frame: &[u8]) -> u32 {
+        let mut hasher = crc32fast::Hasher::new_with_initial(self.next);
+        self.next = self.next.wrapping_add(self.step);
+        hasher.update(frame);
+        hasher.finalize()
+    }
 }
 
 // === impl FrameReader ===
@@ -58,21 +86,27 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             buffer: Vec::new(),
             filled: 0..0,
             bytes_max,
-            checksums: Checksums::Absent,
+            checksums: None,
         }
     }
 
     /// After the greeting: larger frames, with checksums.
-    pub fn greeted(&mut self) {
+    pub fn greeted(&mut self, checksums: Checksums) {
         self.bytes_max = limits::LINK_FRAME_BYTES_MAX;
-        self.checksums = Checksums::Present;
+        self.checksums = Some(checksums);
     }
 
     /// The next frame, decoded, or none when the connection ended between frames. Cancel safe.
     pub async fn next(&mut self) -> Result<Option<messages::Frame>, FrameError> {
+        let frame = self.next_whole().await?;
+        frame.map(decode).transpose()
+    }
+
+    /// The next frame as it came, or none when the connection ended between frames. Cancel safe.
+    pub async fn next_whole(&mut self) -> Result<Option<&[u8]>, FrameError> {
         loop {
-            if let Some(frame) = self.take_whole()? {
-                return decode(frame).map(Some);
+            if let Some(place) = self.find_whole()? {
+                return Ok(self.buffer.get(place));
             }
             if !self.fill().await? {
                 return Ok(None);
@@ -95,6 +129,12 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 
     /// The next frame that was read whole.
     pub fn take_whole(&mut self) -> Result<Option<&[u8]>, FrameError> {
+        let place = self.find_whole()?;
+        Ok(place.and_then(|place| self.buffer.get(place)))
+    }
+
+    /// Where the next frame lies, if it was read whole; from here on it counts as taken.
+    fn find_whole(&mut self) -> Result<Option<Range<usize>>, FrameError> {
         let read = self.buffer.get(self.filled.clone()).unwrap_or_default();
         let Some((length, rest)) = read.split_first_chunk::<4>() else {
             return Ok(None);
@@ -107,19 +147,21 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
                 bytes_max: self.bytes_max,
             });
         }
-        let (checksum, rest) = match (self.checksums, rest.split_first_chunk::<4>()) {
-            (Checksums::Absent, _) => (None, rest),
-            (Checksums::Present, Some((checksum, rest))) => (Some(checksum), rest),
-            (Checksums::Present, None) => return Ok(None),
+        let (checksum, rest) = match (self.checksums.is_some(), rest.split_first_chunk::<4>()) {
+            (false, _) => (None, rest),
+            (true, Some((checksum, rest))) => (Some(u32::from_be_bytes(*checksum)), rest),
+            (true, None) => return Ok(None),
         };
         let Some(frame) = rest.get(..n_bytes) else {
             return Ok(None);
         };
-        if checksum.is_some_and(|sum| u32::from_be_bytes(*sum) != crc32fast::hash(frame)) {
+        let expected = self.checksums.as_mut().map(|sums| sums.next(frame));
+        if checksum != expected {
             return Err(FrameError::BadChecksum);
         }
-        self.filled.start += read.len() - rest.len() + n_bytes;
-        Ok(Some(frame))
+        let start = self.filled.start + read.len() - rest.len();
+        self.filled.start = start + n_bytes;
+        Ok(Some(start..self.filled.start))
     }
 
     /// Whether a frame has begun and not ended.
@@ -158,8 +200,8 @@ pub fn decode(frame: &[u8]) -> Result<messages::Frame, FrameError> {
     }
 }
 
-/// A frame with what stands before it on the wire.
-pub fn to_bytes(frame: &messages::Frame, checksums: Checksums) -> Result<Vec<u8>, FrameError> {
+/// A greeting with its length before it, which is all that stands before one on the wire.
+pub fn to_bytes(frame: &messages::Frame) -> Result<Vec<u8>, FrameError> {
     let body = wire::to_bytes(frame)?;
     if body.len() > limits::LINK_FRAME_BYTES_MAX {
         return Err(FrameError::BadLength {
@@ -167,22 +209,17 @@ pub fn to_bytes(frame: &messages::Frame, checksums: Checksums) -> Result<Vec<u8>
             bytes_max: limits::LINK_FRAME_BYTES_MAX,
         });
     }
-    let head = head(&body);
-    let n_head = match checksums {
-        Checksums::Absent => 4,
-        Checksums::Present => HEAD_BYTES,
-    };
-    let mut bytes = Vec::with_capacity(n_head + body.len());
-    bytes.extend(head.iter().take(n_head));
+    let mut bytes = Vec::with_capacity(HEAD_BYTES + body.len());
+    bytes.extend((body.len() as u32).to_be_bytes());
     bytes.extend_from_slice(&body);
     Ok(bytes)
 }
 
-/// Length and checksum of a frame, which is no longer than `limits::LINK_FRAME_BYTES_MAX`.
+/// Length and checksum of the next frame, which is no longer than `limits::LINK_FRAME_BYTES_MAX`.
 #[inline]
-pub fn head(frame: &[u8]) -> [u8; HEAD_BYTES] {
+pub fn head(frame: &[u8], checksums: &mut Checksums) -> [u8; HEAD_BYTES] {
     let [a, b, c, d] = (frame.len() as u32).to_be_bytes();
-    let [e, f, g, h] = crc32fast::hash(frame).to_be_bytes();
+    let [e, f, g, h] = checksums.next(frame).to_be_bytes();
     [a, b, c, d, e, f, g, h]
 }
 

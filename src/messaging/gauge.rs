@@ -2,7 +2,7 @@
 //!
 //! A gauge counts and tells when there is room again; who then runs or sends is decided elsewhere.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// How much waits for one receiver: tuples for an executor of this worker, bytes for one of another
 /// worker.
@@ -13,6 +13,43 @@ pub struct Gauge {
     n_queued: AtomicUsize,
     capacity: usize,
     awaited: AtomicBool,
+}
+
+/// For how long one waited for room, in all. One thread waits, others look; for a moment they may
+/// see less than there is.
+#[derive(Debug, Default)]
+pub struct WaitMeter {
+    total_us: AtomicU64,
+    /// 0 while it does not wait.
+    since_us: AtomicU64,
+}
+
+// === impl WaitMeter ===
+
+impl WaitMeter {
+    /// It waits. Times are of one monotonic clock.
+    pub fn begin(&self, now_us: u64) {
+        self.since_us.store(now_us.max(1), Ordering::Relaxed);
+    }
+
+    /// It goes on, if it waited.
+    pub fn end(&self, now_us: u64) {
+        let since_us = self.since_us.swap(0, Ordering::Relaxed);
+        if since_us != 0 {
+            let waited_us = now_us.saturating_sub(since_us);
+            self.total_us.fetch_add(waited_us, Ordering::Relaxed);
+        }
+    }
+
+    /// With what it waits now.
+    pub fn total_us(&self, now_us: u64) -> u64 {
+        let since_us = self.since_us.load(Ordering::Relaxed);
+        let now = match since_us {
+            0 => 0,
+            since_us => now_us.saturating_sub(since_us),
+        };
+        self.total_us.load(Ordering::Relaxed) + now
+    }
 }
 
 // === impl Gauge ===
@@ -73,6 +110,20 @@ impl Gauge {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn waits_add_up_and_show_while_they_last() {
+        let meter = WaitMeter::default();
+        meter.end(5);
+        assert_eq!(meter.total_us(10), 0);
+        meter.begin(10);
+        assert_eq!(meter.total_us(25), 15);
+        meter.end(30);
+        assert_eq!(meter.total_us(99), 20);
+        meter.begin(100);
+        meter.end(101);
+        assert_eq!(meter.total_us(200), 21);
+    }
 
     #[test]
     fn a_full_gauge_tells_once_when_there_is_room() {

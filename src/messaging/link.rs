@@ -4,7 +4,9 @@
 //! are compared before anything else is said. Who may speak at all is `transport`'s.
 
 use crate::id::NodeId;
+use crate::limits;
 use crate::messaging::codec::BODY_VERSION;
+use crate::messaging::fence::Fence;
 use crate::messaging::frame::FrameError;
 use crate::messaging::packing::Packing;
 use crate::messaging::transport::{LinkSecurity, TransportError};
@@ -22,6 +24,7 @@ pub struct LinkIdentity {
     pub security: LinkSecurity,
     /// What it does to make frames smaller.
     pub packing: Packing,
+    pub fence: Fence,
 }
 
 /// Why a link did not come about.
@@ -33,6 +36,11 @@ pub enum LinkError {
     Silent,
     #[error("the peer closed the connection during the greeting")]
     Closed,
+    #[error(
+        "the peer has said nothing for {} s while tuples or acks were on their way to it",
+        limits::LINK_SILENCE_MAX.as_secs()
+    )]
+    Mute,
     #[error("the peer refused: {0}")]
     Refused(String),
     #[error("the peer is of epoch {epoch}, and one of {wanted} is to take its place")]
@@ -60,6 +68,11 @@ impl LinkError {
 // === impl LinkIdentity ===
 
 impl LinkIdentity {
+    /// What its byte streams go by.
+    pub(super) fn protection(&self) -> (&LinkSecurity, &Fence) {
+        (&self.security, &self.fence)
+    }
+
     pub(super) fn hello(&self, session: i64) -> messages::Hello {
         let mut hello = messages::Hello {
             wire_version: WIRE_VERSION,
@@ -71,9 +84,11 @@ impl LinkIdentity {
             kind: messages::LinkKind::Data.into(),
             session: Some(session),
             body_version: Some(BODY_VERSION),
+            numbered: Some(true),
             ..messages::Hello::default()
         };
         self.packing.offer(&mut hello);
+        hello.checksum = Some(checksum(&hello));
         hello
     }
 
@@ -102,6 +117,9 @@ impl LinkIdentity {
             let theirs = hello.body_version.unwrap_or_default();
             return Err(format!("batches of version {theirs}, here {BODY_VERSION}"));
         }
+        if hello.checksum.is_some_and(|told| told != checksum(hello)) {
+            return Err("a greeting came damaged: its checksum is wrong".to_owned());
+        }
         match hello.kind.known() {
             Some(messages::LinkKind::Data) => Ok(()),
             None => Err("unknown kind of link".to_owned()),
@@ -111,6 +129,21 @@ impl LinkIdentity {
     fn hash_bytes(&self) -> bytes::Bytes {
         bytes::Bytes::copy_from_slice(&self.topology_hash.to_be_bytes())
     }
+}
+
+/// Of what a receiver keeps of a greeting beyond its connection: a later generation or session that
+/// nobody has would shut out the one who has an earlier one.
+fn checksum(hello: &messages::Hello) -> i32 {
+    let mut hasher = crc32fast::Hasher::new();
+    let session = hello.session.unwrap_or_default();
+    for text in [&hello.topology_id, &hello.node] {
+        hasher.update(text.as_bytes());
+        hasher.update(&[0]);
+    }
+    for number in [hello.port.into(), hello.generation, session] {
+        hasher.update(&i64::to_be_bytes(number));
+    }
+    hasher.finalize() as i32
 }
 
 /// Of frames and greetings together, and of launch records and Coordination: all that programs of

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use crate::id::ExecutorId;
 use crate::limits;
 use crate::messaging::acks::{self, AckRecord};
-use crate::messaging::gauge::Gauge;
+use crate::messaging::gauge::{Gauge, WaitMeter};
 use crate::messaging::sending::{DataFrame, FrameBytes, Sending};
 
 /// All that goes to one other worker.
@@ -32,6 +32,14 @@ pub struct DataOutbox {
     outbox: Arc<Outbox>,
 }
 
+/// What one write takes along, and memory that the next one uses again.
+#[derive(Default)]
+pub(super) struct Load {
+    pub frames: Vec<DataFrame>,
+    ack_frames: Vec<FrameBytes>,
+    records: Vec<AckRecord>,
+}
+
 /// What happened on the way to one other worker. Only grows.
 #[derive(Debug, Default)]
 pub struct LinkCounters {
@@ -41,6 +49,21 @@ pub struct LinkCounters {
     /// Tuples that were lost on the way: their trees were failed.
     n_lost: AtomicU64,
     n_connects: AtomicU64,
+    /// Bytes of frames before they were packed, and as they were sent.
+    n_plain_bytes: AtomicU64,
+    n_sent_bytes: AtomicU64,
+    /// For credit, while nothing of what waits has any.
+    pub waits: WaitMeter,
+    face: Mutex<LinkFace>,
+}
+
+/// What the newest connection of a link speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkFace {
+    /// None: nothing is packed.
+    pub codec: Option<&'static str>,
+    /// None: it is not encrypted.
+    pub cipher: Option<&'static str>,
 }
 
 // === impl Outbox ===
@@ -87,6 +110,25 @@ impl Outbox {
         self.filled.notify_one();
     }
 
+    /// These ack frames were written, and the process that may have got them looks gone. It lives
+    /// on where only the network is broken: what can be said twice is queued once more, and the
+    /// trees of the rest fail. To another process all of it is late, and comes to nothing.
+    pub(super) fn doubt(&self, ack_frames: &[FrameBytes]) {
+        let mut records = Vec::new();
+        for frame in ack_frames {
+            // We wrote it ourselves.
+            if let Some((count, bytes)) = acks::split_frame(frame) {
+                let _ = acks::read(count, bytes, &mut records);
+            }
+        }
+        let is_lost = |record: &&AckRecord| record.after_doubt() != Some(**record);
+        let n_lost = records.iter().filter(is_lost).count() as u64;
+        let counter = &self.counters.n_acks_lost;
+        counter.fetch_add(n_lost, Ordering::Relaxed);
+        let again: Vec<_> = records.iter().filter_map(AckRecord::after_doubt).collect();
+        self.extend_acks(&again);
+    }
+
     /// Ends when something may be there to be taken. Cancel safe.
     pub(super) async fn filled(&self) {
         self.filled.notified().await;
@@ -96,14 +138,21 @@ impl Outbox {
         self.filled.notify_one();
     }
 
-    /// Takes what is to be written next: acks first, then as many tuples as one write should have
-    /// and credits allow. `records` is memory to be used again.
-    pub(super) fn take(&self, records: &mut Vec<AckRecord>, into: &mut Vec<FrameBytes>) {
+    /// Takes what is to be written next, in the place of what was taken before: acks first, then
+    /// as many tuples as one write should have and credits allow.
+    pub(super) fn take(&self, load: &mut Load) {
+        let Load {
+            frames,
+            ack_frames,
+            records,
+        } = load;
+        frames.clear();
         records.clear();
+        // A burst's memory is not kept.
+        records.shrink_to(limits::ACK_LIST_KEEP_RECORDS);
         std::mem::swap(&mut *self.lock_acks(), records);
-        let mut ack_frames = Vec::new();
-        for part in records.chunks(ACK_FRAME_RECORDS) {
-            let mut bytes = self.sending().buffer();
+        for part in records.chunks(limits::ACK_FRAME_RECORDS) {
+            let mut bytes = self.sending().ack_buffer();
             if let Some(unshared) = Arc::get_mut(&mut bytes) {
                 acks::write_frame(part, unshared);
                 ack_frames.push(bytes);
@@ -114,7 +163,7 @@ impl Outbox {
             .n_acks_sent
             .fetch_add(n_acks, Ordering::Relaxed);
         self.sending()
-            .take(&mut ack_frames, limits::LINK_WRITE_BYTES, into);
+            .take(ack_frames, limits::LINK_WRITE_BYTES, frames);
     }
 
     /// Whether nothing waits to be handed to the system.
@@ -132,7 +181,7 @@ impl Outbox {
         &self.counters
     }
 
-    pub(super) fn sending(&self) -> MutexGuard<'_, Sending> {
+    pub(crate) fn sending(&self) -> MutexGuard<'_, Sending> {
         self.sending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -149,18 +198,43 @@ impl DataOutbox {
         self.outbox.sending().buffer()
     }
 
-    /// Queues a frame. Gives it back when far too much waits: an edge that waits for room never
-    /// gets there.
-    pub fn push(&self, frame: DataFrame) -> Result<(), DataFrame> {
-        self.outbox.sending().push(self.line, frame)?;
+    /// Queues a frame.
+    pub fn push(&self, frame: DataFrame) {
+        self.outbox.sending().push(self.line, frame);
         self.outbox.ring();
-        Ok(())
+    }
+
+    /// Whether far too much waits: an edge that waits for room never gets there.
+    pub fn is_overfull(&self) -> bool {
+        self.outbox.sending().is_overfull(self.line)
     }
 }
 
 // === impl LinkCounters ===
 
 impl LinkCounters {
+    /// A connection was made that speaks so.
+    pub(super) fn show(&self, face: LinkFace) {
+        *self.face.lock().unwrap_or_else(PoisonError::into_inner) = face;
+    }
+
+    pub fn face(&self) -> LinkFace {
+        *self.face.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn add_bytes(&self, n_plain: usize, n_sent: usize) {
+        self.n_plain_bytes
+            .fetch_add(n_plain as u64, Ordering::Relaxed);
+        self.n_sent_bytes
+            .fetch_add(n_sent as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes of frames before they were packed, and as they were sent.
+    pub fn bytes(&self) -> (u64, u64) {
+        let read = |bytes: &AtomicU64| bytes.load(Ordering::Relaxed);
+        (read(&self.n_plain_bytes), read(&self.n_sent_bytes))
+    }
+
     pub(super) fn add_lost(&self, n_tuples: usize) {
         self.n_lost.fetch_add(n_tuples as u64, Ordering::Relaxed);
     }
@@ -182,10 +256,6 @@ impl LinkCounters {
     }
 }
 
-/// Records in one frame: some tens of kilobytes.
-const ACK_FRAME_RECORDS: usize = 4096;
-const _: () = assert!(ACK_FRAME_RECORDS <= limits::ACK_RECORDS_MAX);
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,12 +275,12 @@ mod tests {
         let records: Vec<_> = (0..n_records).map(record).collect();
         outbox.extend_acks(&records);
         assert_eq!(outbox.counters().n_acks_lost(), 3);
-        let (mut taken, mut frames) = (Vec::new(), Vec::new());
-        outbox.take(&mut taken, &mut frames);
-        assert_eq!(taken.len(), limits::ACK_OUTBOX_RECORDS_MAX);
+        let mut load = Load::default();
+        outbox.take(&mut load);
+        assert_eq!(load.records.len(), limits::ACK_OUTBOX_RECORDS_MAX);
         assert_eq!(
-            frames.len(),
-            limits::ACK_OUTBOX_RECORDS_MAX.div_ceil(ACK_FRAME_RECORDS)
+            load.frames.len(),
+            limits::ACK_OUTBOX_RECORDS_MAX.div_ceil(limits::ACK_FRAME_RECORDS)
         );
         assert!(outbox.is_empty());
     }

@@ -32,17 +32,21 @@ impl Packing {
         if !is_worth_it {
             return None;
         }
-        let mut body = Vec::new();
-        let n_packed =
-            Packer::new(codec, self.zstd_level())?.pack_body(&plain, &mut body, plain.len())?;
-        body.truncate(n_packed);
-        Some(PackedFrame {
-            codec: codec.to_wire().into(),
-            plain_length: i32::try_from(plain.len()).ok()?,
-            body: body.into(),
-        })
-        .filter(|packed| packed.body.len() < plain.len())
+        packed(&plain, codec, self.zstd_level())
     }
+}
+
+/// Packed bytes; none where that would not make them smaller.
+pub(super) fn packed(plain: &[u8], codec: Codec, zstd_level: i32) -> Option<PackedFrame> {
+    let mut body = Vec::new();
+    let n_packed = Packer::new(codec, zstd_level)?.pack_body(plain, &mut body, plain.len())?;
+    body.truncate(n_packed);
+    Some(PackedFrame {
+        codec: codec.to_wire().into(),
+        plain_length: i32::try_from(plain.len()).ok()?,
+        body: body.into(),
+    })
+    .filter(|packed| packed.body.len() < plain.len())
 }
 
 /// The record inside.

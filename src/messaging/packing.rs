@@ -13,6 +13,7 @@ use crate::conf::{Conf, ConfError, keys};
 use crate::limits;
 use crate::messaging::compress::{Codec, Packer};
 use crate::messaging::pays::{Judge, When, Written};
+use crate::messaging::sending::DataFrame;
 use crate::wire::messages;
 
 /// How a worker would have its frames packed.
@@ -35,6 +36,8 @@ pub struct FramePacker {
     plain_max: usize,
     /// Frames that were packed last, and memory for more.
     packed: Vec<Vec<u8>>,
+    /// Which of the frames that were looked at last are packed.
+    are_packed: Vec<bool>,
     volume: Volume,
 }
 
@@ -120,6 +123,10 @@ impl Packing {
         self.codecs.iter().filter(|_| self.when.is_some())
     }
 
+    pub(super) fn when(&self) -> Option<When> {
+        self.when
+    }
+
     pub(super) fn large_bytes(&self) -> usize {
         self.large_bytes
     }
@@ -157,6 +164,7 @@ impl Packing {
             packing,
             plain_max: self.plain_max,
             packed: Vec::new(),
+            are_packed: Vec::new(),
             volume: Volume::default(),
         }
     }
@@ -165,42 +173,52 @@ impl Packing {
 // === impl FramePacker ===
 
 impl FramePacker {
-    /// Frames as they go out together: packed where that pays, else themselves. Each comes with its
-    /// number of tuples, 0 for one that holds none, and without its length.
-    pub fn pack<'a>(&'a mut self, frames: &[(&'a [u8], usize)]) -> Vec<&'a [u8]> {
+    /// Packs what pays of frames that go out together, which come without their lengths.
+    pub fn pack(&mut self, frames: &[DataFrame]) {
+        self.are_packed.clear();
+        if !self.is_on() {
+            return;
+        }
         let mut n_packed = 0;
-        let are_packed: Vec<bool> = frames
-            .iter()
-            .map(|(frame, n_tuples)| {
-                let is_packed = self.pack_one(frame, *n_tuples, n_packed);
-                n_packed += usize::from(is_packed);
-                is_packed
-            })
-            .collect();
+        for frame in frames {
+            let is_packed = self.pack_one(frame, n_packed);
+            n_packed += usize::from(is_packed);
+            self.are_packed.push(is_packed);
+        }
         // Memory of a burst, or of one huge tuple, is not kept.
         self.packed
             .truncate(limits::LINK_BUFFERS_PACKED_MAX.max(n_packed));
+        let n_bytes = |sum: u64, frame: &[u8]| sum + frame.len() as u64;
+        self.volume.n_plain += frames
+            .iter()
+            .fold(0, |sum, frame| n_bytes(sum, &frame.bytes));
+        let n_sent = self.ready(frames).fold(0, n_bytes);
+        self.volume.n_sent += n_sent;
+    }
+
+    /// The frames that `pack` was given last as they go out: packed where that pays, else
+    /// themselves.
+    pub fn ready<'a>(&'a self, frames: &'a [DataFrame]) -> impl Iterator<Item = &'a [u8]> {
         let mut packed = self.packed.iter();
-        let ready: Vec<&[u8]> = frames
+        let are_packed = self.are_packed.iter().copied();
+        let are_packed = are_packed.chain(std::iter::repeat(false));
+        frames
             .iter()
             .zip(are_packed)
-            .map(|((plain, _), is_packed)| match is_packed {
-                true => packed.next().map_or(*plain, Vec::as_slice),
-                false => plain,
+            .map(move |(plain, is_packed)| match is_packed {
+                true => packed.next().map_or(&plain.bytes[..], Vec::as_slice),
+                false => &plain.bytes,
             })
-            .collect();
-        let n_bytes = |sum: u64, frame: &[u8]| sum + frame.len() as u64;
-        self.volume.n_plain += frames.iter().fold(0, |sum, (frame, _)| n_bytes(sum, frame));
-        self.volume.n_sent += ready.iter().fold(0, |sum, frame| n_bytes(sum, frame));
-        ready
     }
 
     /// Into the place of that number.
-    fn pack_one(&mut self, frame: &[u8], n_tuples: usize, place: usize) -> bool {
+    fn pack_one(&mut self, frame: &DataFrame, place: usize) -> bool {
         let Some((packer, judge)) = &mut self.packing else {
             return false;
         };
-        if frame.len() > self.plain_max || !judge.wants(frame.len(), n_tuples) {
+        let DataFrame { bytes, n_tuples } = frame;
+        let frame = &bytes[..];
+        if frame.len() > self.plain_max || !judge.wants(frame.len(), *n_tuples) {
             return false;
         }
         if self.packed.len() <= place {
@@ -296,6 +314,8 @@ const ZSTD_LEVEL: i32 = 3;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::messaging::compress::Unpacker;
 
@@ -383,30 +403,33 @@ mod tests {
         let mut packer = agreed(&packing);
         let mut unpacker = Unpacker::new(packing.plain_max);
         let sizes = [(50_000, 1), (50_000, 50), (200_000, 1), (90_000, 2)];
-        let plain: Vec<_> = sizes
-            .map(|(n_bytes, _)| vec![n_bytes as u8; n_bytes])
-            .into();
-        let frames: Vec<_> = plain
-            .iter()
-            .map(Vec::as_slice)
-            .zip(sizes.map(|(_, n)| n))
-            .collect();
+        let frame = |(n_bytes, n_tuples)| DataFrame {
+            bytes: Arc::new(vec![n_bytes as u8; n_bytes]),
+            n_tuples,
+        };
+        let frames = sizes.map(frame);
         for _ in 0..3 {
-            let ready = packer.pack(&frames);
+            packer.pack(&frames);
+            let ready: Vec<_> = packer.ready(&frames).collect();
             let shrunk = ready
                 .iter()
-                .zip(&plain)
-                .map(|(ready, plain)| ready.len() < plain.len());
+                .zip(&frames)
+                .map(|(ready, plain)| ready.len() < plain.bytes.len());
             assert_eq!(shrunk.collect::<Vec<_>>(), [true, false, false, true]);
-            for (ready, plain) in ready.iter().zip(&plain) {
-                assert_eq!(unpacker.open(ready).unwrap(), plain);
+            for (ready, plain) in ready.iter().zip(&frames) {
+                assert_eq!(unpacker.open(ready).unwrap(), &plain.bytes[..]);
             }
         }
         let volume = packer.volume();
         assert_eq!(volume.n_plain, 3 * 390_000);
         assert!(volume.percent() < 70, "{volume:?}");
         let mut plain = agreed(&Packing::default());
-        assert_eq!(plain.pack(&frames[..1])[0].len(), 50_000);
-        assert_eq!(plain.volume().percent(), 100);
+        plain.pack(&frames);
+        assert!(
+            plain
+                .ready(&frames)
+                .eq(frames.iter().map(|frame| &frame.bytes[..]))
+        );
+        assert_eq!(plain.volume().n_sent, 0);
     }
 }

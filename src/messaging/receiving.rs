@@ -4,21 +4,31 @@
 //! here has an account. Bytes are charged when a frame arrives and given back when the tuples are
 //! taken off the executor's queue, which is when their receipt is dropped. No I/O, no clock.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::id::TaskId;
+use crate::id::{self, TaskId};
 use crate::limits;
 use crate::wire::messages::{Credit, Grant, Hello, Welcome};
 
 /// The sessions of all workers that send to this one.
 pub struct Sessions {
     window_bytes: u64,
-    by_sender: Mutex<HashMap<(String, i32), Arc<Session>>>,
+    senders: Mutex<Senders>,
 }
+
+#[derive(Default)]
+struct Senders {
+    sessions: HashMap<Sender, Arc<Session>>,
+    /// Those of the newest assignment that is known, and its epoch.
+    assigned: Option<(i64, BTreeSet<Sender>)>,
+}
+
+/// Node and port of a worker.
+pub type Sender = (String, i32);
 
 /// What one process sent.
 pub struct Session {
@@ -29,7 +39,7 @@ pub struct Session {
 }
 
 /// One connection's part in a session, until another connection takes it over.
-pub struct Turn {
+pub struct Tenure {
     session: Arc<Session>,
     number: u64,
 }
@@ -41,8 +51,10 @@ struct State {
     /// Frames of the series that arrived.
     n_frames: u64,
     n_frames_told: u64,
+    /// Of those that the sender has not heard of, frames of ack records.
+    n_acks_untold: u32,
     /// Counts connections; only the last one speaks for the sender.
-    turn: u64,
+    tenure: u64,
     /// By the executor's first task.
     accounts: BTreeMap<TaskId, Arc<Account>>,
 }
@@ -73,6 +85,8 @@ pub enum SessionError {
     OldGeneration { theirs: i64, known: i64 },
     #[error("session {theirs} is out of date: {known} was here")]
     OldSession { theirs: i64, known: i64 },
+    #[error("the slot has no work since epoch {epoch}")]
+    Unassigned { epoch: i64 },
     #[error("the sender has another connection")]
     Superseded,
     #[error("{n_bytes} bytes beyond a window of {window_bytes} for task {task}")]
@@ -90,20 +104,37 @@ impl Sessions {
     pub fn new(window_bytes: usize) -> Self {
         Sessions {
             window_bytes: window_bytes as u64,
-            by_sender: Mutex::default(),
+            senders: Mutex::default(),
         }
+    }
+
+    /// An assignment has these workers. What others send who were started for an earlier one is
+    /// not taken any more: their executors may be another's. Those of a later assignment may come
+    /// before it is known here.
+    pub fn keep(&self, epoch: i64, assigned: BTreeSet<Sender>) {
+        let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
+        senders.assigned = Some((epoch, assigned));
+        let Senders { sessions, assigned } = &mut *senders;
+        sessions.retain(|sender, session| {
+            let is_over = is_over(assigned.as_ref(), sender, session.generation);
+            if is_over.is_some() {
+                session.end_tenure();
+            }
+            is_over.is_none()
+        });
     }
 
     /// A sender greets on a new connection, which alone counts from here on. `welcome` is told how
     /// far it came before.
-    pub fn open(&self, hello: &Hello, welcome: &mut Welcome) -> Result<Turn, SessionError> {
-        let mut by_sender = self
-            .by_sender
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+    pub fn open(&self, hello: &Hello, welcome: &mut Welcome) -> Result<Tenure, SessionError> {
+        let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
+        let Senders { sessions, assigned } = &mut *senders;
         let key = (hello.node.clone(), hello.port);
         let theirs = hello.generation;
-        let known = by_sender.get(&key).cloned();
+        if let Some(epoch) = is_over(assigned.as_ref(), &key, theirs) {
+            return Err(SessionError::Unassigned { epoch });
+        }
+        let known = sessions.get(&key).cloned();
         let session = match known {
             Some(known) if known.generation > theirs => {
                 let known = known.generation;
@@ -112,21 +143,31 @@ impl Sessions {
             Some(known) if known.generation == theirs => known,
             replaced => {
                 if let Some(replaced) = replaced {
-                    replaced.state().turn += 1;
-                    replaced.due.notify_one();
+                    replaced.end_tenure();
                 }
-                if by_sender.len() >= limits::LINKS_MAX {
-                    by_sender.retain(|_, session| Arc::strong_count(session) > 1);
+                if sessions.len() >= limits::LINKS_MAX {
+                    sessions.retain(|_, session| Arc::strong_count(session) > 1);
                 }
                 let session = Arc::new(Session::new(theirs, self.window_bytes));
-                by_sender.insert(key, session.clone());
+                sessions.insert(key, session.clone());
                 session
             }
         };
-        drop(by_sender);
+        drop(senders);
         let number = session.begin(hello.session.unwrap_or(0), welcome)?;
-        Ok(Turn { session, number })
+        Ok(Tenure { session, number })
     }
+}
+
+/// The epoch since which a worker's slot has no work, if that is so.
+fn is_over(
+    assigned: Option<&(i64, BTreeSet<Sender>)>,
+    sender: &Sender,
+    generation: i64,
+) -> Option<i64> {
+    let (epoch, assigned) = assigned?;
+    let is_over = id::epoch_of(generation) <= *epoch && !assigned.contains(sender);
+    is_over.then_some(*epoch)
 }
 
 // === impl Session ===
@@ -148,16 +189,24 @@ impl Session {
             return Err(SessionError::OldSession { theirs, known });
         }
         if series > state.series {
-            (state.series, state.n_frames, state.n_frames_told) = (series, 0, 0);
+            (state.series, state.n_frames) = (series, 0);
         }
-        state.turn += 1;
+        state.tenure += 1;
         welcome.received = i64::try_from(state.n_frames).ok();
         welcome.window = i64::try_from(self.window_bytes).ok();
-        welcome.grants = Some(state.grants(Which::All));
-        state.n_frames_told = state.n_frames;
-        // Whoever has the turn so far finds that it is over.
+        let mut grants = Vec::new();
+        state.grants(Which::All, &mut grants);
+        welcome.grants = Some(grants);
+        state.told();
+        // Whoever has a tenure so far finds that it is over.
         self.due.notify_one();
-        Ok(state.turn)
+        Ok(state.tenure)
+    }
+
+    /// Whoever has a tenure finds that it is over.
+    fn end_tenure(&self) {
+        self.state().tenure += 1;
+        self.due.notify_one();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -165,9 +214,9 @@ impl Session {
     }
 }
 
-// === impl Turn ===
+// === impl Tenure ===
 
-impl Turn {
+impl Tenure {
     /// Counts a frame as arrived and runs `take` on it while no other connection can bring
     /// anything for the same sender.
     pub fn arrived<T>(&self, take: impl FnOnce(&mut Accounts<'_>) -> T) -> Result<T, SessionError> {
@@ -179,18 +228,16 @@ impl Turn {
         }))
     }
 
-    /// What the sender is to hear now; none when there is no news.
-    pub fn credit(&self) -> Result<Option<Credit>, SessionError> {
+    /// What the sender is to hear now, in the place of what `credit` held; false when there is no
+    /// news, but to say that somebody is here.
+    pub fn credit(&self, credit: &mut Credit) -> Result<bool, SessionError> {
         let mut state = self.state()?;
-        let grants = state.grants(Which::News);
-        if grants.is_empty() && state.n_frames_told == state.n_frames {
-            return Ok(None);
-        }
-        state.n_frames_told = state.n_frames;
-        Ok(Some(Credit {
-            frames: i64::try_from(state.n_frames).unwrap_or(i64::MAX),
-            grants,
-        }))
+        credit.grants.clear();
+        state.grants(Which::News, &mut credit.grants);
+        credit.frames = i64::try_from(state.n_frames).unwrap_or(i64::MAX);
+        let is_news = !credit.grants.is_empty() || state.n_frames_told < state.n_frames;
+        state.told();
+        Ok(is_news)
     }
 
     /// Whether the sender has not heard of everything yet, or holds anything for us.
@@ -202,17 +249,22 @@ impl Turn {
         state.n_frames_told < state.n_frames || state.accounts.values().any(is_open)
     }
 
-    /// Ends when there is something to tell, or the turn may be over. Cancel safe.
+    /// Whether the sender holds so many frames of ack records that it should hear of them at once.
+    pub fn owes_word(&self) -> bool {
+        self.session.state().n_acks_untold >= limits::ACK_FRAMES_UNTOLD_MAX
+    }
+
+    /// Ends when there is something to tell, or the tenure may be over. Cancel safe.
     pub async fn due(&self) {
         self.session.due.notified().await;
     }
 
     fn state(&self) -> Result<MutexGuard<'_, State>, SessionError> {
         let state = self.session.state();
-        match state.turn == self.number {
+        match state.tenure == self.number {
             true => Ok(state),
             false => {
-                // The bell may have been meant for the one whose turn it is.
+                // The bell may have been meant for the one whose tenure it is.
                 self.session.due.notify_one();
                 Err(SessionError::Superseded)
             }
@@ -229,6 +281,11 @@ pub struct Accounts<'a> {
 // === impl Accounts ===
 
 impl Accounts<'_> {
+    /// The frame has ack records. No window holds these back.
+    pub fn note_acks(&mut self) {
+        self.state.n_acks_untold += 1;
+    }
+
     /// Charges a frame to the executor whose first task this is. An executor always may be sent
     /// one frame, however large.
     pub fn charge(&mut self, task: TaskId, n_bytes: usize) -> Result<Receipt, SessionError> {
@@ -272,7 +329,12 @@ enum Which {
 }
 
 impl State {
-    fn grants(&self, which: Which) -> Vec<Grant> {
+    /// The sender hears of all frames that arrived.
+    fn told(&mut self) {
+        (self.n_frames_told, self.n_acks_untold) = (self.n_frames, 0);
+    }
+
+    fn grants(&self, which: Which, into: &mut Vec<Grant>) {
         let grant = |(task, account): (&TaskId, &Arc<Account>)| {
             let n_consumed = account.n_consumed.load(Ordering::Acquire);
             let n_told = account.n_told.swap(n_consumed, Ordering::AcqRel);
@@ -282,7 +344,7 @@ impl State {
                 consumed: n_consumed as i64,
             })
         };
-        self.accounts.iter().filter_map(grant).collect()
+        into.extend(self.accounts.iter().filter_map(grant));
     }
 }
 

@@ -11,13 +11,14 @@ use std::sync::Arc;
 
 use crate::id::ExecutorId;
 use crate::limits;
+use crate::messaging::acks;
 use crate::messaging::gauge::Gauge;
 use crate::wire::messages::{Grant, Welcome};
 
 /// A frame without its length. Shared with the write that is under way.
 pub type FrameBytes = Arc<Vec<u8>>;
 
-/// One encoded batch.
+/// One encoded batch; or ack records on their way to the wire, which are no tuples.
 #[derive(Clone, Debug, Default)]
 pub struct DataFrame {
     pub bytes: FrameBytes,
@@ -50,11 +51,25 @@ pub struct Sending {
     ready: VecDeque<usize>,
     /// Frames of this session that were written.
     n_frames: u64,
+    /// Of those, how many arrived, as the receiver said last.
+    n_arrived: u64,
     /// Ack frames that were written and may not have arrived, by their numbers.
     acks: VecDeque<(u64, FrameBytes)>,
     /// Ack frames that did not arrive.
     acks_again: VecDeque<FrameBytes>,
-    spare: Vec<FrameBytes>,
+    spare: Spare,
+    /// Of ack frames, which have other sizes.
+    spare_acks: Spare,
+}
+
+/// Frames' memory to be used again.
+#[derive(Default)]
+struct Spare {
+    buffers: Vec<FrameBytes>,
+    /// What they can hold together.
+    n_bytes: usize,
+    /// Smaller ones are not kept: they would grow, each by itself and at any time.
+    n_bytes_min: usize,
 }
 
 /// What is on its way to one executor.
@@ -113,43 +128,63 @@ impl Sending {
             lines: lines.into_iter().map(line).collect(),
             ready: VecDeque::new(),
             n_frames: 0,
+            n_arrived: 0,
             acks: VecDeque::new(),
             acks_again: VecDeque::new(),
-            spare: Vec::new(),
+            spare: Spare::default(),
+            spare_acks: Spare {
+                n_bytes_min: acks::FRAME_BYTES_MAX,
+                ..Spare::default()
+            },
         }
     }
 
     /// Memory for the next frame, which nobody else has.
     pub fn buffer(&mut self) -> FrameBytes {
-        while let Some(mut bytes) = self.spare.pop() {
-            if let Some(unshared) = Arc::get_mut(&mut bytes) {
-                unshared.clear();
-                return bytes;
-            }
-        }
-        FrameBytes::default()
+        self.spare.take().unwrap_or_default()
     }
 
-    /// Queues a frame for the executor of a line. Gives it back when too much waits there already,
-    /// which only edges that do not look at the gauge can bring about.
-    pub fn push(&mut self, line: usize, frame: DataFrame) -> Result<(), DataFrame> {
+    /// The same for the next ack frame.
+    pub fn ack_buffer(&mut self) -> FrameBytes {
+        let n_out = self.acks.len();
+        self.spare_acks.take().unwrap_or_else(|| match n_out {
+            0..limits::ACK_BUFFERS_FULL_MAX => Arc::new(Vec::with_capacity(acks::FRAME_BYTES_MAX)),
+            _ => FrameBytes::default(),
+        })
+    }
+
+    /// Queues a frame for the executor of a line.
+    pub fn push(&mut self, line: usize, frame: DataFrame) {
         let Some(to) = self.lines.get_mut(line) else {
-            return Err(frame);
+            return;
         };
         let n_bytes = frame.charge();
-        if to.n_waiting_bytes > 0 && to.n_waiting_bytes + n_bytes > limits::LOOSE_BYTES_MAX {
-            return Err(frame);
-        }
         to.gauge.add(n_bytes);
         to.n_waiting_bytes += n_bytes;
         to.waiting.push_back(frame);
         self.make_ready(line);
-        Ok(())
+    }
+
+    /// Whether more waits for the executor of a line than may, which only edges that do not look
+    /// at the gauge can bring about.
+    pub fn is_overfull(&self, line: usize) -> bool {
+        let line = self.lines.get(line);
+        line.is_some_and(|line| line.n_waiting_bytes > limits::LOOSE_BYTES_MAX)
     }
 
     /// Whether nothing waits, be it for credit or for a connection.
     pub fn is_empty(&self) -> bool {
         self.acks_again.is_empty() && self.lines.iter().all(|line| line.waiting.is_empty())
+    }
+
+    /// Frames of this session that were written, or are about to be.
+    pub fn n_written(&self) -> u64 {
+        self.n_frames
+    }
+
+    /// How many of them arrived, as far as is known.
+    pub fn n_arrived(&self) -> u64 {
+        self.n_arrived
     }
 
     /// Tuples that wait.
@@ -164,14 +199,14 @@ impl Sending {
         &mut self,
         acks: &mut Vec<FrameBytes>,
         n_bytes_max: usize,
-        into: &mut Vec<FrameBytes>,
+        into: &mut Vec<DataFrame>,
     ) {
         let mut n_bytes = 0;
         for bytes in self.acks_again.drain(..).chain(acks.drain(..)) {
             self.n_frames += 1;
             n_bytes += bytes.len();
             self.acks.push_back((self.n_frames, bytes.clone()));
-            into.push(bytes);
+            into.push(DataFrame { bytes, n_tuples: 0 });
         }
         while n_bytes < n_bytes_max && into.len() < limits::LINK_WRITE_FRAMES {
             let Some(index) = self.ready.pop_front() else {
@@ -181,10 +216,10 @@ impl Sending {
                 continue;
             };
             line.is_ready = false;
-            if let Some(bytes) = line.take(self.window, self.n_frames + 1) {
+            if let Some(frame) = line.take(self.window, self.n_frames + 1) {
                 self.n_frames += 1;
-                n_bytes += bytes.len();
-                into.push(bytes);
+                n_bytes += frame.bytes.len();
+                into.push(frame);
                 self.make_ready(index);
             }
         }
@@ -196,9 +231,10 @@ impl Sending {
         if n_frames > self.n_frames {
             return Err(BadGrant);
         }
+        self.n_arrived = n_frames;
         let n_arrived = self.acks.partition_point(|(number, _)| *number <= n_frames);
         for (_, bytes) in self.acks.drain(..n_arrived) {
-            keep(bytes, &mut self.spare);
+            self.spare_acks.keep(bytes);
         }
         let mut freed = Freed::default();
         for grant in grants {
@@ -229,7 +265,7 @@ impl Sending {
             return Err(BadGrant);
         }
         self.window = u64::try_from(welcome.window.unwrap_or(0)).unwrap_or(0);
-        self.n_frames = n_arrived;
+        (self.n_frames, self.n_arrived) = (n_arrived, n_arrived);
         for line in &mut self.lines {
             line.go_back(n_arrived);
             line.grants.clear();
@@ -260,10 +296,16 @@ impl Sending {
         Ok(freed)
     }
 
+    /// Takes out the ack frames of which nobody can say whether they arrived.
+    pub fn take_acks(&mut self) -> Vec<FrameBytes> {
+        let written = self.acks.drain(..).map(|(_, bytes)| bytes);
+        written.chain(self.acks_again.drain(..)).collect()
+    }
+
     /// The process that got them is gone: takes out all frames that it may have had in its hands.
     /// What it never got stays for the next one.
     pub fn abandon(&mut self, lost: &mut Vec<DataFrame>) -> Freed {
-        self.n_frames = 0;
+        (self.n_frames, self.n_arrived) = (0, 0);
         self.acks.clear();
         self.acks_again.clear();
         let mut freed = Freed::default();
@@ -302,11 +344,39 @@ impl Sending {
     }
 }
 
+// === impl Spare ===
+
+impl Spare {
+    /// The buffer that came back last: nobody else has it.
+    fn take(&mut self) -> Option<FrameBytes> {
+        // A write that is under way may still have those that were confirmed in the meantime.
+        let is_free = |bytes: &FrameBytes| Arc::strong_count(bytes) == 1;
+        let place = self.buffers.iter().rposition(is_free)?;
+        let mut bytes = self.buffers.swap_remove(place);
+        self.n_bytes -= bytes.capacity();
+        if let Some(unshared) = Arc::get_mut(&mut bytes) {
+            unshared.clear();
+        }
+        Some(bytes)
+    }
+
+    fn keep(&mut self, bytes: FrameBytes) {
+        let n_bytes = self.n_bytes + bytes.capacity();
+        if self.buffers.len() < limits::LINK_BUFFERS_KEPT
+            && n_bytes <= limits::LINK_BUFFERS_KEPT_BYTES
+            && (self.n_bytes_min..=limits::LINK_BUFFER_KEEP_BYTES).contains(&bytes.capacity())
+        {
+            self.n_bytes = n_bytes;
+            self.buffers.push(bytes);
+        }
+    }
+}
+
 // === impl Line ===
 
 impl Line {
     /// The next frame, if the executor may have it. One always may be on its way, however large.
-    fn take(&mut self, window: u64, number: u64) -> Option<FrameBytes> {
+    fn take(&mut self, window: u64, number: u64) -> Option<DataFrame> {
         let n_bytes = self.waiting.front()?.charge();
         let n_out = self.n_sent.saturating_sub(self.n_consumed);
         if n_out > 0 && n_out + n_bytes as u64 > window {
@@ -314,24 +384,25 @@ impl Line {
         }
         let frame = self.waiting.pop_front()?;
         self.n_waiting_bytes -= n_bytes;
-        self.n_sent += n_bytes as u64;
-        let bytes = frame.bytes.clone();
+        // A receiver that counts anew may have said any number.
+        self.n_sent = self.n_sent.saturating_add(n_bytes as u64);
+        let taken = frame.clone();
         self.held.push_back(Held {
             frame,
             number,
             end: self.n_sent,
         });
-        Some(bytes)
+        Some(taken)
     }
 
     /// Lets go of frames that were taken off the receiver's queue.
-    fn free(&mut self, spare: &mut Vec<FrameBytes>, freed: &mut Freed) {
+    fn free(&mut self, spare: &mut Spare, freed: &mut Freed) {
         let n_done = self
             .held
             .partition_point(|held| held.end <= self.n_consumed);
         for held in self.held.drain(..n_done) {
             freed.add(&self.gauge, &held.frame);
-            keep(held.frame.bytes, spare);
+            spare.keep(held.frame.bytes);
         }
     }
 
@@ -377,12 +448,5 @@ fn totals(grant: &Grant) -> Result<(u64, u64), BadGrant> {
     match consumed <= received {
         true => Ok((received, consumed)),
         false => Err(BadGrant),
-    }
-}
-
-fn keep(bytes: FrameBytes, spare: &mut Vec<FrameBytes>) {
-    if spare.len() < limits::LINK_BUFFERS_KEPT && bytes.capacity() <= limits::LINK_BUFFER_KEEP_BYTES
-    {
-        spare.push(bytes);
     }
 }

@@ -21,11 +21,12 @@ use crate::limits;
 use crate::messaging::acks::{self, AckBatchError, AckRecord};
 use crate::messaging::codec::{self, BatchHead};
 use crate::messaging::compress::{Codec, UnpackError, Unpacker};
+use crate::messaging::credit;
 use crate::messaging::decode::{DecodeError, Incoming};
 use crate::messaging::frame::{self, Checksums, FrameError, FrameReader};
 use crate::messaging::link::LinkIdentity;
 use crate::messaging::packing::Packing;
-use crate::messaging::receiving::{Accounts, Receipt, SessionError, Sessions, Turn};
+use crate::messaging::receiving::{Accounts, Receipt, SessionError, Sessions, Tenure};
 use crate::messaging::sending::charge;
 use crate::messaging::transport::{self, LinkReader, LinkWriter};
 use crate::wire::messages;
@@ -34,6 +35,9 @@ use crate::wire::messages;
 pub trait Intake: Send + 'static {
     /// The executor of a task of this worker.
     fn executor_of(&self, task: TaskId) -> Option<ExecutorId>;
+
+    /// Whether the topology has such a task, here or elsewhere.
+    fn has_task(&self, task: TaskId) -> bool;
 
     /// Delivers the tuples of a batch, which are for `executor`, or none of them. They are taken
     /// when the receipt is dropped.
@@ -175,7 +179,7 @@ async fn serve_link<I: Intake>(
     sessions: &Sessions,
     mut intake: I,
 ) -> Outcome {
-    let accepting = transport::accept(stream, &identity.security);
+    let accepting = transport::accept(stream, identity.protection());
     let (reader, mut writer) = match timeout(limits::GREETING_WAIT_MAX, accepting).await {
         Ok(Ok(halves)) => halves,
         Ok(Err(error)) => return Outcome::Refused(error.to_string()),
@@ -196,8 +200,8 @@ async fn serve_link<I: Intake>(
         let opened = sessions.open(&hello, &mut welcome);
         opened.map_err(|error| error.to_string())
     });
-    let turn = match opened {
-        Ok(turn) => turn,
+    let tenure = match opened {
+        Ok(tenure) => tenure,
         Err(reason) => {
             let refused = messages::Refused {
                 reason: reason.clone(),
@@ -206,12 +210,23 @@ async fn serve_link<I: Intake>(
             return Outcome::Refused(reason);
         }
     };
+    welcome.salt = (hello.numbered == Some(true)).then(|| fastrand::i32(..));
+    let checksums = Checksums::new(welcome.salt);
     answer(&mut writer, messages::Frame::Welcome(welcome)).await;
     info!(%from, node = hello.node, port = hello.port, codec, "accepted a link");
-    frames.greeted();
-    let mut unpacker = Unpacker::new(identity.packing.plain_max);
-    let ends = (&mut frames, &mut unpacker, &mut writer);
-    let received = receive(ends, &turn, &mut intake).await;
+    frames.greeted(checksums);
+    let mut opener = Opener {
+        unpacker: Unpacker::new(identity.packing.plain_max),
+        records: Vec::new(),
+    };
+    let replies = Replies {
+        writer,
+        checksums,
+        credit: messages::Credit::default(),
+        bytes: Vec::new(),
+    };
+    let ends = (&mut frames, &mut opener, replies);
+    let received = receive(ends, &tenure, &mut intake).await;
     // What came before the end is good.
     intake.flush();
     match received {
@@ -222,7 +237,7 @@ async fn serve_link<I: Intake>(
 
 async fn answer(writer: &mut LinkWriter, reply: messages::Frame) {
     // A peer that cannot be answered is noticed when it is read from.
-    if let Ok(bytes) = frame::to_bytes(&reply, Checksums::Absent) {
+    if let Ok(bytes) = frame::to_bytes(&reply) {
         let sent = async {
             writer.write_all(&bytes).await?;
             writer.flush().await
@@ -231,20 +246,52 @@ async fn answer(writer: &mut LinkWriter, reply: messages::Frame) {
     }
 }
 
+/// Opens what came, in memory that is used again.
+struct Opener {
+    unpacker: Unpacker,
+    records: Vec<AckRecord>,
+}
+
+/// Tells the sender what was taken, from memory that is used again.
+struct Replies {
+    writer: LinkWriter,
+    checksums: Checksums,
+    credit: messages::Credit,
+    bytes: Vec<u8>,
+}
+
+impl Replies {
+    async fn send(&mut self) -> std::io::Result<()> {
+        self.bytes.clear();
+        credit::write_frame(&self.credit, &mut self.checksums, &mut self.bytes);
+        // The sender always reads, whatever else it does.
+        self.writer.write_all(&self.bytes).await?;
+        self.writer.flush().await
+    }
+}
+
+/// What a link reads from, opens frames with and answers to.
+type Ends<'a> = (&'a mut FrameReader<LinkReader>, &'a mut Opener, Replies);
+
 /// Takes frames and tells the sender what was taken, until the connection ends.
 async fn receive<I: Intake>(
-    (frames, unpacker, writer): (&mut FrameReader<LinkReader>, &mut Unpacker, &mut LinkWriter),
-    turn: &Turn,
+    (frames, opener, mut replies): Ends<'_>,
+    tenure: &Tenure,
     intake: &mut I,
 ) -> Result<(), Misbehaviour> {
     let mut tell_at: Option<Instant> = None;
+    let (mut read_at, mut told_at) = (Instant::now(), Instant::now());
     loop {
-        if tell_at.is_none() && turn.is_open() {
-            tell_at = Some(Instant::now() + limits::GRANT_DELAY);
+        if tell_at.is_none() {
+            tell_at = match (tenure.is_open(), frames.has_part()) {
+                (true, _) => Some(Instant::now() + limits::GRANT_DELAY),
+                (false, true) => Some(Instant::now() + limits::LINK_SIGN_DELAY),
+                (false, false) => None,
+            };
         }
         // A length that was damaged may announce what never comes.
         let patience = match frames.has_part() {
-            true => limits::FRAME_WAIT_MAX,
+            true => limits::FRAME_WAIT_MAX.saturating_sub(Instant::now().duration_since(read_at)),
             false => Duration::MAX,
         };
         tokio::select! {
@@ -252,47 +299,54 @@ async fn receive<I: Intake>(
                 if !is_more.unwrap_or(Err(FrameError::Stalled))? {
                     return Ok(());
                 }
+                read_at = Instant::now();
                 while let Some(frame) = frames.take_whole()? {
-                    take((frame, unpacker), turn, intake)?;
+                    take((frame, opener), tenure, intake)?;
                 }
                 intake.flush();
-                continue;
+                if !tenure.owes_word() {
+                    continue;
+                }
             }
-            () = turn.due() => {}
+            () = tenure.due() => {}
             () = sleep_until(tell_at.unwrap_or_else(Instant::now)), if tell_at.is_some() => {
                 tell_at = None;
             }
         }
-        if let Some(credit) = turn.credit()? {
-            let credit = messages::Frame::Credit(credit);
-            let bytes = frame::to_bytes(&credit, Checksums::Present)?;
-            // The sender always reads, whatever else it does.
-            writer.write_all(&bytes).await.map_err(FrameError::Io)?;
-            writer.flush().await.map_err(FrameError::Io)?;
+        let is_news = tenure.credit(&mut replies.credit)?;
+        // A large frame over a slow line: the sender hears that it is on its way.
+        if is_news || (frames.has_part() && read_at > told_at) {
+            told_at = Instant::now();
+            replies.send().await.map_err(FrameError::Io)?;
         }
     }
 }
 
 /// Takes one frame. It counts as arrived whatever is in it: it would be as bad the next time.
 fn take<I: Intake>(
-    (frame, unpacker): (&[u8], &mut Unpacker),
-    turn: &Turn,
+    (frame, opener): (&[u8], &mut Opener),
+    tenure: &Tenure,
     intake: &mut I,
 ) -> Result<(), Misbehaviour> {
-    turn.arrived(|accounts| {
+    let Opener { unpacker, records } = opener;
+    tenure.arrived(|accounts| {
         let frame = unpacker.open(frame)?;
         if let Some((head, body)) = codec::split_frame(frame) {
             return take_batch((head, body), frame.len(), accounts, intake);
         }
-        if let Some((count, records)) = acks::split_frame(frame) {
-            return take_acks(count, records, intake);
+        if let Some(acks) = acks::split_frame(frame) {
+            accounts.note_acks();
+            return take_acks(acks, records, intake);
         }
         match frame::decode(frame)? {
             messages::Frame::Batch(batch) => {
                 let whole = (BatchHead::from(&batch), &batch.body[..]);
                 take_batch(whole, frame.len(), accounts, intake)
             }
-            messages::Frame::Acks(batch) => take_acks(batch.count, &batch.records, intake),
+            messages::Frame::Acks(batch) => {
+                accounts.note_acks();
+                take_acks((batch.count, &batch.records), records, intake)
+            }
             _ => Err(Misbehaviour::OutOfPlace),
         }
     })?
@@ -308,9 +362,13 @@ fn take_batch<I: Intake>(
     let target = batch.first_target()?;
     let n_bytes = charge(n_bytes, batch.n_rows());
     let Some(executor) = intake.executor_of(target) else {
+        intake.fail(&batch);
+        // An account is kept for good: nobody gets one for what does not exist.
+        if !intake.has_task(target) {
+            return Err(Misbehaviour::OutOfPlace);
+        }
         // The assignment changed under way: taken, and given back at once.
         drop(accounts.charge(target, n_bytes));
-        intake.fail(&batch);
         return Ok(());
     };
     let taken = match accounts.charge(executor.first, n_bytes) {
@@ -325,10 +383,14 @@ fn take_batch<I: Intake>(
     taken
 }
 
-fn take_acks(count: i32, bytes: &[u8], intake: &mut impl Intake) -> Result<(), Misbehaviour> {
-    let mut records = Vec::new();
-    acks::read(count, bytes, &mut records)?;
-    intake.acks(&records);
+fn take_acks(
+    (count, bytes): (i32, &[u8]),
+    records: &mut Vec<AckRecord>,
+    intake: &mut impl Intake,
+) -> Result<(), Misbehaviour> {
+    records.clear();
+    acks::read(count, bytes, records)?;
+    intake.acks(records);
     Ok(())
 }
 

@@ -7,7 +7,9 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -15,6 +17,8 @@ use tokio_rustls::TlsStream;
 use tracing::info;
 
 use crate::auth::link_tls::{self, LinkTls};
+use crate::limits;
+use crate::messaging::fence::Fence;
 use crate::wire::{self, messages};
 
 /// What protects the links of one worker. Cheap to clone.
@@ -33,11 +37,17 @@ pub enum LinkReader {
     Tls(ReadHalf<TlsStream<TcpStream>>),
 }
 
-/// What goes to the other worker. Flush it before waiting for anything else: what was written may
-/// wait here. Closes the sending direction when it is dropped.
-pub enum LinkWriter {
+/// What goes to the other worker, as long as the fence lets it. Flush it before waiting for
+/// anything else: what was written may wait here. Closes the sending direction when it is dropped.
+pub struct LinkWriter {
+    half: WriterHalf,
+    fence: Fence,
+}
+
+enum WriterHalf {
     Plain(OwnedWriteHalf),
-    Tls(WriteHalf<TlsStream<TcpStream>>),
+    /// With its cipher suite.
+    Tls(WriteHalf<TlsStream<TcpStream>>, Option<&'static str>),
 }
 
 /// Why there is no byte stream to the other worker.
@@ -63,25 +73,38 @@ pub enum TransportError {
     Encrypted,
 }
 
+// === impl LinkSecurity ===
+
+impl LinkSecurity {
+    /// What encrypts, if anything does.
+    pub fn tls(&self) -> Option<Arc<LinkTls>> {
+        match self {
+            LinkSecurity::Plain => None,
+            LinkSecurity::Tls(tls) => Some(Arc::clone(tls)),
+        }
+    }
+}
+
 /// Opens a stream to `address` (`host:port`). Bound its time from outside.
 pub async fn connect(
     address: &str,
-    security: &LinkSecurity,
+    (security, fence): (&LinkSecurity, &Fence),
 ) -> Result<(LinkReader, LinkWriter), TransportError> {
-    let stream = TcpStream::connect(address).await;
-    let stream = stream.map_err(|source| TransportError::Connect {
+    let failed = |source| TransportError::Connect {
         address: address.to_owned(),
         source,
-    })?;
-    let _ = stream.set_nodelay(true);
+    };
+    fence.pass().map_err(failed)?;
+    let stream = TcpStream::connect(address).await.map_err(failed)?;
+    settle(&stream);
     match security {
-        LinkSecurity::Plain => Ok(plain(stream)),
+        LinkSecurity::Plain => Ok(plain(stream, fence)),
         LinkSecurity::Tls(tls) => {
             let connecting = tls.connector().connect(LinkTls::server_name(), stream);
             let stream = connecting
                 .await
                 .map_err(|source| handshake(address, source))?;
-            Ok(encrypted(stream.into(), address))
+            Ok(encrypted(stream.into(), address, fence))
         }
     }
 }
@@ -90,9 +113,9 @@ pub async fn connect(
 /// told so in their own way. Bound its time from outside.
 pub async fn accept(
     mut stream: TcpStream,
-    security: &LinkSecurity,
+    (security, fence): (&LinkSecurity, &Fence),
 ) -> Result<(LinkReader, LinkWriter), TransportError> {
-    let _ = stream.set_nodelay(true);
+    settle(&stream);
     let mut first = [0];
     let n_bytes = stream
         .peek(&mut first)
@@ -102,7 +125,7 @@ pub async fn accept(
         return Err(TransportError::Nothing(io::ErrorKind::UnexpectedEof.into()));
     }
     match (security, first == [TLS_HANDSHAKE]) {
-        (LinkSecurity::Plain, false) => Ok(plain(stream)),
+        (LinkSecurity::Plain, false) => Ok(plain(stream, fence)),
         (LinkSecurity::Plain, true) => {
             let _ = stream.write_all(&TLS_FAILURE).await;
             Err(TransportError::Encrypted)
@@ -118,9 +141,22 @@ pub async fn accept(
                 .unwrap_or_default();
             let accepting = tls.acceptor().accept(stream).await;
             let stream = accepting.map_err(|source| handshake(&from, source))?;
-            Ok(encrypted(stream.into(), &from))
+            Ok(encrypted(stream.into(), &from, fence))
         }
     }
+}
+
+/// No delay, and an end of connections whose other side is gone without a word. What the system
+/// refuses here is done without.
+fn settle(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let secs = |span: Duration| u32::try_from(span.as_secs()).unwrap_or(u32::MAX);
+    let interval = secs(limits::LINK_KEEPALIVE_INTERVAL);
+    let _ = setsockopt(stream, sockopt::KeepAlive, &true);
+    let idle = secs(limits::LINK_KEEPALIVE_IDLE);
+    let _ = setsockopt(stream, sockopt::TcpKeepIdle, &idle);
+    let _ = setsockopt(stream, sockopt::TcpKeepInterval, &interval);
+    let _ = setsockopt(stream, sockopt::TcpKeepCount, &limits::LINK_KEEPALIVES);
 }
 
 fn handshake(peer: &str, source: io::Error) -> TransportError {
@@ -137,18 +173,27 @@ fn refused(reason: &TransportError) -> Vec<u8> {
     [&length.to_be_bytes()[..], &frame].concat()
 }
 
-fn plain(stream: TcpStream) -> (LinkReader, LinkWriter) {
+fn plain(stream: TcpStream, fence: &Fence) -> (LinkReader, LinkWriter) {
     let (reader, writer) = stream.into_split();
-    (LinkReader::Plain(reader), LinkWriter::Plain(writer))
+    let writer = LinkWriter {
+        half: WriterHalf::Plain(writer),
+        fence: fence.clone(),
+    };
+    (LinkReader::Plain(reader), writer)
 }
 
-fn encrypted(stream: TlsStream<TcpStream>, peer: &str) -> (LinkReader, LinkWriter) {
+fn encrypted(stream: TlsStream<TcpStream>, peer: &str, fence: &Fence) -> (LinkReader, LinkWriter) {
     let (_, session) = stream.get_ref();
     let cipher = session.negotiated_cipher_suite().map(|suite| suite.suite());
     let name = link_tls::peer_name(session.peer_certificates()).unwrap_or_default();
     info!(peer, name, ?cipher, "the link is encrypted");
     let (reader, writer) = tokio::io::split(stream);
-    (LinkReader::Tls(reader), LinkWriter::Tls(writer))
+    let cipher = cipher.and_then(|cipher| cipher.as_str());
+    let writer = LinkWriter {
+        half: WriterHalf::Tls(writer, cipher),
+        fence: fence.clone(),
+    };
+    (LinkReader::Tls(reader), writer)
 }
 
 // === impl LinkReader ===
@@ -174,15 +219,32 @@ impl AsyncRead for LinkReader {
 
 // === impl LinkWriter ===
 
+impl LinkWriter {
+    /// The cipher suite, of what is encrypted.
+    pub fn cipher(&self) -> Option<&'static str> {
+        match &self.half {
+            WriterHalf::Plain(_) => None,
+            WriterHalf::Tls(_, cipher) => *cipher,
+        }
+    }
+
+    /// What writes, if this process may.
+    fn passed(self: Pin<&mut Self>) -> io::Result<&mut WriterHalf> {
+        let writer = self.get_mut();
+        writer.fence.pass()?;
+        Ok(&mut writer.half)
+    }
+}
+
 impl AsyncWrite for LinkWriter {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            LinkWriter::Plain(writer) => Pin::new(writer).poll_write(context, bytes),
-            LinkWriter::Tls(writer) => Pin::new(writer).poll_write(context, bytes),
+        match self.passed()? {
+            WriterHalf::Plain(writer) => Pin::new(writer).poll_write(context, bytes),
+            WriterHalf::Tls(writer, _) => Pin::new(writer).poll_write(context, bytes),
         }
     }
 
@@ -191,30 +253,30 @@ impl AsyncWrite for LinkWriter {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            LinkWriter::Plain(writer) => Pin::new(writer).poll_write_vectored(context, slices),
-            LinkWriter::Tls(writer) => Pin::new(writer).poll_write_vectored(context, slices),
+        match self.passed()? {
+            WriterHalf::Plain(writer) => Pin::new(writer).poll_write_vectored(context, slices),
+            WriterHalf::Tls(writer, _) => Pin::new(writer).poll_write_vectored(context, slices),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            LinkWriter::Plain(writer) => writer.is_write_vectored(),
-            LinkWriter::Tls(writer) => writer.is_write_vectored(),
+        match &self.half {
+            WriterHalf::Plain(writer) => writer.is_write_vectored(),
+            WriterHalf::Tls(writer, _) => writer.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            LinkWriter::Plain(writer) => Pin::new(writer).poll_flush(context),
-            LinkWriter::Tls(writer) => Pin::new(writer).poll_flush(context),
+        match self.passed()? {
+            WriterHalf::Plain(writer) => Pin::new(writer).poll_flush(context),
+            WriterHalf::Tls(writer, _) => Pin::new(writer).poll_flush(context),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            LinkWriter::Plain(writer) => Pin::new(writer).poll_shutdown(context),
-            LinkWriter::Tls(writer) => Pin::new(writer).poll_shutdown(context),
+        match self.passed()? {
+            WriterHalf::Plain(writer) => Pin::new(writer).poll_shutdown(context),
+            WriterHalf::Tls(writer, _) => Pin::new(writer).poll_shutdown(context),
         }
     }
 }

@@ -141,7 +141,7 @@ impl StreamKey for GlobalStreamId {
 
 /// Share of the last ten minutes, or of the worker's life, that a bolt's executor spent in
 /// `execute`.
-fn capacity(stats: &crate::wire::storm::BoltStats, uptime_secs: i32) -> f64 {
+pub fn capacity(stats: &crate::wire::storm::BoltStats, uptime_secs: i32) -> f64 {
     let span_secs = uptime_secs.min(TEN_MINUTES_SECS);
     let view = View {
         window: Some("600"),
@@ -171,7 +171,8 @@ fn total_shown<K: StreamKey>(counts: Option<&BTreeMap<K, i64>>, system: SystemPa
 fn weighted<K: Ord>(averages: Option<&BTreeMap<K, f64>>, counts: Option<&BTreeMap<K, i64>>) -> f64 {
     let averages = averages.into_iter().flatten();
     let products = averages.map(|(key, average)| average * count_of(counts, key) as f64);
-    products.sum()
+    // The sum of no floats is -0.0, which would be shown with its sign.
+    products.sum::<f64>() + 0.0
 }
 
 fn count_of<K: Ord>(counts: Option<&BTreeMap<K, i64>>, key: &K) -> i64 {

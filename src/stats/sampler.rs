@@ -4,10 +4,10 @@
 #[derive(Clone, Debug)]
 pub struct Sampler {
     period: u64,
-    /// Calls of this run that were made.
-    position: u64,
-    /// The call of this run that is picked.
+    /// The call of the run that is picked, or was picked last.
     target: u64,
+    /// Calls before the next picked one.
+    n_before: u64,
     random: fastrand::Rng,
 }
 
@@ -24,8 +24,8 @@ impl Sampler {
         let target = random.u64(..period);
         Sampler {
             period,
-            position: 0,
             target,
+            n_before: target,
             random,
         }
     }
@@ -37,45 +37,25 @@ impl Sampler {
     }
 
     /// Makes one call.
-    #[inline]
+    #[inline(always)]
     pub fn is_hit(&mut self) -> bool {
-        let is_hit = self.position == self.target;
-        self.position += 1;
-        if self.position == self.period {
-            self.start_run();
+        match self.n_before.checked_sub(1) {
+            Some(n_before) => {
+                self.n_before = n_before;
+                false
+            }
+            None => {
+                self.pick();
+                true
+            }
         }
-        is_hit
     }
 
-    /// Makes `n_calls` at once and tells how many of them are picked.
-    pub fn hits(&mut self, mut n_calls: u64) -> u64 {
-        let mut n_hits = 0;
-        let rest = self.period - self.position;
-        if n_calls >= rest {
-            n_hits += u64::from(self.position <= self.target);
-            n_calls -= rest;
-            n_hits += n_calls / self.period;
-            n_calls %= self.period;
-            self.start_run();
-        }
-        let end = self.position + n_calls;
-        n_hits += u64::from((self.position..end).contains(&self.target));
-        self.position = end;
-        n_hits
-    }
-
-    /// Calls before the next picked one: those need not be made one by one.
-    #[inline]
-    pub fn n_before_hit(&self) -> Option<u64> {
-        self.target.checked_sub(self.position)
-    }
-
-    fn start_run(&mut self) {
-        self.position = 0;
-        self.target = if self.period == 1 {
-            0
-        } else {
-            self.random.u64(..self.period)
-        };
+    /// This call is picked: chooses one of the next run.
+    #[cold]
+    fn pick(&mut self) {
+        let n_left = self.period - 1 - self.target;
+        self.target = self.random.u64(..self.period);
+        self.n_before = n_left + self.target;
     }
 }

@@ -182,26 +182,6 @@ fn counting_allocates_nothing_once_warm() {
 
 proptest! {
     #[test]
-    fn calls_at_once_hit_as_often_as_calls_one_by_one(
-        seed: u64,
-        rate in 0.01..2.0f64,
-        calls in prop::collection::vec(0..100u64, 0..50),
-    ) {
-        let mut sampler = Sampler::new(rate, &mut fastrand::Rng::with_seed(seed));
-        let (mut n_calls, mut n_hits) = (0, 0);
-        for n in calls {
-            if let Some(n_before) = sampler.n_before_hit() {
-                let mut copy = sampler.clone();
-                prop_assert_eq!((copy.hits(n_before), copy.is_hit()), (0, true));
-            }
-            n_calls += n;
-            n_hits += sampler.hits(n);
-            let n_runs = n_calls / sampler.weight();
-            prop_assert!((n_runs..=n_runs + 1).contains(&n_hits));
-        }
-    }
-
-    #[test]
     fn all_time_counts_everything(
         steps in prop::collection::vec((0..1000i64, 0..90_000i64), 0..80),
     ) {

@@ -6,11 +6,12 @@
 
 use std::fs::{self, File};
 use std::future::Future;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::ports;
 use crate::process::Process;
 use crate::rpc::client::{Address, ClientOptions, Connection};
 use crate::wire;
@@ -25,6 +26,14 @@ pub struct TestCluster {
     settings: Vec<String>,
     nimbus_port: u16,
     daemons: Vec<Daemon>,
+    doors: Vec<Door>,
+}
+
+/// Where the worker of a slot is looked for, and where it listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Door {
+    pub front: SocketAddrV4,
+    pub behind: SocketAddrV4,
 }
 
 /// One daemon process and how to start it again.
@@ -46,10 +55,48 @@ pub struct WorkerProcess {
 // === impl TestCluster ===
 
 impl TestCluster {
-    /// Starts Nimbus and so many supervisors, each with so many slots.
+    /// Nimbus and so many supervisors, each with so many slots.
     pub fn start(program: &Path, dir: &Path, n_supervisors: usize, n_slots: usize) -> Self {
-        let nimbus_port = free_port();
-        let coordination_port = free_port();
+        let here = Ipv4Addr::LOCALHOST;
+        Self::with_addresses(program, dir, &vec![(here, here); n_supervisors], n_slots)
+    }
+
+    /// The same; each supervisor's workers listen at one address of this machine and are looked for
+    /// at another, where somebody else must stand between.
+    pub fn start_apart(program: &Path, dir: &Path, n_supervisors: usize, n_slots: usize) -> Self {
+        let numbers = (2..).take(n_supervisors);
+        let addresses = numbers.map(|n| (Ipv4Addr::new(127, 0, 1, n), Ipv4Addr::new(127, 0, 0, n)));
+        Self::with_addresses(program, dir, &addresses.collect::<Vec<_>>(), n_slots)
+    }
+
+    /// The same; each supervisor is a host of its own, 127.0.0.2 and on.
+    pub fn start_on_hosts(
+        program: &Path,
+        dir: &Path,
+        n_supervisors: usize,
+        n_slots: usize,
+    ) -> Self {
+        let hosts = (2..)
+            .take(n_supervisors)
+            .map(|n| Ipv4Addr::new(127, 0, 0, n));
+        let addresses: Vec<_> = hosts.map(|host| (host, host)).collect();
+        Self::with_addresses(program, dir, &addresses, n_slots)
+    }
+
+    /// Where each slot's worker is looked for and where it listens.
+    pub fn doors(&self) -> &[Door] {
+        &self.doors
+    }
+
+    /// Addresses of supervisors: as they are told, and as they bind.
+    fn with_addresses(
+        program: &Path,
+        dir: &Path,
+        supervisors: &[(Ipv4Addr, Ipv4Addr)],
+        n_slots: usize,
+    ) -> Self {
+        let ports = free_ports(2);
+        let (nimbus_port, coordination_port) = (ports[0], ports[1]);
         let settings = vec![
             "nimbus.seeds=[\"127.0.0.1\"]".to_owned(),
             format!("nimbus.thrift.port={nimbus_port}"),
@@ -61,14 +108,22 @@ impl TestCluster {
             settings,
             nimbus_port,
             daemons: Vec::new(),
+            doors: Vec::new(),
         };
         cluster.add("nimbus", "nimbus", Vec::new());
-        for index in 0..n_supervisors {
-            let ports: Vec<String> = (0..n_slots).map(|_| free_port().to_string()).collect();
+        for (index, (told, bound)) in supervisors.iter().enumerate() {
+            let mut ports = free_ports(n_slots + 1);
+            let thrift_port = ports.split_off(n_slots)[0];
             let own = vec![
-                format!("supervisor.slots.ports=[{}]", ports.join(",")),
-                format!("supervisor.thrift.port={}", free_port()),
+                format!("supervisor.slots.ports={ports:?}"),
+                format!("supervisor.thrift.port={thrift_port}"),
+                format!("storm.local.hostname={told}"),
+                format!("stormwire.bind.address={bound}"),
             ];
+            cluster.doors.extend(ports.iter().map(|port| Door {
+                front: SocketAddrV4::new(*told, *port),
+                behind: SocketAddrV4::new(*bound, *port),
+            }));
             cluster.add(&format!("supervisor-{index}"), "supervisor", own);
         }
         cluster
@@ -80,11 +135,22 @@ impl TestCluster {
         self
     }
 
-    /// Starts every daemon that is not running and waits until each says that it is ready.
+    /// Starts every daemon that is not running and waits until each says that it is ready, and
+    /// Nimbus knows all supervisors: else the first topology would be placed on some of them.
     pub fn boot(mut self) -> Self {
         for index in 0..self.daemons.len() {
             self.start_daemon(index);
         }
+        let supervisors = self.daemons.iter();
+        let supervisors = supervisors.filter(|daemon| daemon.name.starts_with("supervisor-"));
+        let n_supervisors = supervisors.count();
+        eventually("Nimbus knows all supervisors", || {
+            let info = self.nimbus(|mut nimbus| async move {
+                let info = nimbus.get_cluster_info().await;
+                info.map_err(|error| error.to_string())
+            });
+            info.is_ok_and(|info| info.supervisors.len() == n_supervisors)
+        });
         self
     }
 
@@ -113,17 +179,20 @@ impl TestCluster {
         let daemon = &mut self.daemons[index];
         let out = self.dir.join(format!("{}.out", daemon.name));
         let log = self.dir.join(format!("{}.log", daemon.name));
-        let log = File::options().create(true).append(true).open(log);
+        let errors = File::options().create(true).append(true).open(&log);
         let child = Command::new(&self.program)
             .args(&daemon.args)
             .args(&common)
             .stdin(Stdio::null())
             .stdout(File::create(&out).expect("the cluster's directory can be written"))
-            .stderr(log.expect("the cluster's directory can be written"))
+            .stderr(errors.expect("the cluster's directory can be written"))
             .spawn();
-        daemon.child = Some(child.expect("the program under test starts"));
-        let name = daemon.name.clone();
+        let child = daemon.child.insert(child.expect("the program starts"));
+        let name = &daemon.name;
         eventually(&format!("{name} is ready"), || {
+            let ended = child.try_wait().expect("our own child can be waited for");
+            let said = || fs::read_to_string(&log).unwrap_or_default();
+            assert!(ended.is_none(), "{name} ended at its start: {}", said());
             fs::read_to_string(&out).is_ok_and(|text| text.lines().any(|line| line == "ready"))
         });
     }
@@ -166,6 +235,24 @@ impl TestCluster {
             }
         }
         workers
+    }
+
+    /// What all workers wrote of topologies whose ids begin so, a text for each slot.
+    pub fn worker_logs(&self, prefix: &str) -> Vec<String> {
+        let mut slots = Vec::new();
+        for daemon in &self.daemons {
+            let all = self.dir.join(&daemon.name).join("logs/workers-artifacts");
+            let topologies = entries(&all).into_iter().filter(|path| {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                name.starts_with(prefix)
+            });
+            slots.extend(topologies.flat_map(|path| entries(&path)));
+        }
+        slots.sort();
+        let text = |slot: PathBuf| fs::read(slot.join("worker.log")).unwrap_or_default();
+        let logs = slots.into_iter().map(text);
+        logs.map(|log| String::from_utf8_lossy(&log).into_owned())
+            .collect()
     }
 
     /// Where Nimbus listens, as commands take it.
@@ -249,10 +336,14 @@ fn read<T: wire::Wire>(path: &Path) -> Option<T> {
     wire::from_bytes(&fs::read(path).ok()?).ok()
 }
 
-/// A port that nobody uses now.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
-    listener.local_addr().expect("a bound address").port()
+fn entries(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
+}
+
+/// Ports that nobody uses now, and that nobody is given by chance.
+fn free_ports(n: usize) -> Vec<u16> {
+    ports::free(n).expect("ports of loopback")
 }
 
 /// Waits until something is so. `STORMWIRE_PATIENCE` multiplies the minute that it may take, for

@@ -15,6 +15,26 @@ pub struct Ledger {
     dir: PathBuf,
     source: File,
     n_fed: u64,
+    deal: Deal,
+}
+
+/// How ids are dealt out to partitions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Deal {
+    /// Seven partitions in turn.
+    #[default]
+    Even,
+    /// Nine of ten ids go to partition 0, the others to six partitions in turn.
+    Hot,
+}
+
+/// One line of a sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// Of the id, from 0 in the order of feeding.
+    pub number: u64,
+    pub partition: u64,
+    pub attempt: u64,
 }
 
 /// What a run came to.
@@ -31,6 +51,11 @@ pub struct Verdict {
 impl Ledger {
     /// A new run's files.
     pub fn create(dir: &Path) -> io::Result<Self> {
+        Self::create_dealt(dir, Deal::Even)
+    }
+
+    /// The same for ids that are dealt out so.
+    pub fn create_dealt(dir: &Path, deal: Deal) -> io::Result<Self> {
         fs::create_dir_all(dir.join("sink"))?;
         fs::create_dir_all(dir.join("position"))?;
         let source = File::create(dir.join("source"))?;
@@ -38,6 +63,7 @@ impl Ledger {
             dir: dir.to_owned(),
             source,
             n_fed: 0,
+            deal,
         })
     }
 
@@ -56,15 +82,12 @@ impl Ledger {
         self.dir.join("sink")
     }
 
-    /// Appends so many new ids, over seven partitions.
+    /// Appends so many new ids.
     pub fn feed(&mut self, n_ids: u64) -> io::Result<()> {
         let mut lines = String::new();
         for number in self.n_fed..self.n_fed + n_ids {
-            lines.push_str(&format!(
-                "{} {}\n",
-                number % N_PARTITIONS,
-                number / N_PARTITIONS
-            ));
+            let (partition, seq) = self.deal.id(number);
+            lines.push_str(&format!("{partition} {seq}\n"));
         }
         self.source.write_all(lines.as_bytes())?;
         self.n_fed += n_ids;
@@ -102,8 +125,8 @@ impl Ledger {
         let mut times: HashMap<(u64, u64), u64> = HashMap::new();
         for file in fs::read_dir(self.sink())? {
             for line in fs::read_to_string(file?.path())?.lines() {
-                if let Some(id) = id_of(line) {
-                    *times.entry(id).or_default() += 1;
+                if let Some(([partition, seq], _)) = read_line(line) {
+                    *times.entry((partition, seq)).or_default() += 1;
                 }
             }
         }
@@ -112,7 +135,7 @@ impl Ledger {
             ..Verdict::default()
         };
         for number in 0..self.n_fed {
-            match times.remove(&(number % N_PARTITIONS, number / N_PARTITIONS)) {
+            match times.remove(&self.deal.id(number)) {
                 None => verdict.n_lost += 1,
                 Some(n_times) => verdict.n_duplicates += n_times - 1,
             }
@@ -120,16 +143,55 @@ impl Ledger {
         verdict.n_invented = times.values().sum();
         Ok(verdict)
     }
+
+    /// What each task of the sink got, in its order. Whole once `check` found nothing invented.
+    pub fn arrivals(&self) -> io::Result<Vec<Vec<Arrival>>> {
+        let mut tasks = Vec::new();
+        for file in fs::read_dir(self.sink())? {
+            let text = fs::read_to_string(file?.path())?;
+            let arrival = |line| {
+                let ([partition, seq], attempt) = read_line(line)?;
+                Some(Arrival {
+                    number: self.deal.number(partition, seq),
+                    partition,
+                    attempt,
+                })
+            };
+            tasks.push(text.lines().filter_map(arrival).collect());
+        }
+        Ok(tasks)
+    }
 }
 
-/// The id of a sink's line `partition seq attempt task .`; none for one that a crash cut short,
-/// which was not acked either.
-fn id_of(line: &str) -> Option<(u64, u64)> {
+// === impl Deal ===
+
+impl Deal {
+    /// Partition and seq of the id with this number.
+    fn id(self, number: u64) -> (u64, u64) {
+        match self {
+            Deal::Even => (number % N_PARTITIONS, number / N_PARTITIONS),
+            Deal::Hot if !number.is_multiple_of(10) => (0, number),
+            Deal::Hot => (1 + number / 10 % (N_PARTITIONS - 1), number),
+        }
+    }
+
+    fn number(self, partition: u64, seq: u64) -> u64 {
+        match self {
+            Deal::Even => seq * N_PARTITIONS + partition,
+            Deal::Hot => seq,
+        }
+    }
+}
+
+/// Id and attempt of a sink's line `partition seq attempt task .`; none for one that a crash cut
+/// short, which was not acked either.
+fn read_line(line: &str) -> Option<([u64; 2], u64)> {
     let words: Vec<&str> = line.split(' ').collect();
-    let [partition, seq, _attempt, _task, "."] = words[..] else {
+    let [partition, seq, attempt, _task, "."] = words[..] else {
         return None;
     };
-    Some((partition.parse().ok()?, seq.parse().ok()?))
+    let id = [partition.parse().ok()?, seq.parse().ok()?];
+    Some((id, attempt.parse().ok()?))
 }
 
 impl fmt::Display for Verdict {
@@ -153,6 +215,19 @@ const N_PARTITIONS: u64 = 7;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_are_dealt_out_once() {
+        for deal in [Deal::Even, Deal::Hot] {
+            let ids: Vec<_> = (0..1000).map(|number| deal.id(number)).collect();
+            let numbers = ids
+                .iter()
+                .map(|(partition, seq)| deal.number(*partition, *seq));
+            assert!(numbers.eq(0..1000));
+            let partitions: std::collections::BTreeSet<_> = ids.iter().map(|id| id.0).collect();
+            assert!(partitions.into_iter().eq(0..N_PARTITIONS));
+        }
+    }
 
     #[test]
     fn counts_what_is_lost_invented_and_doubled() {
@@ -182,6 +257,9 @@ mod tests {
             n_duplicates: 1,
         };
         assert_eq!(verdict, expected);
+        let arrivals = ledger.arrivals().expect("arrivals").concat();
+        let doubled: Vec<_> = arrivals.iter().filter(|a| a.number == 1).collect();
+        assert_eq!((doubled[0].attempt, doubled[1].attempt), (1, 2));
         fs::write(ledger.positions().join("0.position"), "5\n").expect("position");
         fs::write(ledger.positions().join("1.position"), "2").expect("position");
         assert_eq!(ledger.n_committed(), 7);

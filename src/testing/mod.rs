@@ -4,14 +4,13 @@
 //! Nothing here runs in a daemon.
 
 pub mod cluster;
+pub mod figures;
 pub mod fuzz;
 pub mod ledger;
 pub mod nemesis;
 
 #[cfg(test)]
 pub mod allocations;
-#[cfg(test)]
-pub mod figures;
 #[cfg(test)]
 pub mod fixtures;
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::id::TaskId;
 
 use super::cell::{Cell, Heap};
 use super::error::TupleError;
+use super::prefetch;
 use super::stream::{StreamInfo, StreamNumber, StreamTable};
 use super::value::ValueRef;
 use super::{Anchor, HeldTuple, Tuple, TupleId};
@@ -136,6 +137,9 @@ impl TupleBatch {
     ) -> Result<(), TupleError> {
         let links = self.store.link(&head, anchors, values.len())?;
         let Store { cells, heap, .. } = &mut self.store;
+        let (rows_end, cells_end) = (self.rows.len() + ROWS_AHEAD, cells.len() + ROWS_AHEAD);
+        prefetch::for_writing(self.rows.as_ptr().wrapping_add(rows_end));
+        prefetch::for_writing(cells.as_ptr().wrapping_add(cells_end));
         values.iter().for_each(|value| heap.write(cells, *value));
         self.rows.push(Row::new(head, anchors, values.len(), links));
         Ok(())
@@ -163,6 +167,14 @@ impl TupleBatch {
             ..tuple.head()
         };
         self.push_values_of(head, tuple.anchors(), tuple)
+    }
+
+    /// Appends a tuple as it is, but its values stay behind, too.
+    pub fn push_without_values(&mut self, tuple: &Tuple<'_>) -> Result<(), TupleError> {
+        let (head, anchors) = (tuple.head(), tuple.anchors());
+        let links = self.store.link(&head, anchors, tuple.len())?;
+        self.rows.push(Row::new(head, anchors, 0, links));
+        Ok(())
     }
 
     /// Appends a tuple that shares the values of the last one: further targets of one emit, for
@@ -213,6 +225,20 @@ impl TupleBatch {
     /// Bytes that long texts and byte strings have room for.
     pub fn arena_bytes(&self) -> usize {
         self.store.heap.arena_bytes()
+    }
+
+    /// Bytes of the values that do not lie inside their cells.
+    #[inline(always)]
+    pub fn n_bytes_outside(&self) -> usize {
+        self.store.heap.n_bytes
+    }
+
+    /// Bytes of memory for rows, values and texts, whether anything is in it or not.
+    pub fn room_bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.rows.capacity() * size_of::<Row>()
+            + self.store.cells.capacity() * size_of::<Cell>()
+            + self.arena_bytes()
     }
 
     /// Drops all tuples and keeps the memory, unless something unusually large passed through.
@@ -311,6 +337,8 @@ impl Store {
         store.cells.reserve_exact(row.n_values());
         store.stamp_us.set(from.stamp_us.get());
         let (head, anchors) = (tuple.head(), tuple.anchors());
+        // It fitted where it lies, and may have left its values behind since.
+        store.fitting = Some((head.stream, tuple.len()));
         let links = store
             .link(&head, anchors, tuple.len())
             .expect("an empty store takes any row of the same streams");
@@ -484,5 +512,9 @@ impl Store {
 /// Rows and cells that a cleared batch keeps: some 6 MB at most, far above the batches of a turn.
 const ROWS_KEEP: usize = 64 * 1024;
 const CELLS_KEEP: usize = 64 * 1024;
+
+/// Whoever read a recycled batch last still has its lines: so many rows and cells ahead they are
+/// asked for. Too few stores of a tuple wait in the processor to hide it (`benches/tuple-path.md`).
+const ROWS_AHEAD: usize = 16;
 
 const _: () = assert!(size_of::<Row>() == 64);

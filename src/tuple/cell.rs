@@ -44,6 +44,8 @@ pub(super) struct Span {
 pub(super) struct Heap {
     arena: Vec<u8>,
     nested: Vec<Value>,
+    /// Of the values in both.
+    pub(super) n_bytes: usize,
 }
 
 // === impl Inline ===
@@ -94,7 +96,8 @@ impl Heap {
     ///
     /// A short text is copied to where its cell lies, not into a cell that is then moved there: to
     /// read back at once what was written in smaller pieces stalls the processor.
-    #[inline]
+    // Inlined with the emit it belongs to, which knows what its values are.
+    #[inline(always)]
     pub(super) fn write(&mut self, cells: &mut Vec<Cell>, value: ValueRef<'_>) {
         cells.push(match value {
             ValueRef::Null => Cell::Null,
@@ -113,16 +116,23 @@ impl Heap {
                 }
                 return;
             }
+            long => return self.write_long(cells, long),
+        });
+    }
+
+    /// Appends the cell of a value that is not plain, nor a short text.
+    #[inline(never)]
+    fn write_long(&mut self, cells: &mut Vec<Cell>, value: ValueRef<'_>) {
+        cells.push(match value {
             ValueRef::Str(v) => Cell::ArenaStr(self.store(v.as_bytes())),
             ValueRef::Bytes(v) if v.len() <= INLINE_MAX => {
-                cells.push(Cell::InlineBytes(Inline::EMPTY));
-                if let Some(Cell::InlineBytes(inline)) = cells.last_mut() {
-                    inline.fill(v);
-                }
-                return;
+                let mut inline = Inline::EMPTY;
+                inline.fill(v);
+                Cell::InlineBytes(inline)
             }
             ValueRef::Bytes(v) => Cell::ArenaBytes(self.store(v)),
             ValueRef::Nested(v) => return self.write_nested(cells, v),
+            plain => return self.write(cells, plain),
         });
     }
 
@@ -187,12 +197,14 @@ impl Heap {
         self.arena.shrink_to(ARENA_KEEP_BYTES);
         self.nested.clear();
         self.nested.shrink_to(NESTED_KEEP);
+        self.n_bytes = 0;
     }
 
     fn store(&mut self, bytes: &[u8]) -> Span {
         let start = self.arena.len();
         self.arena.extend_from_slice(bytes);
         let n_bytes = bytes.len();
+        self.n_bytes += n_bytes;
         Span { start, n_bytes }
     }
 
@@ -202,6 +214,7 @@ impl Heap {
             ValueRef::Nested(value) => {
                 cells.push(Cell::Nested(self.nested.len()));
                 self.nested.push(value.clone());
+                self.n_bytes += value.n_bytes();
             }
             flat => self.write(cells, flat),
         }

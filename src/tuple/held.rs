@@ -27,15 +27,21 @@ pub fn lost_by(throw_away: impl FnOnce()) -> Vec<u64> {
 impl Drop for HeldTuple {
     #[inline]
     fn drop(&mut self) {
-        // Where thread-locals are gone already nobody watches any more.
-        if IS_WATCHED.try_with(Cell::get).unwrap_or(false) {
+        if is_watched() {
             note(self.view().anchors());
         }
     }
 }
 
+/// Whether tuples that this thread drops now are lost.
+#[inline]
+pub(super) fn is_watched() -> bool {
+    // Where thread-locals are gone already nobody watches any more.
+    IS_WATCHED.try_with(Cell::get).unwrap_or(false)
+}
+
 #[cold]
-fn note(anchors: &[Anchor]) {
+pub(super) fn note(anchors: &[Anchor]) {
     let roots = anchors.iter().map(|anchor| anchor.root);
     LOST.with_borrow_mut(|lost| lost.extend(roots));
 }

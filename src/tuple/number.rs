@@ -131,6 +131,9 @@ pub fn from_decimal(text: &str) -> Option<Box<[u8]>> {
 /// Most digits that `from_decimal` reads, since its work grows with their square.
 pub const DIGITS_MAX: usize = 20_000;
 
+/// About as many bytes: what outsiders may have written as text, which is as much work.
+pub const BYTES_MAX: usize = DIGITS_MAX * 5 / 12;
+
 const DECIMAL_GROUP: u64 = 1_000_000_000;
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ pub struct StreamTable {
     /// Sorted by component, then stream; the position is the number.
     streams: Vec<StreamInfo>,
     is_tick: Vec<bool>,
+    n_fields_max: usize,
     digest: u64,
 }
 
@@ -162,6 +163,11 @@ impl StreamTable {
         };
         Ok(StreamTable {
             is_tick: streams.iter().map(is_tick).collect(),
+            n_fields_max: streams
+                .iter()
+                .map(|info| info.fields.len())
+                .max()
+                .unwrap_or(0),
             digest: digest(&streams),
             streams,
         })
@@ -207,6 +213,11 @@ impl StreamTable {
 
     pub fn is_empty(&self) -> bool {
         self.streams.is_empty()
+    }
+
+    /// How many fields the widest stream has.
+    pub fn n_fields_max(&self) -> usize {
+        self.n_fields_max
     }
 
     /// All streams in the order of their numbers.

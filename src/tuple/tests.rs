@@ -1,5 +1,6 @@
 //! Batches, views and values: what goes in comes out, without an allocation for small ones.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -186,6 +187,109 @@ fn a_held_tuple_outlives_its_batch() {
     assert_eq!((tuple.out_ack(), tuple.stamp_us()), (5, 99));
     tuple.xor_out_ack(4);
     assert_eq!((tuple.out_ack(), held.clone().view().out_ack()), (1, 1));
+}
+
+#[test]
+fn a_shelf_knows_what_was_put_there_and_not_released() {
+    let streams = streams();
+    let mut batch = TupleBatch::new(streams.clone());
+    let anchors = [Anchor { root: 1, edge: 2 }, Anchor { root: 3, edge: 4 }];
+    let mut shelf = Shelf::default();
+    for sequence in 0..1000 {
+        let head = head(&streams, "default", sequence);
+        batch.push(head, &anchors, &values!["word", 1i64]).unwrap();
+        batch.stamp(sequence as i64);
+        let tuple = batch.get(0).unwrap();
+        assert_eq!(shelf.next(), Key(sequence));
+        let part = [Part::All, Part::WithoutValues][sequence as usize % 2];
+        assert_eq!(shelf.put(&tuple, part), Ok(Key(sequence)));
+        batch.clear();
+    }
+    let check = |shelf: &Shelf, key: u64| {
+        let tuple = shelf.get_stamped(Key(key));
+        assert_eq!((tuple.id().sequence, tuple.stamp_us()), (key, key as i64));
+        assert_eq!(tuple.anchors(), anchors);
+        let n_values = if key.is_multiple_of(2) { 2 } else { 0 };
+        assert_eq!(tuple.values().count(), n_values);
+    };
+    for key in (0..1000).step_by(3) {
+        check(&shelf, key);
+        shelf.release(Key(key));
+    }
+    shelf.release_below(Key(700));
+    let mut here: Vec<u64> = shelf.keys().map(|key| key.0).collect();
+    here.sort_unstable();
+    let expected: Vec<u64> = (700..1000).filter(|key| key % 3 != 0).collect();
+    assert_eq!(here, expected);
+    here.iter().for_each(|key| check(&shelf, *key));
+    for key in [0, 1, 699, 702, 1000, u64::MAX] {
+        assert!(!shelf.has(Key(key)), "{key}");
+    }
+    assert!(here.iter().all(|key| shelf.has(Key(*key))));
+    let lost = held::lost_by(|| shelf.note_lost(shelf.keys()));
+    assert_eq!(lost, [1, 3], "each root once");
+    shelf_lives_on_when_empty(&streams);
+}
+
+fn shelf_lives_on_when_empty(streams: &Arc<StreamTable>) {
+    let mut batch = TupleBatch::new(streams.clone());
+    let head = head(streams, "one", 7);
+    batch.push(head, &[], &values!["word"]).unwrap();
+    let mut shelf = Shelf::default();
+    for number in 0..1000 {
+        let key = shelf.put(&batch.get(0).unwrap(), Part::All).unwrap();
+        assert_eq!(key, Key(number), "no key is given twice");
+        shelf.release(key);
+        assert_eq!(shelf.keys().count(), 0);
+    }
+}
+
+#[test]
+fn few_that_stay_on_a_shelf_do_not_hold_the_memory_of_others() {
+    for part in [Part::All, Part::WithoutValues] {
+        // Some leave before others of their slab are looked at, some after.
+        for n_behind in [0, 20_000] {
+            check_stragglers(part, n_behind);
+        }
+    }
+}
+
+fn check_stragglers(part: Part, n_behind: usize) {
+    let streams = streams();
+    let mut batch = TupleBatch::new(streams.clone());
+    let mut shelf = Shelf::default();
+    let mut staying = Vec::new();
+    let mut leaving = VecDeque::new();
+    let n_tuples = 100_000;
+    for sequence in 0..n_tuples {
+        let head = head(&streams, "default", sequence);
+        batch.push(head, &[], &values!["word", 1i64]).unwrap();
+        batch.stamp(1 + sequence as i64);
+        let key = shelf.put(&batch.get(0).unwrap(), part).unwrap();
+        batch.clear();
+        match sequence % 1000 {
+            0 => staying.push(key),
+            _ => leaving.push_back(key),
+        }
+        if leaving.len() > n_behind {
+            shelf.release(leaving.pop_front().unwrap());
+        }
+    }
+    leaving.into_iter().for_each(|key| shelf.release(key));
+    assert!(shelf.n_slabs() < 70, "{} slabs", shelf.n_slabs());
+    let mut here: Vec<Key> = shelf.keys().collect();
+    here.sort_unstable();
+    assert_eq!(here, staying);
+    for key in staying {
+        assert!(shelf.has(key));
+        let tuple = shelf.get_stamped(key);
+        assert_eq!(tuple.id().sequence, key.0);
+        assert_eq!(tuple.stamp_us(), 1 + key.0 as i64);
+        assert!(tuple.is_empty() || tuple.str(0) == Ok("word"));
+        shelf.release(key);
+        assert!(!shelf.has(key));
+    }
+    assert_eq!(shelf.keys().count(), 0);
 }
 
 #[test]

@@ -81,7 +81,9 @@ pub enum ValueKind {
 
 /// An array of `ValueRef` from expressions that convert into one: `values![word, 1i64]`.
 ///
-/// Nothing is allocated: strings and bytes stay where they are.
+/// Nothing is allocated: strings and bytes stay where they are. Taken are `bool`, `i8` to `i64`,
+/// `f32`, `f64`, `&str`, `&[u8]`, and `&Value` for what is nested or too big; of others a
+/// conversion: `text.as_str()`, `count as i64`, `&Value::List(..)`.
 #[macro_export]
 macro_rules! values {
     () => { [] as [$crate::tuple::ValueRef<'static>; 0] };
@@ -99,6 +101,39 @@ impl Value {
             Value::Decimal { .. } => ValueKind::Decimal,
             flat => ValueRef::from(flat).kind(),
         }
+    }
+
+    /// Bytes of what it holds, about as many as it takes on a link.
+    pub fn n_bytes(&self) -> usize {
+        match self {
+            Value::Str(text) => text.len(),
+            Value::Bytes(bytes) => bytes.len(),
+            Value::BigInteger(bytes) => bytes.len(),
+            Value::Decimal { unscaled, .. } => unscaled.len(),
+            Value::List(items) => items.iter().map(|item| 1 + item.n_bytes()).sum(),
+            Value::Map(entries) => {
+                let both = entries.iter().flat_map(|(key, value)| [key, value]);
+                both.map(|value| 1 + value.n_bytes()).sum()
+            }
+            _ => size_of::<u64>(),
+        }
+    }
+
+    /// Whether it owns no memory.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        matches!(
+            self,
+            Value::Null
+                | Value::Bool(_)
+                | Value::Byte(_)
+                | Value::Short(_)
+                | Value::Int(_)
+                | Value::Long(_)
+                | Value::Float(_)
+                | Value::Double(_)
+                | Value::Char(_)
+        )
     }
 
     /// The same value, borrowed.

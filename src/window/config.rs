@@ -112,7 +112,9 @@ impl WindowConfig {
         Ok(self)
     }
 
-    /// By how much tuples may be out of order in event time; else not at all.
+    /// By how much tuples may be out of order in event time; else not at all. One that is further
+    /// behind may be missing from windows without being late, as in Storm; executors that send to
+    /// the bolt side by side add what they are apart.
     pub fn with_lag(mut self, lag: Duration) -> Self {
         self.lag_ms = Some(millis(lag));
         self

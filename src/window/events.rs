@@ -116,9 +116,9 @@ impl<T: Copy> WindowManager<T> {
 
     /// An event came. `event_ms` is its time (`now_ms` too where time is that of processing).
     ///
-    /// What a watermark has still to do is done first.
+    /// Not while a watermark has still something to do: its windows are complete without it.
     pub fn add(&mut self, what: T, event_ms: i64, now_ms: i64, listener: &mut impl Listener<T>) {
-        while self.fire(now_ms, listener) == Firing::More {}
+        debug_assert!(!self.is_firing());
         self.queue.push_back(Event {
             what,
             at_ms: event_ms,

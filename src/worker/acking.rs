@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::acker::{AckRecord as LedgerRecord, Notice, Outcome};
+use crate::acker::{LedgerRecord, Notice, Outcome};
 use crate::grouping::acker_index;
 use crate::id::TaskId;
 use crate::messaging::acks::{AckKind, AckRecord};
@@ -55,6 +55,8 @@ pub struct AckRoutes {
     /// Records for each other thread.
     pub to_threads: Vec<Outgoing>,
     to_peers: Vec<(Arc<Peer>, Outgoing)>,
+    /// Whether this thread has any whose acks may merge with what waits.
+    has_bolts: bool,
     /// Records that nobody could be found for: their roots fail when their acker is back.
     n_lost: u64,
 }
@@ -85,18 +87,27 @@ impl Outgoing {
             self.records.push(*record);
         }
     }
+
+    /// Adds records that nothing will ever merge with. Leaves whatever it likes in their list.
+    fn append(&mut self, records: &mut Vec<AckRecord>) {
+        match self.records.is_empty() {
+            true => std::mem::swap(&mut self.records, records),
+            false => self.records.extend_from_slice(records),
+        }
+    }
 }
 
 // === impl AckRoutes ===
 
 impl AckRoutes {
-    pub fn new(n_threads: usize) -> Self {
+    pub fn new(n_threads: usize, has_bolts: bool) -> Self {
         AckRoutes {
             ackers: Vec::new(),
             homes: Vec::new(),
             spouts: Vec::new(),
             to_threads: (0..n_threads).map(|_| Outgoing::default()).collect(),
             to_peers: Vec::new(),
+            has_bolts,
             n_lost: 0,
         }
     }
@@ -150,6 +161,43 @@ impl AckRoutes {
                 AckStep::Sent
             }
         }
+    }
+
+    /// Where the acker is, if the topology has but one.
+    #[inline]
+    pub fn only_acker(&self) -> Option<&AckPlace> {
+        match self.ackers.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// Sends records on their way to the only acker, which is elsewhere. Leaves whatever it likes
+    /// in their list.
+    pub fn send_to_only_acker(&mut self, records: &mut Vec<AckRecord>) {
+        let outgoing = match self.ackers.as_slice() {
+            [AckPlace::Thread(thread)] => &mut self.to_threads[*thread],
+            [AckPlace::Peer(peer)] => &mut self.to_peers[*peer].1,
+            _ => return,
+        };
+        match self.has_bolts {
+            true => records.iter().for_each(|record| outgoing.push(record)),
+            // Each begins a tree of its own, and nothing of those trees ends here.
+            false => outgoing.append(records),
+        }
+    }
+
+    /// Sends notices for one spout task on their way, or says at which place here it is. Leaves
+    /// whatever it likes in their list when they went elsewhere.
+    pub fn send_to_spout(&mut self, task: TaskId, notices: &mut Vec<AckRecord>) -> Option<usize> {
+        let index = usize::try_from(task.0).unwrap_or(usize::MAX);
+        match self.spouts.get(index) {
+            Some(AckPlace::Here(place)) => return Some(*place),
+            Some(AckPlace::Thread(thread)) => self.to_threads[*thread].append(notices),
+            Some(AckPlace::Peer(peer)) => self.to_peers[*peer].1.append(notices),
+            Some(AckPlace::Nowhere) | None => self.n_lost += notices.len() as u64,
+        }
+        None
     }
 
     /// Hands what is for other workers to their outboxes.

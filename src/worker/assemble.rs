@@ -11,8 +11,10 @@ use tracing::warn;
 use crate::acker::AckLedger;
 use crate::component::{Factory, Instance, TaskContext, WorkerPlace};
 use crate::conf::{Conf, ConfError, keys};
+use crate::grouping::Loads as _;
 use crate::id::{ComponentId, ExecutorId, TaskId};
 use crate::limits;
+use crate::messaging::fence::Fence;
 use crate::stats::{Layout, Role};
 use crate::topology;
 use crate::tuple::TupleBatch;
@@ -22,6 +24,7 @@ use crate::worker::engine::EngineOptions;
 use crate::worker::executor::{Executor, ExecutorRole};
 use crate::worker::inbox::Inbox;
 use crate::worker::lane::Lanes;
+use crate::worker::loads::TaskLoads;
 use crate::worker::meter::{Meter, MeterOptions};
 use crate::worker::program::{Program, ProgramError};
 use crate::worker::queue::{self, Door};
@@ -47,6 +50,7 @@ struct Assembler {
     maker: Maker,
     place: Arc<WorkerPlace>,
     generation: i64,
+    time: Time,
     random: fastrand::Rng,
     timeouts: Option<Duration>,
 }
@@ -93,12 +97,13 @@ pub fn assemble(
         credentials: options.place.credentials.clone(),
     }));
     let mut assembler = Assembler {
-        timeouts: timeouts(&program.conf)?,
+        timeouts: program.conf.message_timeout()?,
         program: program.clone(),
         shared: shared.clone(),
         maker,
         place: Arc::new(options.place),
         generation: options.generation,
+        time: options.time.clone(),
         random: fastrand::Rng::new(),
     };
     let mut by_thread: BTreeMap<usize, Vec<Executor>> = BTreeMap::new();
@@ -112,6 +117,7 @@ pub fn assemble(
         spinning: options.spinning,
         n_shared: options.n_threads.max(1),
         stats_every: options.stats_every,
+        fence: options.fence,
     };
     let reactors = reactors(&program, &shared, by_thread, rest)?;
     Ok(Assembly { shared, reactors })
@@ -122,6 +128,7 @@ struct RestOptions {
     spinning: Spinning,
     n_shared: usize,
     stats_every: Duration,
+    fence: Fence,
 }
 
 fn reactors(
@@ -146,6 +153,7 @@ fn reactors(
             program: program.clone(),
             time: options.time.clone(),
             rest: Rest::new(spinning),
+            fence: options.fence.clone(),
             stats_every: options.stats_every,
             rotate_every: Duration::from_millis(rotate_ms.max(1) as u64),
         })
@@ -244,6 +252,8 @@ impl Assembler {
             call_at_us: None,
             expire_every: self.timeouts,
             n_unfinished: handle.n_unfinished.clone(),
+            waits: handle.waits.clone(),
+            is_waiting: false,
         })
     }
 
@@ -294,9 +304,10 @@ impl Assembler {
         let routes = shared.routes.load();
         let from = (component, handle.thread);
         let (lanes, of_task) = wiring::lanes(&program, &shared, &routes, from);
-        let is_local = |task| shared.is_local(task);
+        let loads = TaskLoads::new(&shared, &routes);
+        let locality = |task| loads.locality(task);
         let makes = (component, &*self.maker.factory);
-        let streams = program.out_streams(makes, &is_local, &mut self.random)?;
+        let streams = program.out_streams(makes, &locality, &mut self.random)?;
         let n_tasks = id.tasks().count();
         let meter = MeterOptions {
             role: match kind {
@@ -330,6 +341,7 @@ impl Assembler {
             meter: Meter::new(meter, &mut self.random),
             tracker,
             reporter,
+            time: self.time.clone(),
             random: self.random.fork(),
             components: program.components.clone(),
             sampled: handle.sampled.clone(),
@@ -366,16 +378,6 @@ fn capacity(conf: &Conf) -> Result<usize, ConfError> {
     let size = conf.int_or(keys::TOPOLOGY_EXECUTOR_RECEIVE_BUFFER_SIZE, 32_768)?;
     let size = usize::try_from(size).unwrap_or(1);
     Ok(size.clamp(1, limits::INBOX_TUPLES_MAX))
-}
-
-/// The message time-out, unless time-outs are off.
-fn timeouts(conf: &Conf) -> Result<Option<Duration>, ConfError> {
-    if conf.flag(keys::TOPOLOGY_ENABLE_MESSAGE_TIMEOUTS)? == Some(false) {
-        return Ok(None);
-    }
-    let secs = conf.int_or(keys::TOPOLOGY_MESSAGE_TIMEOUT_SECS, 30)?;
-    let secs = u64::try_from(secs).unwrap_or(0);
-    Ok(Some(Duration::from_secs(secs.max(1))))
 }
 
 fn n_pending_max(conf: &Conf, n_tasks: usize) -> Result<Option<usize>, ConfError> {

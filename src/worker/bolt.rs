@@ -4,7 +4,7 @@
 //! has passed for other executors of the thread to be served.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::component::{Bolt, Collector, Credentials, Instance, Result, TaskContext};
 use crate::id::TaskId;
@@ -12,7 +12,7 @@ use crate::tuple::{StreamNumber, TupleBatch, TupleHead, ValueRef};
 use crate::worker::emit::Emitter;
 use crate::worker::executor::{Progress, Recycling};
 use crate::worker::inbox::Inbox;
-use crate::worker::task::{Role, Task, guard, panicked};
+use crate::worker::task::{Role, Task, panicked};
 
 /// The bolts of one executor.
 pub struct BoltRole {
@@ -34,9 +34,15 @@ pub struct Ticks {
     rate_secs: i32,
 }
 
+/// What a bolt is called for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Call {
+    Room,
+    Execute,
+}
+
 /// Bounds of one turn.
 struct Budget {
-    started: Instant,
     n_done: usize,
     next_look: usize,
 }
@@ -124,7 +130,7 @@ impl BoltRole {
             return Progress::Idle;
         }
         let mut progress = Progress::Idle;
-        if self.is_tick_due && self.has_room() {
+        if self.is_tick_due && self.has_room(emitter) {
             self.is_tick_due = false;
             if let Some(mut ticks) = self.ticks.take() {
                 let mut cursor = 0;
@@ -154,7 +160,7 @@ impl BoltRole {
                 Some((spent, has_waiter)) => recycling.add(spent, has_waiter),
                 None => break,
             }
-            if emitter.lanes.has_sealed() || budget.is_over() {
+            if emitter.lanes.has_sealed() || budget.is_over(emitter) {
                 break;
             }
         }
@@ -186,9 +192,23 @@ impl BoltRole {
         self.n_running = 0;
     }
 
-    fn has_room(&mut self) -> bool {
-        let mut bolts = self.tasks.iter_mut().filter_map(Task::component);
-        bolts.all(|bolt| guard(|| Ok(bolt.room())).unwrap_or(0) > 0)
+    /// Whether all tasks take a tuple.
+    fn has_room(&mut self, emitter: &mut Emitter) -> bool {
+        for index in 0..self.tasks.len() {
+            emitter.set_task(index);
+            let Some(bolt) = self.tasks[index].component() else {
+                continue;
+            };
+            match catch_unwind(AssertUnwindSafe(|| bolt.room())) {
+                Ok(1..) => {}
+                Ok(0) => return false,
+                Err(payload) => {
+                    self.broke(index, &*payload, emitter);
+                    return false;
+                }
+            }
+        }
+        true
     }
 
     fn poll(&mut self, emitter: &mut Emitter) {
@@ -214,24 +234,26 @@ impl BoltRole {
         emitter: &mut Emitter,
         budget: &mut Budget,
     ) {
-        let run = AssertUnwindSafe(|| self.run_unguarded(batch, cursor, emitter, budget));
+        let mut call = Call::Execute;
+        let at = (batch, &mut *cursor);
+        let run = AssertUnwindSafe(|| self.run_unguarded(at, &mut call, emitter, budget));
         let Err(payload) = catch_unwind(run) else {
             return;
         };
         // The cursor stands behind the tuple whose execution panicked.
-        if let Some(tuple) = cursor.checked_sub(1).and_then(|place| batch.get(place)) {
-            let index = self.index_of(tuple.target_task());
-            emitter.set_task(index);
+        if call == Call::Execute
+            && let Some(tuple) = cursor.checked_sub(1).and_then(|place| batch.get(place))
+        {
             emitter.fail(&tuple);
             batch.stamp(0);
-            self.broke(index, &*payload, emitter);
         }
+        self.broke(emitter.task(), &*payload, emitter);
     }
 
     fn run_unguarded(
         &mut self,
-        batch: &TupleBatch,
-        cursor: &mut usize,
+        (batch, cursor): (&TupleBatch, &mut usize),
+        call: &mut Call,
         emitter: &mut Emitter,
         budget: &mut Budget,
     ) {
@@ -246,7 +268,10 @@ impl BoltRole {
                 continue;
             };
             if room == 0 || room_of != index {
+                emitter.set_task(index);
+                *call = Call::Room;
                 room = bolt.room();
+                *call = Call::Execute;
                 room_of = index;
                 if room == 0 {
                     return;
@@ -265,7 +290,7 @@ impl BoltRole {
             if started != 0 {
                 batch.stamp(0);
             }
-            if emitter.lanes.has_sealed() || budget.spend() {
+            if emitter.lanes.has_sealed() || budget.spend(emitter) {
                 return;
             }
         }
@@ -345,31 +370,28 @@ impl Ticks {
 impl Budget {
     fn new() -> Self {
         Budget {
-            started: Instant::now(),
             n_done: 0,
             next_look: 1,
         }
     }
 
-    /// Counts a tuple; true when the turn should end. The clock is looked at after 1, 2, 4..
+    /// Counts a tuple; true when the turn should end. The clock is looked at after 1, 4, 16..
     /// tuples: a slow bolt is noticed at once, a fast one pays for few looks.
     #[inline]
-    fn spend(&mut self) -> bool {
+    fn spend(&mut self, emitter: &Emitter) -> bool {
         self.n_done += 1;
-        self.n_done >= self.next_look && self.look()
+        self.n_done >= self.next_look && self.look(emitter)
     }
 
-    fn look(&mut self) -> bool {
-        self.next_look = self.n_done * 2;
-        self.is_over()
+    fn look(&mut self, emitter: &Emitter) -> bool {
+        self.next_look = self.n_done * 4;
+        self.is_over(emitter)
     }
 
-    fn is_over(&self) -> bool {
-        self.n_done >= TURN_TUPLES || self.started.elapsed() >= TURN_MAX
+    fn is_over(&self, emitter: &Emitter) -> bool {
+        self.n_done >= TURN_TUPLES || emitter.is_turn_over()
     }
 }
 
 /// Tuples of one turn: enough to pay for what a turn costs.
 const TURN_TUPLES: usize = 2048;
-/// Longest turn before other executors of the thread are served.
-const TURN_MAX: Duration = Duration::from_micros(200);

@@ -41,12 +41,20 @@ impl<T> Door<T> {
     pub fn ring(&self) -> bool {
         // Orders what was published before the look at `parked`; `park` has the mirror image.
         fence(Ordering::SeqCst);
-        let wakes =
-            self.parked.load(Ordering::Relaxed) && self.parked.swap(false, Ordering::SeqCst);
+        let wakes = self.parked.load(Ordering::Relaxed) && self.take_parked();
         if wakes && let Some(thread) = self.thread.get() {
             thread.unpark();
         }
         wakes
+    }
+
+    /// Whether it slept and this call is the one that wakes it. Writes nothing where it did not:
+    /// loom believes that such a write may hide a later `parked` (see `interop-tests/loom`).
+    #[inline]
+    fn take_parked(&self) -> bool {
+        self.parked
+            .compare_exchange(true, false, Ordering::SeqCst, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Whether anyone knocked since the last call.

@@ -11,7 +11,6 @@ mod many_trees;
 use std::time::Duration;
 
 use crate::acker::Pending;
-use crate::clock;
 use crate::component::{ComponentFailure, EmitError, Result};
 use crate::grouping::{Loads, Subscribers};
 use crate::id::{ComponentId, StreamId, TaskId};
@@ -22,8 +21,10 @@ use crate::worker::ack_counts::AckCounts;
 use crate::worker::lane::Lanes;
 use crate::worker::meter::Meter;
 use crate::worker::report::Reporter;
+use crate::worker::rest::Time;
 use crate::worker::sampling::{SampledShare, Sampling};
 use crate::worker::tracker::Tracker;
+use crate::worker::turn::TurnClock;
 
 /// What one executor emits through.
 pub struct Emitter {
@@ -42,12 +43,11 @@ pub struct Emitter {
     component: ComponentId,
     reporter: Reporter,
     streams: Vec<OutStream>,
-    default_stream: Option<usize>,
-    /// Of the stream `default`, where one task gets all its tuples: most emits need no choice.
-    only_target: Option<TaskId>,
+    default_stream: Option<DefaultStream>,
     sequences: Vec<Sequence>,
     current: usize,
     generation: i64,
+    turn: TurnClock,
     now_us: i64,
     acking: Acking,
     random: fastrand::Rng,
@@ -91,11 +91,22 @@ pub struct EmitterParts {
     pub meter: Meter,
     pub tracker: Option<Tracker>,
     pub reporter: Reporter,
+    pub time: Time,
     pub random: fastrand::Rng,
     /// Component of each task, by its id.
     pub components: std::sync::Arc<[ComponentId]>,
     /// Share of its tuples that event loggers get.
     pub sampled: std::sync::Arc<SampledShare>,
+}
+
+/// What plain emits need of the stream `default`.
+#[derive(Clone, Copy)]
+struct DefaultStream {
+    index: usize,
+    number: StreamNumber,
+    n_fields: usize,
+    /// Where one task gets all its tuples: most emits need no choice.
+    only_target: Option<TaskId>,
 }
 
 /// One task's next sequence number.
@@ -115,11 +126,20 @@ impl Emitter {
         };
         let is_events = |stream: &OutStream| stream.id.as_str() == topology::EVENT_LOG_STREAM;
         let events = parts.streams.iter().position(is_events);
-        let default_stream = parts.streams.iter().position(is_default);
-        let subscribers = default_stream.map(|index| &parts.streams[index].subscribers);
+        let default_stream = parts.streams.iter().position(is_default).map(|index| {
+            let stream = &parts.streams[index];
+            DefaultStream {
+                index,
+                number: stream.number,
+                n_fields: stream.n_fields,
+                only_target: stream.subscribers.only_target(),
+            }
+        });
+        let mut turn = TurnClock::new(parts.time);
         Emitter {
+            now_us: turn.start(),
+            turn,
             sampling: Sampling::new(parts.sampled, events),
-            only_target: subscribers.and_then(Subscribers::only_target),
             default_stream,
             sequences: parts.tasks.iter().map(sequence).collect(),
             lanes: parts.lanes,
@@ -135,7 +155,6 @@ impl Emitter {
             streams: parts.streams,
             current: 0,
             generation: parts.generation,
-            now_us: clock::wall_micros(),
             acking: parts.acking,
             random: parts.random,
             targets: Vec::new(),
@@ -144,9 +163,16 @@ impl Emitter {
     }
 
     /// Reads the clock: the time of all that is emitted until the next call.
+    #[inline]
     pub(super) fn start_turn(&mut self) {
-        self.now_us = clock::wall_micros();
+        self.now_us = self.turn.start();
         self.sampling.refresh();
+    }
+
+    /// Whether the turn has taken long enough.
+    #[inline]
+    pub(super) fn is_turn_over(&self) -> bool {
+        self.turn.is_over()
     }
 
     /// Has shuffles by load look at the loads.
@@ -167,6 +193,13 @@ impl Emitter {
         self.current = index;
     }
 
+    /// That one.
+    pub(super) fn task(&self) -> usize {
+        self.current
+    }
+
+    // Emits to `default` are inlined into the component: what its values are, is known only there.
+    #[inline(always)]
     pub(crate) fn emit_unanchored(&mut self, values: &[ValueRef<'_>]) -> Result<()> {
         let stream = self.plain_default(values)?;
         self.send_plain(stream, values, |_| [])?;
@@ -174,6 +207,7 @@ impl Emitter {
         Ok(())
     }
 
+    #[inline(always)]
     pub(crate) fn emit_anchored(
         &mut self,
         anchor: &Tuple<'_>,
@@ -189,22 +223,25 @@ impl Emitter {
                 })
             }
             [] => self.send_plain(stream, values, |_| []),
-            _ => self.send_plain_in_many_trees(stream, anchor, values),
+            _ => self.send_plain_in_many_trees(stream.index, anchor, values),
         }?;
         self.sample(None, values);
         Ok(())
     }
 
+    #[inline(always)]
     pub(crate) fn emit_tracked(&mut self, values: &[ValueRef<'_>], id: Value) -> Result<()> {
         let stream = self.plain_default(values)?;
         if self.sampling.is_on() {
-            return self.emit_tracked_and_sampled(stream, values, id);
+            return self.emit_tracked_and_sampled(stream.index, values, id);
         }
-        let Some((root, is_sampled)) = self.track(stream, id)? else {
-            return self.send_plain(stream, values, |_| []);
+        // First: what is refused here is pending nowhere.
+        self.choose_default(stream, values)?;
+        let Some((root, is_sampled)) = self.track(stream.number, id)? else {
+            return self.send_default(stream, values, |_| []);
         };
         let mut all_edges = 0;
-        self.send_plain(stream, values, |edge| {
+        self.send_default(stream, values, |edge| {
             all_edges ^= edge;
             [Anchor { root, edge }]
         })?;
@@ -288,19 +325,19 @@ impl Emitter {
 
     /// Checks a plain emit to the stream `default`.
     #[inline(always)]
-    fn plain_default(&mut self, values: &[ValueRef<'_>]) -> Result<usize> {
-        let Some(index) = self.default_stream else {
+    fn plain_default(&mut self, values: &[ValueRef<'_>]) -> Result<DefaultStream> {
+        let Some(stream) = self.default_stream else {
             return Err(self.unknown_stream(DEFAULT_STREAM).into());
         };
-        let stream = &self.streams[index];
         if stream.n_fields != values.len() {
-            return Err(wrong_arity(stream, values.len()).into());
+            return Err(wrong_arity(&self.streams[stream.index], values.len()).into());
         }
         bounds::check(DEFAULT_STREAM, values)?;
-        Ok(index)
+        Ok(stream)
     }
 
     /// Chooses the targets of a plain emit.
+    #[inline(never)]
     fn choose_plain(&mut self, stream: usize, values: &[ValueRef<'_>]) -> Result<()> {
         self.targets.clear();
         let source = self.sequences[self.current].task;
@@ -345,15 +382,35 @@ impl Emitter {
     #[inline(always)]
     fn send_plain<const N: usize>(
         &mut self,
-        stream: usize,
+        stream: DefaultStream,
+        values: &[ValueRef<'_>],
+        anchors: impl FnMut(u64) -> [Anchor; N],
+    ) -> Result<()> {
+        self.choose_default(stream, values)?;
+        self.send_default(stream, values, anchors)
+    }
+
+    /// The first half of `send_plain`.
+    #[inline(always)]
+    fn choose_default(&mut self, stream: DefaultStream, values: &[ValueRef<'_>]) -> Result<()> {
+        match stream.only_target {
+            Some(_) => Ok(()),
+            None => self.choose_plain(stream.index, values),
+        }
+    }
+
+    /// The second half of `send_plain`.
+    #[inline(always)]
+    fn send_default<const N: usize>(
+        &mut self,
+        stream: DefaultStream,
         values: &[ValueRef<'_>],
         mut anchors: impl FnMut(u64) -> [Anchor; N],
     ) -> Result<()> {
-        let Some(target) = self.only_target else {
-            self.choose_plain(stream, values)?;
-            return self.send(stream, self.now_us, values, anchors);
+        let Some(target) = stream.only_target else {
+            return self.send(stream.index, self.now_us, values, anchors);
         };
-        let mut head = self.head(stream, self.now_us, 1);
+        let mut head = self.head(stream.number, self.now_us, 1);
         head.target_task = target;
         let edge = if N == 0 { 0 } else { self.random.u64(..) };
         self.lanes.push(head, &anchors(edge), values)?;
@@ -369,7 +426,8 @@ impl Emitter {
         values: &[ValueRef<'_>],
         mut anchors: impl FnMut(u64) -> [Anchor; N],
     ) -> Result<()> {
-        let mut head = self.head(stream, at_us, self.targets.len());
+        let number = self.streams[stream].number;
+        let mut head = self.head(number, at_us, self.targets.len());
         let mut targets = self.targets.iter();
         let Some(first) = targets.next() else {
             return Ok(());
@@ -387,7 +445,7 @@ impl Emitter {
 
     /// Counts an emit; gives the head of its first tuple, but for its target.
     #[inline(always)]
-    fn head(&mut self, stream: usize, at_us: i64, n_targets: usize) -> TupleHead {
+    fn head(&mut self, stream: StreamNumber, at_us: i64, n_targets: usize) -> TupleHead {
         let sequence = &mut self.sequences[self.current];
         let head = TupleHead {
             sequence: sequence.next,
@@ -395,7 +453,7 @@ impl Emitter {
             timestamp_us: at_us,
             source_task: sequence.task,
             target_task: TaskId(0),
-            stream: self.streams[stream].number,
+            stream,
         };
         sequence.next += n_targets as u64;
         self.n_emits += 1;
@@ -410,7 +468,8 @@ impl Emitter {
         id: Value,
         values: &[ValueRef<'_>],
     ) -> Result<()> {
-        let Some((root, is_sampled)) = self.track(stream, id)? else {
+        let number = self.streams[stream].number;
+        let Some((root, is_sampled)) = self.track(number, id)? else {
             return self.send(stream, at_us, values, |_| []);
         };
         let mut all_edges = 0;
@@ -425,7 +484,7 @@ impl Emitter {
     /// Takes a tree into the pending table: its root, and whether it is sampled. None where there
     /// are no ackers.
     #[inline(always)]
-    fn track(&mut self, stream: usize, id: Value) -> Result<Option<(u64, bool)>> {
+    fn track(&mut self, stream: StreamNumber, id: Value) -> Result<Option<(u64, bool)>> {
         let task = self.sequences[self.current].task;
         let Some(tracker) = &mut self.tracker else {
             self.unwatched.push((task, id));
@@ -434,7 +493,7 @@ impl Emitter {
         let is_sampled = self.meter.samples_tree();
         let root = tracker.insert(Pending {
             task,
-            stream: self.streams[stream].number,
+            stream,
             id,
             emitted_us: if is_sampled { self.now_us } else { 0 },
         })?;

@@ -13,6 +13,7 @@ use tracing::error;
 
 use crate::component::{Factory, WorkerPlace};
 use crate::id::ExecutorId;
+use crate::messaging::fence::Fence;
 use crate::wire::storm;
 use crate::worker::assemble::{self, Assembly};
 use crate::worker::program::{Program, ProgramError};
@@ -43,6 +44,8 @@ pub struct EngineOptions {
     pub routes: Routes,
     /// How often executors show their statistics.
     pub stats_every: Duration,
+    /// Whether executors may go on after a pause.
+    pub fence: Fence,
 }
 
 /// Why an engine could not start.
@@ -212,6 +215,7 @@ impl EngineOptions {
             place: WorkerPlace::default(),
             routes: Routes::default(),
             stats_every: Duration::from_secs(1),
+            fence: Fence::default(),
         }
     }
 }

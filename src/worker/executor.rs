@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::acker::AckLedger;
 use crate::component::Credentials;
 use crate::id::{ComponentId, ExecutorId};
+use crate::messaging::gauge::WaitMeter;
 use crate::worker::bolt::{BoltRole, Credit};
 use crate::worker::emit::Emitter;
 use crate::worker::inbox::{Inbox, Queued};
@@ -32,6 +33,10 @@ pub struct Executor {
     /// Shown to outsiders after each turn: pending tuples of a spout, and one more while it may
     /// emit.
     pub n_unfinished: Arc<AtomicUsize>,
+    /// For receivers with room, while there was something to do.
+    pub waits: Arc<WaitMeter>,
+    /// Whether that meter runs.
+    pub is_waiting: bool,
 }
 
 /// What an executor does.
@@ -85,6 +90,9 @@ impl Executor {
             true => Credit::None,
             false => Credit::Some,
         };
+        if self.is_blocked || self.is_waiting {
+            self.note_wait(now_us);
+        }
         self.emitter.start_turn();
         match &mut self.role {
             ExecutorRole::Spout(spout) => {
@@ -98,6 +106,22 @@ impl Executor {
             }
             ExecutorRole::Acker(_) | ExecutorRole::Sink => self.discard_data(recycling),
         }
+    }
+
+    #[cold]
+    fn note_wait(&mut self, now_us: u64) {
+        let has_work = match &self.role {
+            ExecutorRole::Spout(spout) => spout.wants_to_emit(&self.emitter),
+            ExecutorRole::Bolt(_) => !self.inbox.is_empty(),
+            ExecutorRole::Acker(_) | ExecutorRole::Sink => false,
+        };
+        let is_waiting = self.is_blocked && has_work;
+        match (self.is_waiting, is_waiting) {
+            (false, true) => self.waits.begin(now_us),
+            (true, false) => self.waits.end(now_us),
+            _ => {}
+        }
+        self.is_waiting = is_waiting;
     }
 
     /// Makes the components ready, as on the first activation and after a pause for a broken one.

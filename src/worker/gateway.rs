@@ -3,6 +3,8 @@
 //!
 //! Turns bytes' structs into the words of `component::gateway` and back. Decides nothing.
 
+mod packed;
+
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,12 +14,14 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use crate::auth::door::{Door, DoorError};
+use crate::auth::link_tls::LinkTls;
 use crate::clock;
 use crate::component::gateway::hall::{Answers, Ask, DeskError, Draft, Hall, Visitor};
 use crate::component::registry;
 use crate::conf::{ConfError, keys};
 use crate::id::TaskId;
 use crate::limits;
+use crate::messaging::fence::Fence;
 use crate::rpc::server::{BindError, Endpoint, Limits, Running, Server};
 use crate::rpc::{Caller, Close, Dispatch, Failure};
 use crate::wire::messages::gateway::{
@@ -26,7 +30,7 @@ use crate::wire::messages::gateway::{
 use crate::wire::messages::{
     GatewayDelivery, GatewayEmit, GatewayException, GatewayFates, GatewayFault, GatewayForm,
     GatewayOpen, GatewayRange, GatewayReceive, GatewayReport, GatewayRole, GatewaySession,
-    GatewayStream, WorkerLaunch,
+    GatewayStream, GatewayTls, WorkerLaunch,
 };
 use crate::wire::storm::{ComponentObject, StormTopology};
 use crate::worker::program::Program;
@@ -35,6 +39,7 @@ use crate::worker::program::Program;
 pub struct Gateway {
     hall: Arc<Hall>,
     host: String,
+    tls: Option<GatewayTls>,
     running: Running,
     ticking: JoinHandle<()>,
 }
@@ -43,6 +48,7 @@ pub struct Gateway {
 pub struct GatewayReporter {
     hall: Arc<Hall>,
     host: String,
+    tls: Option<GatewayTls>,
     address: SocketAddr,
 }
 
@@ -60,14 +66,15 @@ pub enum GatewayError {
 /// Serves the calls.
 struct GatewayService(Arc<Hall>);
 
-struct GatewayPort(gateway::Dispatcher<GatewayService>);
+struct GatewayPort(gateway::Dispatcher<GatewayService>, Fence);
 
 // === impl Gateway ===
 
 impl Gateway {
-    /// Opens the gateway of a worker that has tasks for it.
+    /// Opens the gateway of a worker that has tasks for it. `links` encrypt its links, if they are.
     pub async fn start(
-        hall: Arc<Hall>,
+        (hall, fence): (Arc<Hall>, Fence),
+        links: Option<Arc<LinkTls>>,
         program: &Program,
         launch: &WorkerLaunch,
     ) -> Result<Option<Self>, GatewayError> {
@@ -83,13 +90,19 @@ impl Gateway {
         let ports = ports
             .into_iter()
             .filter_map(|port| u16::try_from(port).ok());
-        let door = Door::gateway(conf)?;
+        let door = Door::gateway(conf, links)?;
+        let tls = match &door {
+            Door::Open => None,
+            Door::LinkTls(links, _) if links.is_issued() => Some(GatewayTls::Issued),
+            _ => Some(GatewayTls::Given),
+        };
         let server = bind(&host, ports.collect()).await?;
         let service = GatewayService(Arc::clone(&hall));
-        let port = GatewayPort(gateway::Dispatcher(Arc::new(service)));
+        let port = GatewayPort(gateway::Dispatcher(Arc::new(service)), fence);
         Ok(Some(Gateway {
             running: server.serve_behind(Arc::new(port), door),
             host: launch.host.clone(),
+            tls,
             ticking: tokio::spawn(tick(Arc::clone(&hall))),
             hall,
         }))
@@ -99,6 +112,7 @@ impl Gateway {
         GatewayReporter {
             hall: Arc::clone(&self.hall),
             host: self.host.clone(),
+            tls: self.tls,
             address: self.running.address(),
         }
     }
@@ -168,6 +182,7 @@ impl GatewayReporter {
             host: self.host.clone(),
             port: self.address.port().into(),
             components: components.collect(),
+            tls: self.tls.map(Into::into),
         }
     }
 }
@@ -176,7 +191,12 @@ impl GatewayReporter {
 
 impl Dispatch for GatewayPort {
     async fn dispatch(&self, caller: &Caller, message: Bytes) -> Result<Option<Bytes>, Close> {
-        self.0.dispatch(caller, message).await
+        let reply = self.0.dispatch(caller, message).await;
+        // A call may have been parked while all of this process stood still.
+        match self.1.is_open() {
+            true => reply,
+            false => Err(Close("this worker was away for too long".to_owned())),
+        }
     }
 
     fn hung_up(&self, caller: &Caller) {
@@ -210,6 +230,7 @@ impl gateway::Service for GatewayService {
             component = %profile.component, peer = ask.peer, session = opened.number,
             "a gateway session began"
         );
+        let packing = opened.desk.lock().packing(opened.number);
         let outputs = profile.outputs.iter().map(|stream| GatewayStream {
             component: profile.component.to_string(),
             stream: stream.name.clone(),
@@ -227,6 +248,8 @@ impl gateway::Service for GatewayService {
             tuples_max: wire_count(limits::GATEWAY_TUPLES_MAX),
             tuple_bytes_max: wire_count(limits::GATEWAY_TUPLE_BYTES_MAX),
             session: opened.secret,
+            codec: packing.map(|packing| packing.codec.to_wire().into()),
+            pack_above: packing.map(|packing| wire_count(packing.above)),
         })
     }
 
@@ -240,7 +263,9 @@ impl gateway::Service for GatewayService {
             let call = self.0.enter(&request.session, &visitor(caller))?;
             let profile = &call.desk.profile;
             profile.expect(GatewayRole::Spout)?;
-            let (messages, columns) = (request.messages, request.columns);
+            let plain = (request.messages, request.columns);
+            let (messages, columns) =
+                packed::emitted(call.packing(), plain, request.packed).await?;
             let drafts = Draft::all(&profile.outputs, messages, columns)?;
             if drafts.iter().any(Draft::is_anchored) {
                 let text = "a spout's tuples have no anchors".to_owned();
@@ -271,7 +296,10 @@ impl gateway::Service for GatewayService {
             let call = self.0.enter(&request.session, &visitor(caller))?;
             let profile = &call.desk.profile;
             profile.expect(GatewayRole::Bolt)?;
-            let drafts = Draft::all(&profile.outputs, request.messages, request.columns)?;
+            let plain = (request.messages, request.columns);
+            let (messages, columns) =
+                packed::emitted(call.packing(), plain, request.packed).await?;
+            let drafts = Draft::all(&profile.outputs, messages, columns)?;
             if drafts.iter().any(Draft::is_tracked) {
                 let text = "a bolt's tuples have no ids: they have anchors".to_owned();
                 return Err(DeskError::BadRequest(text));
@@ -291,17 +319,7 @@ impl gateway::Service for GatewayService {
             call.receive(answers, tuples_max, wait).await
         };
         let reply = received.await.map_err(wire_form)?;
-        let mut delivery = GatewayDelivery {
-            tasks: tasks(reply.tasks),
-            ..GatewayDelivery::default()
-        };
-        for (index, run) in reply.runs {
-            match reply.form {
-                GatewayForm::Columns => delivery.runs.push(run.into_columns(index)),
-                GatewayForm::Tuples => run.into_tuples(index, &mut delivery.tuples),
-            }
-        }
-        Ok(delivery)
+        Ok(packed::delivery(reply).await)
     }
 
     async fn keep_alive(
@@ -344,6 +362,9 @@ fn ask(request: &GatewayOpen, caller: &Caller) -> Result<Ask, GatewayException> 
             .form
             .and_then(|form| form.known())
             .unwrap_or(GatewayForm::Tuples),
+        codecs: { request.codecs.iter().flatten().copied() }
+            .take(limits::GATEWAY_CODECS_MAX)
+            .collect(),
     })
 }
 

@@ -100,6 +100,14 @@ impl Harness {
         self.tuple(("source", &stream), TaskId(7), &[anchor], values)
     }
 
+    /// A tuple of the source that belongs to the trees `1..=n_trees`.
+    pub fn joined_input(&mut self, n_trees: u64) -> HeldTuple {
+        let anchors: Vec<_> = (1..=n_trees)
+            .map(|root| Anchor { root, edge: root })
+            .collect();
+        self.tuple(("source", "s0"), TaskId(7), &anchors, &[])
+    }
+
     pub fn tick(&mut self) -> HeldTuple {
         let values = [ValueRef::Long(1)];
         self.tuple(("__system", "__tick"), TaskId::SYSTEM, &[], &values)
@@ -290,6 +298,7 @@ fn emitter(streams: &Arc<StreamTable>, errors: &Arc<ErrorLog>) -> Emitter {
             ComponentId::from(COMPONENT),
             Throttle::new(1000, 1_000_000),
         ),
+        time: crate::worker::rest::Time::Real,
         random: fastrand::Rng::with_seed(3),
         components: names.map(ComponentId::from).into(),
         sampled: Arc::default(),

@@ -14,12 +14,14 @@ use crate::messaging::receiving::Receipt;
 use crate::messaging::server::{Intake, Intakes};
 use crate::tuple::TupleBatch;
 use crate::worker::lane::BATCH_TUPLES;
+use crate::worker::program::Program;
 use crate::worker::queue::{Injected, Packet};
 use crate::worker::shared::Shared;
 
 /// Makes the intakes of one worker's links.
 pub struct WorkerIntakes {
     shared: Arc<Shared>,
+    program: Arc<Program>,
     /// In the order of their ids.
     ackers: Arc<[TaskId]>,
 }
@@ -27,6 +29,7 @@ pub struct WorkerIntakes {
 /// The intake of one link.
 pub struct WorkerIntake {
     shared: Arc<Shared>,
+    program: Arc<Program>,
     ackers: Arc<[TaskId]>,
     /// Batches that are not full; few executors get tuples at a time.
     open: Vec<Open>,
@@ -43,10 +46,11 @@ struct Open {
 // === impl WorkerIntakes ===
 
 impl WorkerIntakes {
-    pub fn new(shared: Arc<Shared>, ackers: &[TaskId]) -> Self {
+    pub fn new(shared: Arc<Shared>, program: Arc<Program>) -> Self {
         WorkerIntakes {
             shared,
-            ackers: ackers.into(),
+            ackers: program.ackers.as_slice().into(),
+            program,
         }
     }
 }
@@ -57,6 +61,7 @@ impl Intakes for WorkerIntakes {
     fn intake(&self) -> WorkerIntake {
         WorkerIntake {
             shared: self.shared.clone(),
+            program: self.program.clone(),
             ackers: self.ackers.clone(),
             open: Vec::new(),
             records: vec![Vec::new(); self.shared.doors.len()],
@@ -109,6 +114,10 @@ impl Intake for WorkerIntake {
         self.shared.executor_of(task).map(|handle| handle.id)
     }
 
+    fn has_task(&self, task: TaskId) -> bool {
+        self.program.component_of(task).is_some()
+    }
+
     fn tuples(
         &mut self,
         executor: ExecutorId,
@@ -151,7 +160,8 @@ impl Intake for WorkerIntake {
         }
         for (records, door) in self.records.iter_mut().zip(&self.shared.doors) {
             if !records.is_empty() {
-                door.inject(Injected::Acks(std::mem::take(records)));
+                let empty = self.shared.take_records();
+                door.inject(Injected::Acks(std::mem::replace(records, empty)));
             }
         }
     }

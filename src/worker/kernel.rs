@@ -3,7 +3,9 @@
 //! Reads `/proc`; what cannot be read, for want of rights or because it just ended, is left out.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
+use std::time::Duration;
 
 use nix::unistd::{SysconfVar, sysconf};
 
@@ -44,6 +46,16 @@ pub fn threads() -> Vec<Seen> {
 pub fn thread(id: i32) -> Option<Seen> {
     let stat = fs::read_to_string(format!("/proc/self/task/{id}/stat")).ok()?;
     parse(&stat)
+}
+
+/// How long this thread has waited for a core while it could have run, ever. Allocates nothing.
+pub fn waited_for_a_core() -> Option<Duration> {
+    let mut text = [0; 64];
+    let mut file = fs::File::open("/proc/thread-self/schedstat").ok()?;
+    let n_read = file.read(&mut text).ok()?;
+    let text = std::str::from_utf8(text.get(..n_read)?).ok()?;
+    let nanos = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some(Duration::from_nanos(nanos))
 }
 
 /// Where in the kernel a thread waits.
@@ -138,6 +150,13 @@ mod tests {
         assert_eq!(field::<i32>(stat, GROUP), Some(7));
         assert!(seen.cpu_secs > 0.0 && seen.memory_bytes >= 3 * 1024);
         assert_eq!(parse("42 (cut"), None);
+    }
+
+    #[test]
+    fn what_a_thread_waited_only_grows() {
+        let before = waited_for_a_core();
+        std::thread::yield_now();
+        assert!(waited_for_a_core() >= before);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::id::TaskId;
+use crate::limits;
 use crate::messaging::gauge::Gauge;
 use crate::messaging::outbox::DataOutbox;
 use crate::tuple::{Anchor, StreamTable, TupleBatch, TupleError, TupleHead, ValueRef};
@@ -46,6 +47,7 @@ pub struct Lanes {
     of_task: Vec<u32>,
     dirty: Vec<u32>,
     last: u32,
+    /// Lent by the thread for the executor's turns.
     spare: BatchPool,
     streams: Arc<StreamTable>,
     n_sealed: usize,
@@ -84,6 +86,16 @@ impl Lane {
         })
     }
 
+    /// Whether what the turn has left is taken where the lane leads. To be asked once before all of
+    /// it goes: what leaves one turn together finds room together, however much it is, or it would
+    /// fail each time it is replayed.
+    pub fn is_open(&self) -> bool {
+        match &self.destination {
+            Destination::Peer(outbox) => self.blocks || !outbox.is_overfull(),
+            _ => true,
+        }
+    }
+
     /// Puts a batch back that could not go.
     pub fn put_back(&mut self, batch: Box<TupleBatch>) {
         self.sealed.push_front(batch);
@@ -117,7 +129,7 @@ impl Lanes {
             of_task,
             dirty: Vec::new(),
             last: NO_LANE,
-            spare: BatchPool::new(SPARE_BATCHES),
+            spare: BatchPool::default(),
             streams,
             n_sealed: 0,
         }
@@ -137,34 +149,19 @@ impl Lanes {
             return Ok(());
         };
         self.last = number;
-        let Some(batch) = &mut lane.open else {
-            return self.push_into_new(head, anchors, values);
+        let batch = match &mut lane.open {
+            Some(batch) => batch,
+            none => none.insert(open(
+                (number, &mut lane.is_dirty),
+                &mut self.dirty,
+                (&mut self.spare, &self.streams),
+            )),
         };
         batch.push(head, anchors, values)?;
-        if batch.len() >= BATCH_TUPLES {
+        if is_full(batch) {
             self.seal(number);
         }
         Ok(())
-    }
-
-    /// Opens the lane `last` with a first tuple.
-    #[cold]
-    fn push_into_new(
-        &mut self,
-        head: TupleHead,
-        anchors: &[Anchor],
-        values: &[ValueRef<'_>],
-    ) -> Result<(), TupleError> {
-        let number = self.last;
-        let mut batch = self.spare.take_or_new(&self.streams);
-        let pushed = batch.push(head, anchors, values);
-        let lane = &mut self.lanes[number as usize];
-        lane.open = Some(batch);
-        if !lane.is_dirty {
-            lane.is_dirty = true;
-            self.dirty.push(number);
-        }
-        pushed
     }
 
     /// Adds a further tuple of the emit that `push` has just added one of.
@@ -184,7 +181,7 @@ impl Lanes {
             && !batch.is_empty()
         {
             batch.push_again(head, anchors)?;
-            if batch.len() >= BATCH_TUPLES {
+            if is_full(batch) {
                 self.seal(number);
             }
             return Ok(());
@@ -261,9 +258,11 @@ impl Lanes {
         &mut self.lanes[number as usize]
     }
 
-    /// Takes empty batches for the next turn.
-    pub fn refill(&mut self, n_wanted: usize, pool: &mut BatchPool) {
-        self.spare.refill(n_wanted, pool);
+    /// Takes the thread's empty batches for a turn, and gives them back after it: how many it will
+    /// need, nobody knows.
+    #[inline]
+    pub fn swap_pool(&mut self, pool: &mut BatchPool) {
+        std::mem::swap(&mut self.spare, pool);
     }
 
     /// Leads the lanes anew; what waits is spread over the new ones.
@@ -296,7 +295,7 @@ impl Lanes {
         let (spare, streams) = (&mut self.spare, &self.streams);
         let open = lane.open.get_or_insert_with(|| spare.take_or_new(streams));
         open.push_from(tuple, target)?;
-        if open.len() >= BATCH_TUPLES {
+        if is_full(open) {
             self.seal(number);
         }
         Ok(())
@@ -317,11 +316,105 @@ impl Lanes {
     }
 }
 
+/// Whether a batch goes although the turn goes on.
+#[inline(always)]
+fn is_full(batch: &TupleBatch) -> bool {
+    batch.len() >= BATCH_TUPLES || batch.n_bytes_outside() >= limits::BATCH_BYTES
+}
+
+/// A batch for a lane that has none; the lane has something to deliver from now on.
+#[cold]
+fn open(
+    (number, is_dirty): (u32, &mut bool),
+    dirty: &mut Vec<u32>,
+    (spare, streams): (&mut BatchPool, &Arc<StreamTable>),
+) -> Box<TupleBatch> {
+    if !std::mem::replace(is_dirty, true) {
+        dirty.push(number);
+    }
+    spare.take_or_new(streams)
+}
+
 /// Of tasks that nothing is sent to.
 pub const NO_LANE: u32 = u32::MAX;
 
-/// Tuples at which a batch goes although the turn goes on: the batch stays within the caches.
+/// Tuples at which a batch goes although the turn goes on: the batch stays within the caches. Large
+/// ones end it earlier: see `limits::BATCH_BYTES`.
 pub const BATCH_TUPLES: usize = 256;
 
-/// Empty batches that one executor keeps.
-const SPARE_BATCHES: usize = 8;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::ExecutorId;
+    use crate::messaging::outbox::Outbox;
+    use crate::messaging::sending::DataFrame;
+    use crate::tuple::{Fields, StreamInfo, StreamNumber};
+    use crate::values;
+
+    fn streams() -> Arc<StreamTable> {
+        let info = StreamInfo {
+            component: "spout".into(),
+            stream: "default".into(),
+            fields: Fields::new(["text"]).unwrap(),
+            direct: false,
+        };
+        Arc::new(StreamTable::new([info]).unwrap())
+    }
+
+    fn head(sequence: u64) -> TupleHead {
+        TupleHead {
+            sequence,
+            generation: 1,
+            timestamp_us: 0,
+            source_task: TaskId(2),
+            target_task: TaskId(0),
+            stream: StreamNumber(0),
+        }
+    }
+
+    /// Tuples of each batch that `n_tuples` texts of so many bytes come to.
+    fn batches(n_tuples: u64, n_bytes: usize) -> Vec<usize> {
+        let lane = Lane::new(Destination::Nowhere);
+        let mut lanes = Lanes::new(vec![lane], vec![0], streams());
+        let text = "x".repeat(n_bytes);
+        for sequence in 0..n_tuples {
+            lanes.push(head(sequence), &[], &values![&text]).unwrap();
+        }
+        let taken = std::iter::from_fn(|| lanes.lane_mut(0).take());
+        taken.map(|batch| batch.len()).collect()
+    }
+
+    #[test]
+    fn a_batch_ends_by_tuples_or_by_bytes() {
+        assert_eq!(batches(600, 10), [256, 256, 88]);
+        assert_eq!(batches(600, 1000), [256, 256, 88]);
+        assert_eq!(batches(25, limits::BATCH_BYTES / 10), [11, 11, 3]);
+        assert_eq!(batches(3, 2 * limits::BATCH_BYTES), [1, 1, 1]);
+    }
+
+    #[test]
+    fn nested_values_count_by_what_they_hold() {
+        let lane = Lane::new(Destination::Nowhere);
+        let mut lanes = Lanes::new(vec![lane], vec![0], streams());
+        let long = crate::tuple::Value::from("x".repeat(limits::BATCH_BYTES).as_str());
+        let list = crate::tuple::Value::List(vec![long]);
+        lanes.push(head(0), &[], &values![&list]).unwrap();
+        assert!(lanes.has_sealed());
+    }
+
+    #[test]
+    fn only_an_edge_that_waits_for_nobody_finds_no_room() {
+        let executor = ExecutorId {
+            first: TaskId(0),
+            last: TaskId(0),
+        };
+        let (_, lines) = Outbox::new(&[executor], 1000);
+        let mut lane = Lane::new(Destination::Peer(lines[0].clone()));
+        let bytes = Arc::new(vec![0; limits::LOOSE_BYTES_MAX]);
+        assert!(lane.is_open());
+        lines[0].push(DataFrame { bytes, n_tuples: 1 });
+        assert!(lane.is_open() && lane.is_full());
+        lane.blocks = false;
+        assert!(!lane.is_open() && !lane.is_full());
+    }
+}

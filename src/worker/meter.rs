@@ -49,23 +49,33 @@ impl Meter {
     }
 
     /// One emit, for so many tasks.
-    #[inline]
+    #[inline(always)]
     pub fn emitted(&mut self, stream: StreamNumber, n_targets: usize) {
         if self.emits.is_hit() {
-            let n_sent = self.weight * n_targets as u64;
-            self.has_news = true;
-            self.table.emitted(stream, self.weight, self.started_ms);
-            self.table.transferred(stream, n_sent, self.started_ms);
+            self.count_emit(stream, n_targets);
         }
+    }
+
+    #[cold]
+    fn count_emit(&mut self, stream: StreamNumber, n_targets: usize) {
+        let n_sent = self.weight * n_targets as u64;
+        self.has_news = true;
+        self.table.emitted(stream, self.weight, self.started_ms);
+        self.table.transferred(stream, n_sent, self.started_ms);
     }
 
     /// Before a tuple's execution: its start, in microseconds since the epoch, if it is sampled,
     /// else 0. The stamp that it leaves on the batch is to be taken off when all is over.
-    #[inline]
+    #[inline(always)]
     pub fn executing(&mut self, batch: &TupleBatch) -> i64 {
-        if !self.executions.is_hit() {
-            return 0;
+        match self.executions.is_hit() {
+            true => self.begin_sample(batch),
+            false => 0,
         }
+    }
+
+    #[cold]
+    fn begin_sample(&mut self, batch: &TupleBatch) -> i64 {
         self.has_news = true;
         let started_us = clock::wall_micros();
         batch.stamp(started_us);
@@ -73,35 +83,35 @@ impl Meter {
     }
 
     /// After its execution.
-    #[inline]
+    #[inline(always)]
     pub fn executed(&mut self, tuple: &Tuple<'_>, started_us: i64) {
         if started_us != 0 {
-            let stream = tuple.stream_number();
-            let took_us = clock::wall_micros().saturating_sub(started_us).max(0);
-            self.table.executed(stream, self.weight, self.started_ms);
-            self.table.execute_latency(stream, took_us, self.started_ms);
+            self.end_sample(tuple, started_us);
         }
     }
 
-    #[inline]
+    #[cold]
+    fn end_sample(&mut self, tuple: &Tuple<'_>, started_us: i64) {
+        let stream = tuple.stream_number();
+        let took_us = clock::wall_micros().saturating_sub(started_us).max(0);
+        self.table.executed(stream, self.weight, self.started_ms);
+        self.table.execute_latency(stream, took_us, self.started_ms);
+    }
+
+    /// A sampled tuple was acked.
     pub fn acked(&mut self, tuple: &Tuple<'_>) {
-        let started_us = tuple.stamp_us();
-        if started_us != 0 {
-            self.has_news = true;
-            let stream = tuple.stream_number();
-            let took_us = clock::wall_micros().saturating_sub(started_us).max(0);
-            self.table.acked(stream, self.weight, self.started_ms);
-            self.table.ack_latency(stream, took_us, self.started_ms);
-        }
+        self.has_news = true;
+        let stream = tuple.stream_number();
+        let took_us = clock::wall_micros().saturating_sub(tuple.stamp_us()).max(0);
+        self.table.acked(stream, self.weight, self.started_ms);
+        self.table.ack_latency(stream, took_us, self.started_ms);
     }
 
-    #[inline]
+    /// A sampled tuple failed.
     pub fn failed(&mut self, tuple: &Tuple<'_>) {
-        if tuple.stamp_us() != 0 {
-            self.has_news = true;
-            let stream = tuple.stream_number();
-            self.table.failed(stream, self.weight, self.started_ms);
-        }
+        self.has_news = true;
+        let stream = tuple.stream_number();
+        self.table.failed(stream, self.weight, self.started_ms);
     }
 
     /// A sampled message to an acker; gives how many it stands for.
@@ -138,11 +148,15 @@ impl Meter {
     }
 
     /// A tracked tuple is over. `now_us` is wall time, like its emit's.
-    #[inline]
+    #[inline(always)]
     pub fn finished(&mut self, pending: &Pending, outcome: Outcome, now_us: i64) {
-        if pending.emitted_us == 0 {
-            return;
+        if pending.emitted_us != 0 {
+            self.end_tree(pending, outcome, now_us);
         }
+    }
+
+    #[cold]
+    fn end_tree(&mut self, pending: &Pending, outcome: Outcome, now_us: i64) {
         self.has_news = true;
         match outcome {
             Outcome::Acked => {

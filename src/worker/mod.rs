@@ -14,11 +14,13 @@ pub mod dump;
 pub mod emit;
 pub mod engine;
 pub mod executor;
+mod flow;
 mod gateway;
 pub mod inbox;
 pub mod intake;
 pub mod kernel;
 pub mod lane;
+mod lease;
 pub mod loads;
 pub mod log_levels;
 pub mod meter;
@@ -42,8 +44,11 @@ pub mod task;
 pub mod timer;
 pub mod tracker;
 pub mod transfer;
+mod turn;
+pub mod whereabouts;
 pub mod wiring;
 
+pub use lease::EXIT_PAUSED;
 pub use process::{EXIT_RESTART, run};
 
 #[cfg(test)]

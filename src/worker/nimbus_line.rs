@@ -14,6 +14,9 @@ use tracing::warn;
 
 use crate::auth::door::{DoorError, Key};
 use crate::backoff::Backoff;
+use crate::clock;
+use crate::component::metrics::MetricBoard;
+use crate::messaging::fence::Fence;
 use crate::messaging::packed_record;
 use crate::messaging::packing::Packing;
 use crate::rpc::Failure;
@@ -21,11 +24,13 @@ use crate::rpc::client::{Address, ClientOptions, Reconnecting};
 use crate::wire::Open;
 use crate::wire::messages::coordination::{Client, SyncWorkerError};
 use crate::wire::messages::{
-    ComponentError, LinkCodec, TopologyPhase, TopologyWork, WorkerDirective, WorkerLaunch,
-    WorkerOrder, WorkerReport,
+    ComponentError, LinkCodec, TaskMetric, TopologyPhase, TopologyWork, WorkerDirective,
+    WorkerLaunch, WorkerOrder, WorkerReport,
 };
 use crate::wire::storm;
+use crate::worker::flow;
 use crate::worker::gateway::{Gateway, GatewayReporter};
+use crate::worker::lease::Lease;
 use crate::worker::report::ReportedError;
 use crate::worker::shared::Shared;
 
@@ -46,10 +51,15 @@ pub struct NimbusLine {
     /// What the topology goes through, by Nimbus's last word.
     phase: TopologyPhase,
     gateway: Option<GatewayReporter>,
+    metrics: Arc<MetricBoard>,
+    /// Version of the metrics that Nimbus has.
+    known_metrics: u64,
     /// Of large statistics.
     packing: Packing,
     /// What Nimbus can unpack; none before it said so.
     codecs: Option<Vec<Open<LinkCodec>>>,
+    lease: Arc<Lease>,
+    fence: Fence,
 }
 
 /// How often a worker reports what, and for how long it bears silence.
@@ -96,15 +106,33 @@ impl NimbusLine {
             address: 0,
             client: None,
             gateway: None,
+            metrics: Arc::default(),
+            known_metrics: 0,
             packing: Packing::default(),
             codecs: None,
+            lease: Arc::default(),
+            fence: Fence::default(),
         })
+    }
+
+    /// Keeps there what Nimbus grants with each answer, and reports only while it may.
+    pub fn with_lease(self, lease: Arc<Lease>, fence: Fence) -> Self {
+        NimbusLine {
+            lease,
+            fence,
+            ..self
+        }
     }
 
     /// Also tells where peers of components connect.
     pub fn with_gateway(self, gateway: Option<&Gateway>) -> Self {
         let gateway = gateway.map(Gateway::reporter);
         NimbusLine { gateway, ..self }
+    }
+
+    /// Also tells what components report of themselves in numbers.
+    pub fn with_metrics(self, metrics: Arc<MetricBoard>) -> Self {
+        NimbusLine { metrics, ..self }
     }
 
     /// Packs large statistics so, once Nimbus said that it can unpack them.
@@ -128,15 +156,23 @@ impl NimbusLine {
             let is_stats_due = Instant::now() >= stats_due;
             let errors = self.shared.errors.take();
             let (stats, versions) = self.stats(is_stats_due);
-            let report = self.report(known_version, stats, &errors);
-            let answer = self.client().sync_worker(Some(&report)).await;
-            match answer.and_then(unpacked) {
+            let mut report = self.report(known_version, stats, &errors);
+            // Asked for first: what is read is of this version or a later one.
+            let metrics_version = self.metrics.version();
+            if is_stats_due && metrics_version != self.known_metrics {
+                report.metrics = Some(self.readings());
+            }
+            let sent_ms = clock::boot_millis();
+            match self.sync(&report).await {
                 Ok(directive) => {
                     backoff.reset();
                     answered = Instant::now();
                     known_version = directive.version;
                     self.known_stats = versions;
-                    self.told(&report, &directive);
+                    if report.metrics.is_some() {
+                        self.known_metrics = metrics_version;
+                    }
+                    self.told((&report, sent_ms), &directive);
                     if is_stats_due {
                         stats_due = Instant::now() + self.stats_every;
                     }
@@ -159,21 +195,12 @@ impl NimbusLine {
                         .is_some_and(|limit| answered.elapsed() > limit)
                     {
                         warn!("no Nimbus answered for too long: ending");
-                        let order = WorkerOrder::Stop.into();
-                        let stop = WorkerDirective {
-                            order,
-                            ..WorkerDirective::default()
-                        };
                         // Without a receiver the worker is ending already.
-                        let _ = news.send(stop).await;
+                        let _ = news.send(stop()).await;
                         return;
                     }
-                    // Another Nimbus, or this one after a restart, counts its versions anew.
                     known_version = 0;
-                    self.codecs = None;
-                    self.known_stats.fill(0);
-                    self.address = (self.address + 1) % self.addresses.len();
-                    self.client = None;
+                    self.turn_to_another();
                     let pause = backoff.next_delay(fastrand::f64());
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
@@ -182,6 +209,16 @@ impl NimbusLine {
                 }
             }
         }
+    }
+
+    /// The next call goes to another Nimbus, or to this one after a restart, which counts its
+    /// versions anew.
+    fn turn_to_another(&mut self) {
+        self.codecs = None;
+        self.known_stats.fill(0);
+        self.known_metrics = 0;
+        self.address = (self.address + 1) % self.addresses.len();
+        self.client = None;
     }
 
     /// Takes note of what the topology goes through, and its newest token; gives the epoch that the
@@ -201,8 +238,10 @@ impl NimbusLine {
         }
     }
 
-    /// Nimbus has heard of these requests, and says what it can unpack.
-    fn told(&mut self, report: &WorkerReport, directive: &WorkerDirective) {
+    /// Nimbus has heard of these requests, and says what it can unpack and for how long it bears
+    /// silence.
+    fn told(&mut self, (report, sent_ms): (&WorkerReport, u64), directive: &WorkerDirective) {
+        self.lease.renew(sent_ms, directive.lease_ms);
         self.codecs.clone_from(&directive.codecs);
         let n_told = report.profiled.as_ref().map_or(0, Vec::len);
         self.profiled().drain(..n_told);
@@ -229,6 +268,15 @@ impl NimbusLine {
         }
     }
 
+    async fn sync(&mut self, report: &WorkerReport) -> Result<WorkerDirective, SyncWorkerError> {
+        if !self.fence.is_open() {
+            // It is ending.
+            std::future::pending::<()>().await;
+        }
+        let answer = self.client().sync_worker(Some(report)).await;
+        answer.and_then(unpacked)
+    }
+
     fn client(&mut self) -> &mut Client<Reconnecting> {
         let address = &self.addresses[self.address];
         let options = ClientOptions {
@@ -247,6 +295,8 @@ impl NimbusLine {
         errors: &[ReportedError],
     ) -> WorkerReport {
         let launch = &self.launch;
+        let uptime_secs = i32::try_from(self.started.elapsed().as_secs()).unwrap_or(i32::MAX);
+        let flow = { stats.as_ref() }.map(|_| flow::of_worker(&self.shared, launch, uptime_secs));
         let stats = WorkerReport {
             executor_stats: stats.map(|stats| stats.0),
             ..WorkerReport::default()
@@ -261,7 +311,8 @@ impl NimbusLine {
             port: launch.port,
             generation: launch.generation,
             executors: launch.executors.clone(),
-            uptime_secs: i32::try_from(self.started.elapsed().as_secs()).unwrap_or(i32::MAX),
+            uptime_secs,
+            flow,
             executor_stats: stats.executor_stats.filter(|_| packed_stats.is_none()),
             packed_stats,
             codecs: packed_record::known(),
@@ -280,7 +331,19 @@ impl NimbusLine {
             activity: Some(self.shared.activity()),
             profiled: Some(self.profiled().clone()).filter(|told| !told.is_empty()),
             gateway: self.gateway.as_ref().map(GatewayReporter::report),
+            metrics: None,
         }
+    }
+
+    fn readings(&self) -> Vec<TaskMetric> {
+        let readings = self.metrics.readings().into_iter();
+        let metric = readings.map(|reading| TaskMetric {
+            component: reading.component.to_string(),
+            task: reading.task.0,
+            name: reading.name,
+            value: reading.value,
+        });
+        metric.collect()
     }
 
     fn error(&self, error: &ReportedError) -> ComponentError {
@@ -315,6 +378,14 @@ impl NimbusLine {
             }
         }
         (Some(StatsNews(changed)), versions)
+    }
+}
+
+/// As if Nimbus said so.
+fn stop() -> WorkerDirective {
+    WorkerDirective {
+        order: WorkerOrder::Stop.into(),
+        ..WorkerDirective::default()
     }
 }
 

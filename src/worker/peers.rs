@@ -16,6 +16,7 @@ use crate::grouping::Locality;
 use crate::id::{ExecutorId, NodeId, Slot, TaskId};
 use crate::messaging::client::{Peer, PeerWatch, Reconnects, Wanted};
 use crate::messaging::link::LinkIdentity;
+use crate::messaging::receiving::Sender;
 use crate::wire::messages::TopologyWork;
 use crate::wire::storm;
 use crate::worker::route::{Route, Routes};
@@ -28,10 +29,14 @@ pub struct Peers {
     reconnects: Reconnects,
     /// `stormwire.link.window.bytes`.
     window_bytes: usize,
+    racks: Racks,
     kept: BTreeMap<Slot, Kept>,
     /// Filled once the engine is there.
     shared: Arc<OnceLock<Arc<Shared>>>,
 }
+
+/// `stormwire.network.racks`: rack by host.
+struct Racks(BTreeMap<String, String>);
 
 /// Tells the engine of what happens to a peer, once there is an engine.
 struct Watch(Arc<OnceLock<Arc<Shared>>>);
@@ -61,6 +66,7 @@ impl Peers {
                 ceiling: millis(keys::STORM_MESSAGING_NETTY_MAX_SLEEP_MS, 1000)?,
             },
             window_bytes: window_bytes(conf)?,
+            racks: Racks(conf.text_map(keys::STORMWIRE_NETWORK_RACKS)?),
             kept: BTreeMap::new(),
             shared: Arc::default(),
         })
@@ -81,9 +87,13 @@ impl Peers {
         let mut executors = executors_by_slot(assignment);
         executors.remove(&self.own);
         let hosts = assignment.node_host.as_ref();
+        let host_of = |node: &NodeId| {
+            let host = hosts.and_then(|hosts| hosts.get(node.as_str()));
+            host.map_or_else(|| node.as_str().to_owned(), String::clone)
+        };
+        let own_host = host_of(&self.own.node);
         let address = |slot: &Slot| {
-            let host = hosts.and_then(|hosts| hosts.get(slot.node.as_str()));
-            let host = host.map_or(slot.node.as_str(), String::as_str);
+            let host = host_of(&slot.node);
             match host.contains(':') {
                 true => format!("[{host}]:{}", slot.port),
                 false => format!("{host}:{}", slot.port),
@@ -119,8 +129,7 @@ impl Peers {
             let kept = self.kept.get(&slot);
             let locality = match slot.node == self.own.node {
                 true => Locality::Host,
-                // Storm's default topography has all hosts in one rack.
-                false => Locality::Rack,
+                false => self.racks.locality(&own_host, &host_of(&slot.node)),
             };
             workers.extend(kept.map(|kept| Route {
                 peer: kept.peer.clone(),
@@ -166,6 +175,19 @@ impl Peers {
     }
 }
 
+// === impl Racks ===
+
+impl Racks {
+    /// Of two hosts. Those that the map does not name stand on one rack: without it all hosts do,
+    /// as by Storm's default.
+    fn locality(&self, one: &str, other: &str) -> Locality {
+        match self.0.get(one) == self.0.get(other) {
+            true => Locality::Rack,
+            false => Locality::Anywhere,
+        }
+    }
+}
+
 // === impl Watch ===
 
 impl PeerWatch for Watch {
@@ -192,6 +214,14 @@ impl PeerWatch for Watch {
 pub fn window_bytes(conf: &Conf) -> Result<usize, ConfError> {
     let bytes = conf.int_or(keys::STORMWIRE_LINK_WINDOW_BYTES, 4 << 20)?;
     Ok(usize::try_from(bytes).unwrap_or(1).max(1))
+}
+
+/// The workers of an assignment, as links know them.
+pub fn senders(work: &TopologyWork) -> BTreeSet<Sender> {
+    let slots = executors_by_slot(&work.assignment).into_keys();
+    slots
+        .map(|slot| (slot.node.to_string(), slot.port.into()))
+        .collect()
 }
 
 /// A slot as assignments write it.
@@ -226,6 +256,18 @@ fn executors_by_slot(assignment: &storm::Assignment) -> BTreeMap<Slot, BTreeSet<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hosts_without_a_rack_share_one() {
+        let racks = [("a", "r1"), ("b", "r1"), ("c", "r2")];
+        let racks = racks.map(|(host, rack)| (host.to_owned(), rack.to_owned()));
+        let racks = Racks(racks.into());
+        assert_eq!(racks.locality("a", "b"), Locality::Rack);
+        assert_eq!(racks.locality("a", "c"), Locality::Anywhere);
+        assert_eq!(racks.locality("a", "unknown"), Locality::Anywhere);
+        assert_eq!(racks.locality("x", "y"), Locality::Rack);
+        assert_eq!(Racks(BTreeMap::new()).locality("a", "c"), Locality::Rack);
+    }
 
     #[test]
     fn an_assignment_gives_executors_by_slot() {

@@ -21,6 +21,7 @@ use crate::component::credentials::Held;
 use crate::component::{Factory, WorkerPlace};
 use crate::conf::{Conf, ConfError, keys};
 use crate::id::{ExecutorId, NodeId, TaskId, TopologyId};
+use crate::messaging::fence::Fence;
 use crate::messaging::link::LinkIdentity;
 use crate::messaging::packing::{Packing, PackingError};
 use crate::messaging::receiving::Sessions;
@@ -35,6 +36,7 @@ use crate::worker::controls::{self, Consequence, Controls};
 use crate::worker::engine::{Engine, EngineError, EngineOptions};
 use crate::worker::gateway::{Gateway, GatewayError};
 use crate::worker::intake::WorkerIntakes;
+use crate::worker::lease::{self, Lease};
 use crate::worker::log_levels::LogLevels;
 use crate::worker::nimbus_line::{self, LineError, NimbusLine, Rhythm};
 use crate::worker::peers::{self, Peers};
@@ -56,6 +58,8 @@ pub enum WorkerError {
     Prepare { path: PathBuf, source: io::Error },
     #[error("cannot watch for signals: {0}")]
     Signals(io::Error),
+    #[error("cannot start the watch of the lease: {0}")]
+    Watch(io::Error),
     #[error(transparent)]
     Conf(#[from] ConfError),
     #[error(transparent)]
@@ -78,6 +82,8 @@ pub enum WorkerError {
 struct Worker {
     engine: Engine,
     peers: Peers,
+    /// What other workers send.
+    sessions: Arc<Sessions>,
     controls: Controls,
     security: LinkSecurity,
     dir: PathBuf,
@@ -135,13 +141,18 @@ impl Worker {
         let program = load(&launch, &code_dir)?;
         let conf = program.conf.clone();
         let (port, listener) = listen(&launch, &conf).await?;
-        let identity = Arc::new(identity(&launch, &program, port)?);
+        let lease = Arc::<Lease>::default();
+        let fence = lease::fence(&lease, &dir.join(GROUPS_DIR));
+        let identity = Arc::new(identity(&launch, &program, (port, fence.clone()))?);
         let (security, packing) = (identity.security.clone(), identity.packing.clone());
         let mut peers = Peers::new(identity.clone(), &conf)?;
         let rhythm = rhythm(&conf)?;
         let place = place(dir, code_dir, &launch, port)?;
-        let hall = place.gateway.clone();
-        let options = options(&launch, place, (peers.follow(&launch.work), &rhythm));
+        let (hall, metrics) = (place.gateway.clone(), place.metrics.clone());
+        let options = EngineOptions {
+            fence: fence.clone(),
+            ..options(&launch, place, (peers.follow(&launch.work), &rhythm))
+        };
         let executors: Vec<_> = launch.executors.iter().map(executor_id).collect();
         let engine = Engine::start(program.clone(), &executors, factory, options)?;
         peers.attach(engine.shared().clone());
@@ -149,19 +160,26 @@ impl Worker {
         let (server_stop, stopped) = watch::channel(false);
         let shared = engine.shared().clone();
         let parts = server_parts(identity, &shared, &program)?;
+        let sessions = parts.sessions.clone();
+        sessions.keep(launch.work.epoch, peers::senders(&launch.work));
         let server = server::serve(listener, parts, stopped);
         let (sender, news) = mpsc::channel(1);
         let work = launch.work.clone();
         let launch = Arc::new(launch);
         let controls = Controls::new(shared.clone(), launch.clone(), levels, dir.to_owned());
-        let gateway = Gateway::start(hall, &program, &launch).await?;
+        let gateway =
+            Gateway::start((hall, fence.clone()), security.tls(), &program, &launch).await?;
         let line = NimbusLine::new(launch, shared, rhythm)?;
         let line = line.with_packing(packing).with_gateway(gateway.as_ref());
+        let line = line.with_metrics(metrics);
+        lease::watch(&lease, dir.join(GROUPS_DIR)).map_err(WorkerError::Watch)?;
+        let line = line.with_lease(lease, fence);
         let tasks = vec![tokio::spawn(server), tokio::spawn(line.run(sender))];
         let patience = conf.secs(keys::SUPERVISOR_WORKER_SHUTDOWN_SLEEP_SECS)?;
         let mut worker = Worker {
             engine,
             peers,
+            sessions,
             controls,
             security,
             dir: dir.to_owned(),
@@ -226,6 +244,7 @@ impl Worker {
     fn follow(&mut self, directive: WorkerDirective) {
         if let Some(work) = directive.work {
             self.renew_certificate(&work);
+            self.sessions.keep(work.epoch, peers::senders(&work));
             let routes = self.peers.follow(&work);
             let shared = self.engine.shared();
             if *shared.routes.load_full() != routes {
@@ -334,13 +353,14 @@ fn options(
         place,
         routes,
         stats_every: rhythm.stats_every,
+        fence: Fence::default(),
     }
 }
 
 fn identity(
     launch: &WorkerLaunch,
     program: &Program,
-    port: u16,
+    (port, fence): (u16, Fence),
 ) -> Result<LinkIdentity, WorkerError> {
     Ok(LinkIdentity {
         topology_id: launch.topology_id.clone(),
@@ -350,6 +370,7 @@ fn identity(
         generation: launch.generation,
         security: security(launch, &program.conf, port)?,
         packing: Packing::of(&program.conf)?,
+        fence,
     })
 }
 
@@ -357,12 +378,12 @@ fn identity(
 fn server_parts(
     identity: Arc<LinkIdentity>,
     shared: &Arc<Shared>,
-    program: &Program,
+    program: &Arc<Program>,
 ) -> Result<ServerParts<WorkerIntakes>, WorkerError> {
     Ok(ServerParts {
         identity,
         sessions: Arc::new(Sessions::new(peers::window_bytes(&program.conf)?)),
-        intakes: Arc::new(WorkerIntakes::new(shared.clone(), &program.ackers)),
+        intakes: Arc::new(WorkerIntakes::new(shared.clone(), program.clone())),
         counters: Arc::new(ServerCounters::default()),
     })
 }

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use crate::component::{self, ComponentFailure, Factory, TopologyView};
 use crate::conf::{Conf, ConfError, keys};
 use crate::grouping::{
-    Custom, GroupedStream, Grouping, GroupingError, Reach, Subscribers, Subscription,
+    Custom, GroupedStream, Grouping, GroupingError, Locality, Reach, Subscribers, Subscription,
 };
-use crate::id::{ComponentId, StreamId, TaskId, TopologyId};
+use crate::id::{ComponentId, TaskId, TopologyId};
 use crate::topology::{self, CustomGrouping, InvalidTopology};
-use crate::tuple::{Fields, StreamInfo, StreamNumber, StreamTable, StreamTableError};
+use crate::tuple::{StreamInfo, StreamNumber, StreamTable, StreamTableError};
 use crate::wire::storm;
 use crate::worker::emit::OutStream;
 use crate::worker::task;
@@ -41,12 +41,6 @@ pub enum ProgramError {
     Conf(#[from] ConfError),
     #[error(transparent)]
     Streams(#[from] StreamTableError),
-    #[error("duplicate field {field} in stream {stream} of component {component}")]
-    DuplicateField {
-        component: ComponentId,
-        stream: StreamId,
-        field: Arc<str>,
-    },
     #[error("component {subscriber}: {source}")]
     Grouping {
         subscriber: ComponentId,
@@ -73,7 +67,7 @@ impl Program {
     ) -> Result<Self, ProgramError> {
         let system = topology::system::build(&user, &conf)?;
         let tasks = topology::tasks::number(&system, &conf)?;
-        let streams = Arc::new(stream_table(&system)?);
+        let streams = Arc::new(StreamTable::of_topology(&system)?);
         let nobody = ComponentId::from("");
         let last = tasks.keys().next_back().map_or(0, |task| task.0.max(0));
         let component = |task| tasks.get(&TaskId(task)).unwrap_or(&nobody).clone();
@@ -119,7 +113,7 @@ impl Program {
     pub fn out_streams(
         &self,
         (component, factory): (&ComponentId, &dyn Factory),
-        is_local: &dyn Fn(TaskId) -> bool,
+        locality: &dyn Fn(TaskId) -> Locality,
         random: &mut fastrand::Rng,
     ) -> Result<Vec<OutStream>, ProgramError> {
         let reach = self.reach()?;
@@ -138,7 +132,7 @@ impl Program {
                 let subscription = Subscription {
                     stream: &info.fields,
                     tasks: self.tasks_of(&subscriber),
-                    local: is_local,
+                    locality,
                     reach,
                 };
                 let built = if is_own(&grouping) {
@@ -271,25 +265,6 @@ fn is_ack_stream(stream: &str) -> bool {
         topology::ACK_RESET_TIMEOUT_STREAM,
     ]
     .contains(&stream)
-}
-
-fn stream_table(system: &storm::StormTopology) -> Result<StreamTable, ProgramError> {
-    let mut infos = Vec::new();
-    for declared in topology::streams(system) {
-        let fields = Fields::new(declared.fields.iter().map(String::as_str));
-        let fields = fields.map_err(|field| ProgramError::DuplicateField {
-            component: declared.component.clone(),
-            stream: declared.stream.clone(),
-            field,
-        })?;
-        infos.push(StreamInfo {
-            component: declared.component,
-            stream: declared.stream,
-            fields,
-            direct: declared.direct,
-        });
-    }
-    Ok(StreamTable::new(infos)?)
 }
 
 /// FNV-1a over the streams' digest and the components of all tasks.

@@ -119,8 +119,8 @@ fn pair(door_a: &Arc<Door>, door_b: &Arc<Door>) -> (Link, Link) {
 /// Batches under way from one thread to another. A small ring makes the two sides fight over its
 /// lines.
 const DATA_SLOTS: usize = 4096;
-/// Empty batches under way back; more than these are freed.
-const EMPTIES_SLOTS: usize = 1024;
+/// Empty batches under way back. More than these wait for the next look at the rings.
+const EMPTIES_SLOTS: usize = DATA_SLOTS;
 /// Lists of ack records under way; while the ring is full they gather (and merge) at the sender.
 const ACK_SLOTS: usize = 1024;
 

@@ -4,6 +4,7 @@
 //! Executors are cooperative: nothing here interrupts a component. What crosses threads does so
 //! once a turn; acks travel on rings of their own and are settled whatever data waits.
 
+mod idle;
 mod settle;
 
 use std::sync::Arc;
@@ -11,10 +12,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::id::TaskId;
+use crate::messaging::acks::AckRecord;
+use crate::messaging::fence::Fence;
 use crate::worker::acking::AckRoutes;
 use crate::worker::executor::{Executor, ExecutorRole, Progress, Recycling};
 use crate::worker::inbox::{Origin, Queued};
-use crate::worker::lane::{Destination, Lanes};
+use crate::worker::lane::Destination;
 use crate::worker::loads::TaskLoads;
 use crate::worker::pool::BatchPool;
 use crate::worker::program::Program;
@@ -22,6 +25,7 @@ use crate::worker::queue::{Command, Door, Injected, Link, Packet};
 use crate::worker::rest::{Rest, Time};
 use crate::worker::shared::Shared;
 use crate::worker::timer::{Alarm, Timers};
+use crate::worker::whereabouts::Here;
 use crate::worker::{transfer, wiring};
 
 /// Everything that one thread owns.
@@ -34,9 +38,15 @@ pub struct Reactor {
     program: Arc<Program>,
     time: Time,
     rest: Rest,
+    fence: Fence,
+    here: Here,
     timers: Timers,
     acks: AckRoutes,
+    /// What ledgers of this thread have to tell; empty between their turns.
+    notices: Vec<AckRecord>,
     pool: BatchPool,
+    /// Of other threads, by their numbers: those for which the rings back were full.
+    owed: Vec<BatchPool>,
     recycling: Recycling,
     injected: Vec<Injected>,
     routes_version: u64,
@@ -61,6 +71,7 @@ pub struct ReactorParts {
     pub program: Arc<Program>,
     pub time: Time,
     pub rest: Rest,
+    pub fence: Fence,
     /// How often statistics are shown, and how often they rotate.
     pub stats_every: Duration,
     pub rotate_every: Duration,
@@ -71,7 +82,11 @@ pub struct ReactorParts {
 impl Reactor {
     pub fn new(parts: ReactorParts) -> Self {
         let n_threads = parts.links.len();
+        let is_bolt = |executor: &Executor| matches!(executor.role, ExecutorRole::Bolt(_));
+        let has_bolts = parts.executors.iter().any(is_bolt);
+        let all = parts.shared.whereabouts.clone();
         let mut reactor = Reactor {
+            here: Here::new(parts.index, all, parts.rest.spinning()),
             door: parts.shared.doors[parts.index].clone(),
             index: parts.index,
             executors: parts.executors,
@@ -80,9 +95,12 @@ impl Reactor {
             program: parts.program,
             time: parts.time,
             rest: parts.rest,
+            fence: parts.fence,
             timers: Timers::default(),
-            acks: AckRoutes::new(n_threads),
-            pool: BatchPool::new(POOL_BATCHES),
+            acks: AckRoutes::new(n_threads, has_bolts),
+            notices: Vec::new(),
+            pool: BatchPool::default(),
+            owed: (0..n_threads).map(|_| BatchPool::default()).collect(),
             recycling: Recycling::default(),
             injected: Vec::new(),
             routes_version: 0,
@@ -103,8 +121,14 @@ impl Reactor {
         self.door.occupy();
         self.watch_stats();
         self.shared.activities[self.index].begin();
+        let mut looked_us = self.time.now_us();
         while !self.is_stopped {
             let now_us = self.time.now_us();
+            let since_us = now_us.saturating_sub(std::mem::replace(&mut looked_us, now_us));
+            if since_us >= PAUSE_US && !self.fence.is_open() {
+                return;
+            }
+            self.here.round(now_us);
             let mut progress = self.collect(now_us);
             self.fire(now_us);
             self.refresh_routes(now_us);
@@ -117,6 +141,7 @@ impl Reactor {
             if progress {
                 let n_turns = &self.shared.signs(self.index).n_turns;
                 n_turns.fetch_add(1, Ordering::Relaxed);
+                self.rest.worked();
             } else {
                 self.rest(now_us);
             }
@@ -175,11 +200,15 @@ impl Reactor {
         while let Ok(batch) = link.empties_in.pop() {
             self.pool.keep(batch);
         }
+        while let Some(batch) = self.owed[thread].take() {
+            if let Err(rtrb::PushError::Full(batch)) = link.empties_out.push(batch) {
+                self.owed[thread].keep(batch);
+                break;
+            }
+        }
         while let Some(Ok(mut records)) = self.links[thread].as_mut().map(|l| l.acks_in.pop()) {
             worked = true;
-            for record in &records {
-                self.settle(record, now_us);
-            }
+            self.settle_all(&mut records, now_us);
             records.clear();
             if let Some(link) = &mut self.links[thread] {
                 // A full ring means that enough lists are on their way already.
@@ -196,10 +225,9 @@ impl Reactor {
                 let inbox = &mut self.executors[executor as usize].inbox;
                 inbox.push(Queued { batch, origin });
             }
-            Injected::Acks(records) => {
-                for record in &records {
-                    self.settle(record, now_us);
-                }
+            Injected::Acks(mut records) => {
+                self.settle_all(&mut records, now_us);
+                self.shared.give_records(records);
             }
             Injected::Command(Command::Prepare) => self.prepare(now_us),
             Injected::Command(Command::Activate) => self.set_active(true, now_us),
@@ -325,7 +353,9 @@ impl Reactor {
         }
         let activity = &self.shared.activities[self.index];
         activity.enter(place, now_us);
+        executor.emitter.lanes.swap_pool(&mut self.pool);
         let progress = executor.turn(&mut self.recycling, now_us);
+        executor.emitter.lanes.swap_pool(&mut self.pool);
         activity.leave();
         self.publish(place, now_us);
         self.settle_acks(place, now_us);
@@ -337,13 +367,10 @@ impl Reactor {
     /// Carries the batches of an executor to their receivers.
     fn publish(&mut self, place: usize, now_us: u64) {
         let dirty = self.executors[place].emitter.lanes.take_dirty();
-        let mut n_gone = 0;
         for number in &dirty {
-            n_gone += self.publish_lane(place, *number, now_us);
+            self.publish_lane(place, *number, now_us);
         }
-        let lanes = &mut self.executors[place].emitter.lanes;
-        lanes.done(dirty);
-        lanes.refill(n_gone, &mut self.pool);
+        self.executors[place].emitter.lanes.done(dirty);
         for (thread, is_unrung) in self.unrung.iter_mut().enumerate() {
             if std::mem::take(is_unrung)
                 && let Some(link) = &self.links[thread]
@@ -353,14 +380,17 @@ impl Reactor {
         }
     }
 
-    fn publish_lane(&mut self, place: usize, number: u32, now_us: u64) -> usize {
-        let mut n_gone = 0;
+    fn publish_lane(&mut self, place: usize, number: u32, now_us: u64) {
+        let is_open = self.executors[place]
+            .emitter
+            .lanes
+            .lane_mut(number)
+            .is_open();
         loop {
             let lane = self.executors[place].emitter.lanes.lane_mut(number);
             let Some(batch) = lane.take() else {
-                return n_gone;
+                return;
             };
-            n_gone += 1;
             let n_tuples = batch.len();
             match &lane.destination {
                 Destination::Near { executor, gauge } => {
@@ -380,7 +410,7 @@ impl Reactor {
                     // Counted before it is there: the receiver must not take what was not added.
                     gauge.add(n_tuples);
                     let Some(link) = &mut self.links[thread] else {
-                        return n_gone;
+                        return;
                     };
                     if let Err(rtrb::PushError::Full(packet)) =
                         link.data_out.push(Packet { executor, batch })
@@ -391,13 +421,16 @@ impl Reactor {
                             // The gauge tells but once: who waited for the room would sleep on.
                             self.shared.ring_all();
                         }
-                        return n_gone;
+                        return;
                     }
                     self.unrung[thread] = true;
                 }
                 Destination::Peer(outbox) => {
                     let mut failed = Vec::new();
-                    transfer::send(outbox, &batch, &self.shared.counters, &mut failed);
+                    match is_open {
+                        true => transfer::send(outbox, &batch, &self.shared.counters, &mut failed),
+                        false => transfer::overflow(&batch, &self.shared.counters, &mut failed),
+                    }
                     for record in &failed {
                         self.settle(record, now_us);
                     }
@@ -405,7 +438,7 @@ impl Reactor {
                 }
                 Destination::Nowhere => {
                     lane.put_back(batch);
-                    return n_gone;
+                    return;
                 }
             }
         }
@@ -421,9 +454,10 @@ impl Reactor {
                 Origin::Thread(thread) if thread == self.index => self.pool.keep(batch),
                 Origin::Thread(thread) => {
                     batch.clear();
-                    if let Some(link) = &mut self.links[thread] {
-                        // A full ring means that the other has enough: this one is freed.
-                        let _ = link.empties_out.push(batch);
+                    if let Some(link) = &mut self.links[thread]
+                        && let Err(rtrb::PushError::Full(batch)) = link.empties_out.push(batch)
+                    {
+                        self.owed[thread].keep(batch);
                     }
                 }
                 Origin::Link(receipt) => {
@@ -520,55 +554,11 @@ impl Reactor {
             }
         }
     }
-
-    /// Nothing to do: watch for a moment, then sleep until something comes or is due.
-    fn rest(&mut self, now_us: u64) {
-        let next_us = self.timers.next_us();
-        let until_us = next_us.map(|next_us| next_us.saturating_sub(now_us));
-        let (door, links) = (&self.door, &self.links);
-        let has_input = || door.is_knocked() || links.iter().flatten().any(Link::has_input);
-        // A thread that only looked after its timers has no reason to expect more at once.
-        if std::mem::take(&mut self.has_worked) && self.rest.spin(until_us, has_input) {
-            self.has_worked = true;
-            return;
-        }
-        for executor in self.executors.iter_mut().filter(|e| e.is_blocked) {
-            let lanes = &executor.emitter.lanes;
-            executor.is_blocked = lanes.is_blocked() && lanes.await_room();
-            if !executor.is_blocked {
-                // The room came after the executor's turn, and nobody rings for it any more.
-                return;
-            }
-        }
-        let mut timeout = match &self.time {
-            Time::Real => next_us
-                .map(|next_us| Duration::from_micros(next_us.saturating_sub(self.time.now_us()))),
-            Time::Simulated(_) => None,
-        };
-        if self.awaits_ring() {
-            timeout = Some(timeout.map_or(RING_RETRY, |timeout| timeout.min(RING_RETRY)));
-        }
-        let lost = self.acks.take_lost();
-        self.shared
-            .counters
-            .n_acks_lost
-            .fetch_add(lost, Ordering::Relaxed);
-        self.door.park(timeout, has_input);
-    }
-
-    /// Whether anything waits for a slot in a ring: whoever empties rings does not tell.
-    fn awaits_ring(&self) -> bool {
-        let mut lists = self.acks.to_threads.iter();
-        let mut lanes = self.executors.iter().map(|e| &e.emitter.lanes);
-        lists.any(|outgoing| !outgoing.records.is_empty()) || lanes.any(Lanes::awaits_ring)
-    }
 }
 
 fn later(now_us: u64, delay: Duration) -> u64 {
     now_us.saturating_add(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX))
 }
 
-/// Between attempts to put something into a ring that was full.
-const RING_RETRY: Duration = Duration::from_millis(1);
-/// Empty batches that a thread keeps.
-const POOL_BATCHES: usize = 64;
+/// A round that took so long may have been a pause of the process: then others have the executors.
+const PAUSE_US: u64 = 1_000_000;

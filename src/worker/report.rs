@@ -1,7 +1,7 @@
 //! Errors of components on their way to Nimbus: throttled, bounded, never silent.
 //!
-//! Each is logged; how many of an executor are reported in an interval is bounded (data-plane 4.9).
-//! Sends nothing: the worker's report takes them along.
+//! How many of an executor are logged and reported in an interval is bounded (data-plane 4.9); of
+//! the rest their number is told. Sends nothing: the worker's report takes them along.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,6 +40,8 @@ pub struct Reporter {
     log: Arc<ErrorLog>,
     component: ComponentId,
     throttle: Throttle,
+    /// Errors since the last that was told.
+    n_untold: u64,
 }
 
 /// At most `n_max` errors in `interval_us`.
@@ -101,23 +103,26 @@ impl Reporter {
             log,
             component,
             throttle,
+            n_untold: 0,
         }
     }
 
-    /// Logs an error, and has it reported unless there were too many of late.
+    /// Logs an error and has it reported, unless there were too many of late.
     #[cold]
     pub fn report(&mut self, task: TaskId, failure: &ComponentFailure) {
-        let component = &self.component;
-        error!(%component, %task, error = %failure, "error in a component");
         self.log.n_errors.fetch_add(1, Ordering::Relaxed);
-        if self.throttle.admits(clock::monotonic_micros()) {
-            self.log.push(ReportedError {
-                component: component.clone(),
-                task,
-                text: failure.detail(),
-                at_secs: clock::wall_secs(),
-            });
+        if !self.throttle.admits(clock::monotonic_micros()) {
+            self.n_untold += 1;
+            return;
         }
+        let (component, n_untold) = (&self.component, std::mem::take(&mut self.n_untold));
+        error!(%component, %task, error = %failure, n_untold, "error in a component");
+        self.log.push(ReportedError {
+            component: component.clone(),
+            task,
+            text: failure.detail(),
+            at_secs: clock::wall_secs(),
+        });
     }
 }
 
@@ -152,6 +157,18 @@ mod tests {
         let mut throttle = Throttle::new(2, 1000);
         let admitted = [0, 1, 2, 999, 1000, 1001, 1002].map(|now| throttle.admits(now));
         assert_eq!(admitted, [true, true, false, false, true, true, false]);
+    }
+
+    #[test]
+    fn what_is_not_told_is_counted() {
+        let log = Arc::new(ErrorLog::default());
+        let throttle = Throttle::new(2, u64::MAX);
+        let mut reporter = Reporter::new(log.clone(), "split".into(), throttle);
+        for number in 0..5 {
+            reporter.report(TaskId(1), &ComponentFailure::new(number.to_string()));
+        }
+        assert_eq!((log.take().len(), log.n_errors()), (2, 5));
+        assert_eq!(reporter.n_untold, 3);
     }
 
     #[test]

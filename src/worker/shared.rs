@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::component::credentials::Held;
 use crate::component::{Credentials, Waker};
 use crate::id::{ComponentId, ExecutorId, TaskId};
+use crate::limits;
 use crate::messaging::acks::AckRecord;
-use crate::messaging::gauge::Gauge;
+use crate::messaging::gauge::{Gauge, WaitMeter};
 use crate::tuple::{StreamTable, TupleBatch};
 use crate::wire::messages;
 use crate::wire::storm;
@@ -20,6 +21,7 @@ use crate::worker::queue::{Door, Injected};
 use crate::worker::report::ErrorLog;
 use crate::worker::route::Routes;
 use crate::worker::sampling::SampledShare;
+use crate::worker::whereabouts::Whereabouts;
 use arc_swap::ArcSwap;
 
 /// Shared by everything in a worker.
@@ -34,6 +36,8 @@ pub struct Shared {
     pub streams: Arc<StreamTable>,
     /// Empty batches of the links.
     pool: Mutex<BatchPool>,
+    /// Empty lists of ack records for what links bring.
+    ack_lists: Mutex<Vec<Vec<AckRecord>>>,
     pub counters: WorkerCounters,
     pub credentials: Arc<Held>,
     /// What each thread does, by its number.
@@ -41,6 +45,7 @@ pub struct Shared {
     /// Requests for profiles that were carried out, for Nimbus to hear.
     pub profiled: Mutex<Vec<storm::ProfileRequest>>,
     signs: Vec<ThreadSigns>,
+    pub whereabouts: Arc<[Whereabouts]>,
     following: Mutex<Following>,
 }
 
@@ -79,6 +84,8 @@ pub struct ExecutorHandle {
     pub sampled: Arc<SampledShare>,
     /// What the executor has beside its inbox that is not done: see `Executor::n_unfinished`.
     pub n_unfinished: Arc<AtomicUsize>,
+    /// How long it waited for its receivers.
+    pub waits: Arc<WaitMeter>,
     shown: Mutex<Shown>,
 }
 
@@ -136,11 +143,13 @@ impl Shared {
             }
         }
         let signs = parts.doors.iter().map(|_| ThreadSigns::default());
+        let whereabouts = parts.doors.iter().map(|_| Whereabouts::default());
         Shared {
             activities: parts.doors.iter().map(|_| Activity::default()).collect(),
             profiled: Mutex::default(),
             credentials: parts.credentials,
             signs: signs.collect(),
+            whereabouts: whereabouts.collect(),
             following: Mutex::default(),
             doors: parts.doors,
             executors: parts.executors,
@@ -149,7 +158,8 @@ impl Shared {
             routes_version: AtomicU64::new(0),
             errors: Arc::new(ErrorLog::default()),
             streams: parts.streams,
-            pool: Mutex::new(BatchPool::new(POOL_BATCHES)),
+            pool: Mutex::default(),
+            ack_lists: Mutex::default(),
             counters: WorkerCounters::default(),
         }
     }
@@ -293,6 +303,22 @@ impl Shared {
         self.pool().keep(batch);
     }
 
+    /// An empty list for ack records that a link brings.
+    pub fn take_records(&self) -> Vec<AckRecord> {
+        let kept = self.ack_lists().pop();
+        kept.unwrap_or_else(|| Vec::with_capacity(limits::ACK_FRAME_RECORDS))
+    }
+
+    /// Gives such a list back, whatever is left in it.
+    pub fn give_records(&self, mut records: Vec<AckRecord>) {
+        records.clear();
+        let is_usual = (1..=limits::ACK_LIST_KEEP_RECORDS).contains(&records.capacity());
+        let mut lists = self.ack_lists();
+        if is_usual && lists.len() < ACK_LISTS {
+            lists.push(records);
+        }
+    }
+
     fn following(&self) -> MutexGuard<'_, Following> {
         self.following
             .lock()
@@ -301,6 +327,12 @@ impl Shared {
 
     fn pool(&self) -> MutexGuard<'_, BatchPool> {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ack_lists(&self) -> MutexGuard<'_, Vec<Vec<AckRecord>>> {
+        self.ack_lists
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -322,6 +354,7 @@ impl ExecutorHandle {
             woken: Arc::default(),
             sampled: Arc::default(),
             n_unfinished: Arc::default(),
+            waits: Arc::default(),
             shown: Mutex::default(),
         }
     }
@@ -349,5 +382,5 @@ impl ExecutorHandle {
     }
 }
 
-/// Empty batches that are kept for the links.
-const POOL_BATCHES: usize = 64;
+/// Empty lists of ack records that are kept for the links: some reads' worth.
+const ACK_LISTS: usize = 32;

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use crate::acker::{Outcome, Pending};
 use crate::component::{Credentials, Instance, Result, Spout, SpoutCollector, TaskContext};
 use crate::id::TaskId;
+use crate::messaging::acks::{AckKind, AckRecord};
+use crate::worker::acking;
 use crate::worker::bolt::Credit;
 use crate::worker::emit::Emitter;
 use crate::worker::executor::Progress;
@@ -20,7 +22,8 @@ pub struct SpoutRole {
     tasks: Vec<Task<Box<dyn Spout>>>,
     first_task: TaskId,
     n_running: usize,
-    notices: Vec<SpoutNotice>,
+    /// What ackers said of roots.
+    notices: Vec<AckRecord>,
     is_expiry_due: bool,
     /// What the topology's status says.
     is_wanted_active: bool,
@@ -29,13 +32,6 @@ pub struct SpoutRole {
     pace: Pace,
     expired: Vec<Pending>,
     pub restart_after: Option<Duration>,
-}
-
-/// What an acker said of a root.
-#[derive(Clone, Copy, Debug)]
-pub struct SpoutNotice {
-    pub root: u64,
-    pub outcome: Outcome,
 }
 
 /// How far a list of notices is told.
@@ -48,7 +44,6 @@ struct Told {
 
 /// How far the calls of one turn are.
 struct Calls {
-    started: Instant,
     n_rounds: usize,
     next_look: usize,
     /// The task that is called next, or now.
@@ -121,16 +116,26 @@ impl SpoutRole {
     }
 
     #[inline]
-    pub fn notify(&mut self, notice: SpoutNotice) {
+    pub fn notify(&mut self, notice: AckRecord) {
         self.notices.push(notice);
+    }
+
+    /// Takes notices. What is left in their list has no meaning.
+    pub fn notify_all(&mut self, notices: &mut Vec<AckRecord>) {
+        match self.notices.is_empty() {
+            true => std::mem::swap(&mut self.notices, notices),
+            false => self.notices.extend_from_slice(notices),
+        }
     }
 
     /// Has all fail that these ackers, by their indices, were to watch.
     pub fn fail_watched_by(&mut self, ackers: &[usize], emitter: &Emitter) {
         if let Some(tracker) = &emitter.tracker {
-            let failed = |root| SpoutNotice {
+            let failed = |root| AckRecord {
                 root,
-                outcome: Outcome::Failed,
+                value: 0,
+                task: self.first_task,
+                kind: AckKind::Failed,
             };
             self.notices.extend(tracker.roots_of(ackers).map(failed));
         }
@@ -146,7 +151,8 @@ impl SpoutRole {
 
     /// Starts the tasks that are not running; reports those that fail to.
     pub fn start(&mut self, emitter: &mut Emitter) {
-        for (index, task) in self.tasks.iter_mut().enumerate() {
+        for index in 0..self.tasks.len() {
+            let task = &mut self.tasks[index];
             if task.is_running() {
                 continue;
             }
@@ -155,11 +161,8 @@ impl SpoutRole {
                 Ok(()) => {
                     self.n_running += 1;
                     // A task that starts while the others are active is told apart from them.
-                    if self.is_active
-                        && let Some(spout) = task.component()
-                        && let Err(failure) = spout.activate()
-                    {
-                        emitter.report_error(&failure);
+                    if self.is_active {
+                        self.tell_activity(index, emitter);
                     }
                 }
                 Err((failure, pause)) => {
@@ -185,6 +188,8 @@ impl SpoutRole {
         if !self.notices.is_empty() {
             self.deliver_notices(emitter);
             progress = Progress::Worked;
+            // However many there were: emitting has a turn's time of its own.
+            emitter.start_turn();
         }
         if self.is_expiry_due {
             self.is_expiry_due = false;
@@ -206,6 +211,11 @@ impl SpoutRole {
             progress = Progress::Worked;
         }
         progress
+    }
+
+    /// Whether only full receivers can keep it from emitting.
+    pub fn wants_to_emit(&self, emitter: &Emitter) -> bool {
+        self.is_active && self.n_running > 0 && !emitter.is_pending_full()
     }
 
     /// Pending tuples, and one more while the spouts may emit.
@@ -264,26 +274,32 @@ impl SpoutRole {
     }
 
     /// Tells the spouts of notices from `told` on.
-    fn tell_unguarded(&mut self, notices: &[SpoutNotice], told: &mut Told, emitter: &mut Emitter) {
+    fn tell_unguarded(&mut self, notices: &[AckRecord], told: &mut Told, emitter: &mut Emitter) {
         let now_us = emitter.now_us();
+        let Some(tracker) = &mut emitter.tracker else {
+            told.n_notices = notices.len();
+            return;
+        };
         while let Some(notice) = notices.get(told.n_notices) {
             told.n_notices += 1;
-            let tracker = emitter.tracker.as_mut();
-            // None for a root that is not pending any more: a late notice.
-            let finished = tracker.and_then(|table| table.finish(notice.root, notice.outcome));
-            let Some(pending) = finished else {
+            let Some(outcome) = acking::outcome(notice.kind) else {
                 continue;
             };
-            emitter.meter.finished(&pending, notice.outcome, now_us);
+            // None for a root that is not pending any more: a late notice.
+            let Some(pending) = tracker.look(notice.root, outcome) else {
+                continue;
+            };
+            emitter.meter.finished(pending, outcome, now_us);
             told.task_index = self.index_of(pending.task);
             let task = self.tasks.get_mut(told.task_index);
-            let Some(spout) = task.and_then(Task::component) else {
-                continue;
-            };
-            match notice.outcome {
-                Outcome::Acked => spout.ack(&pending.id),
-                Outcome::Failed | Outcome::Reset => spout.fail(&pending.id),
+            if let Some(spout) = task.and_then(Task::component) {
+                // Who panics here leaves it pending, and then forgets all that it had.
+                match outcome {
+                    Outcome::Acked => spout.ack(&pending.id),
+                    Outcome::Failed | Outcome::Reset => spout.fail(&pending.id),
+                }
             }
+            tracker.release(notice.root);
         }
     }
 
@@ -295,48 +311,47 @@ impl SpoutRole {
         for pending in expired.drain(..) {
             let now_us = emitter.now_us();
             emitter.meter.finished(&pending, Outcome::Failed, now_us);
-            self.tell(&pending, Outcome::Failed, emitter);
+            self.tell_expired(&pending, emitter);
         }
         self.expired = expired;
     }
 
-    #[inline]
-    fn tell(&mut self, pending: &Pending, outcome: Outcome, emitter: &mut Emitter) {
+    fn tell_expired(&mut self, pending: &Pending, emitter: &mut Emitter) {
         let index = self.index_of(pending.task);
         let Some(spout) = self.tasks.get_mut(index).and_then(Task::component) else {
             return;
         };
-        let call = AssertUnwindSafe(|| match outcome {
-            Outcome::Acked => spout.ack(&pending.id),
-            Outcome::Failed | Outcome::Reset => spout.fail(&pending.id),
-        });
-        if let Err(payload) = catch_unwind(call) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| spout.fail(&pending.id))) {
             emitter.set_task(index);
             self.broke(index, &*payload, emitter);
         }
     }
 
     fn switch(&mut self, emitter: &mut Emitter) {
-        let is_active = self.is_wanted_active;
-        if is_active && self.n_running == 0 {
+        if self.is_wanted_active && self.n_running == 0 {
             self.start(emitter);
         }
-        self.is_active = is_active;
+        self.is_active = self.is_wanted_active;
         self.pace.reset();
         for index in 0..self.tasks.len() {
-            emitter.set_task(index);
-            let Some(spout) = self.tasks[index].component() else {
-                continue;
-            };
-            let call = AssertUnwindSafe(|| match is_active {
-                true => spout.activate(),
-                false => spout.deactivate(),
-            });
-            match catch_unwind(call) {
-                Ok(Ok(())) => {}
-                Ok(Err(failure)) => emitter.report_error(&failure),
-                Err(payload) => self.broke(index, &*payload, emitter),
-            }
+            self.tell_activity(index, emitter);
+        }
+    }
+
+    /// Tells a task that runs whether it is active.
+    fn tell_activity(&mut self, index: usize, emitter: &mut Emitter) {
+        emitter.set_task(index);
+        let Some(spout) = self.tasks[index].component() else {
+            return;
+        };
+        let call = AssertUnwindSafe(|| match self.is_active {
+            true => spout.activate(),
+            false => spout.deactivate(),
+        });
+        match catch_unwind(call) {
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => emitter.report_error(&failure),
+            Err(payload) => self.broke(index, &*payload, emitter),
         }
     }
 
@@ -359,7 +374,6 @@ impl SpoutRole {
     /// Calls `next_tuple` of all tasks in turn, until a round emits nothing or the turn is over.
     fn call(&mut self, emitter: &mut Emitter, now_us: u64) {
         let mut calls = Calls {
-            started: Instant::now(),
             n_rounds: 0,
             next_look: 1,
             task_index: 0,
@@ -399,7 +413,7 @@ impl SpoutRole {
             if emitter.lanes.has_sealed()
                 || emitter.is_pending_full()
                 || calls.n_rounds >= TURN_ROUNDS
-                || (calls.n_rounds >= calls.next_look && calls.look())
+                || (calls.n_rounds >= calls.next_look && calls.look(emitter))
             {
                 return CallsEnd::Over;
             }
@@ -472,10 +486,10 @@ impl SpoutRole {
 // === impl Calls ===
 
 impl Calls {
-    /// Whether the turn has taken long enough. Asked after 1, 2, 4.. rounds.
-    fn look(&mut self) -> bool {
-        self.next_look = self.n_rounds * 2;
-        self.started.elapsed() >= TURN_MAX
+    /// Whether the turn has taken long enough. Asked after 1, 4, 16.. rounds.
+    fn look(&mut self, emitter: &Emitter) -> bool {
+        self.next_look = self.n_rounds * 4;
+        emitter.is_turn_over()
     }
 }
 
@@ -512,7 +526,10 @@ impl Pace {
                 pause
             }
         };
-        self.next_us = now_us.saturating_add(pause.as_micros() as u64).max(1);
+        // At least the next microsecond: no alarm is set for one that has begun, and then nobody
+        // would call the spout before something else comes.
+        let pause_us = u64::try_from(pause.as_nanos().div_ceil(1000)).unwrap_or(u64::MAX);
+        self.next_us = now_us.saturating_add(pause_us.max(1));
     }
 }
 
@@ -525,8 +542,6 @@ impl SpoutRole {
 
 /// Rounds of `next_tuple` in one turn: enough to pay for what a turn costs.
 const TURN_ROUNDS: usize = 512;
-/// Longest turn before what was emitted goes on its way and others are served.
-const TURN_MAX: Duration = Duration::from_micros(200);
 /// First pause after a call that emitted nothing.
 const PAUSE_MIN: Duration = Duration::from_micros(50);
 /// After this long without a tuple the pause is `LONG_IDLE_FACTOR` times the longest.
@@ -536,3 +551,17 @@ const LONG_IDLE_FACTOR: u32 = 10;
 const UNREADY_PAUSE: Duration = Duration::from_millis(100);
 /// After `next_tuple` failed.
 const FAILURE_PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_of_nanoseconds_ends_in_a_time_that_an_alarm_can_be_set_for() {
+        let mut pace = Pace::new(Duration::from_millis(1));
+        for (asked_nanos, next_us) in [(0, 1001), (70, 1001), (1000, 1001), (1001, 1002)] {
+            pace.idle(Some(Duration::from_nanos(asked_nanos)), true, 1000);
+            assert_eq!(pace.next_us, next_us, "{asked_nanos}");
+        }
+    }
+}

@@ -6,6 +6,7 @@ use crate::acker::{Outcome, Pending, PendingTable};
 use crate::component::ComponentFailure;
 use crate::grouping::{SLOT_BITS, acker_index, draw_root};
 use crate::id::TaskId;
+use crate::tuple::Value;
 
 /// Pending tuples of one executor, all its tasks together.
 pub struct Tracker {
@@ -48,7 +49,8 @@ impl Tracker {
     }
 
     /// Takes a tuple that is about to be emitted; gives its root.
-    #[inline]
+    // Inlined, as what it calls, so that the tuple is written where it stays.
+    #[inline(always)]
     pub fn insert(&mut self, pending: Pending) -> Result<u64, ComponentFailure> {
         let Some(slot) = self.table.next_slot() else {
             return Err(too_many(self.table.len()));
@@ -63,16 +65,28 @@ impl Tracker {
         Ok(root)
     }
 
-    /// Ends a tree or extends it; gives the tuple that is over.
+    /// Ends a tree or extends it: the tuple that is over, to be released when its spout has heard
+    /// of it.
     #[inline]
-    pub fn finish(&mut self, root: u64, outcome: Outcome) -> Option<Pending> {
+    pub fn look(&mut self, root: u64, outcome: Outcome) -> Option<&Pending> {
         self.table.handle_done(root, outcome)
+    }
+
+    /// Gives the place of a tuple that is over to the next one.
+    #[inline]
+    pub fn release(&mut self, root: u64) {
+        self.table.release(root);
     }
 
     /// Pending roots that fall to these ackers, by their indices.
     pub fn roots_of(&self, ackers: &[usize]) -> impl Iterator<Item = u64> {
         let roots = self.table.roots();
         roots.filter(|root| ackers.contains(&acker_index(*root, self.n_ackers)))
+    }
+
+    /// Pending roots of a task's tuples with such ids.
+    pub fn roots_with(&self, task: TaskId, is_meant: impl Fn(&Value) -> bool) -> Vec<u64> {
+        self.table.roots_of(task, is_meant).collect()
     }
 
     /// Drops what a task has pending, as when its component is made anew.
@@ -95,7 +109,7 @@ fn too_many(n_pending: usize) -> ComponentFailure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tuple::{StreamNumber, Value};
+    use crate::tuple::StreamNumber;
 
     #[test]
     fn roots_prefer_the_near_acker() {
@@ -110,7 +124,8 @@ mod tests {
             let root = tracker.insert(pending.clone()).unwrap();
             assert_eq!(acker_index(root, 3), 1);
             if number % 2 == 0 {
-                assert_eq!(tracker.finish(root, Outcome::Acked), Some(pending));
+                assert_eq!(tracker.look(root, Outcome::Acked), Some(&pending));
+                tracker.release(root);
             }
         }
         assert_eq!(tracker.n_pending(), 50);

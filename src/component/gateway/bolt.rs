@@ -55,6 +55,22 @@ struct Held {
 
 // === impl GatewayBolt ===
 
+#[cfg(test)]
+impl GatewayBolt {
+    /// A poll at another time than now.
+    pub fn poll_at(&mut self, now_ms: u64, out: &mut Collector<'_>) -> Result<()> {
+        self.running
+            .as_mut()
+            .map_or(Ok(()), |running| running.poll(now_ms, out))
+    }
+
+    /// Tuples that wait for a peer to take them.
+    pub fn n_waiting(&self) -> usize {
+        let running = self.running.as_ref();
+        running.map_or(0, |running| running.line.n_waiting() + running.n_new)
+    }
+}
+
 impl Bolt for GatewayBolt {
     fn prepare(&mut self, context: &TaskContext) -> Result<()> {
         let desk = settings::desk(context, GatewayRole::Bolt)?;
@@ -62,7 +78,7 @@ impl Bolt for GatewayBolt {
         let post = (context.task_index(), context.task());
         let now_ms = clock::monotonic_millis();
         let first = desk.lock().attach(post, Arc::clone(&line), now_ms);
-        let timeout = settings::message_timeout(context)?;
+        let timeout = context.conf().message_timeout()?.unwrap_or(Duration::MAX);
         self.running = Some(Running {
             is_acking: desk.profile.is_acking,
             desk,
@@ -87,7 +103,7 @@ impl Bolt for GatewayBolt {
 
     fn poll(&mut self, out: &mut Collector<'_>) -> Result<()> {
         match &mut self.running {
-            Some(running) => running.poll(out),
+            Some(running) => running.poll(clock::monotonic_millis(), out),
             None => Ok(()),
         }
     }
@@ -96,15 +112,11 @@ impl Bolt for GatewayBolt {
         let Some(running) = &self.running else {
             return 0;
         };
-        // Tuples of a topology that tracks none count until the peer took them.
-        let line = &running.line;
-        let (n_tuples, n_bytes) = match running.is_acking {
-            true => (running.held.n_held, running.held.n_bytes),
-            false => (
-                line.n_waiting() + running.n_new,
-                line.bytes_waiting() + running.bytes_new,
-            ),
-        };
+        // Tuples count until they are answered; those that need no answer (ticks, and all where
+        // none are tracked) until the peer took them.
+        let (line, held) = (&running.line, &running.held);
+        let n_tuples = held.n_held.max(line.n_waiting() + running.n_new);
+        let n_bytes = held.n_bytes.max(line.bytes_waiting() + running.bytes_new);
         match n_bytes < limits::GATEWAY_HELD_BYTES_MAX {
             true => line.share().saturating_sub(n_tuples),
             false => 0,
@@ -137,8 +149,7 @@ impl Running {
         }
     }
 
-    fn poll(&mut self, out: &mut Collector<'_>) -> Result<()> {
-        let now_ms = clock::monotonic_millis();
+    fn poll(&mut self, now_ms: u64, out: &mut Collector<'_>) -> Result<()> {
         let has_news = self.line.heard();
         self.may_have_work |= has_news;
         let expired = self.held.rotate(now_ms);
@@ -178,8 +189,13 @@ impl Running {
                             return false;
                         }
                         Err(failure) => {
-                            // The tuple was refused: the next one may not be.
+                            // The tuple was refused: the next one may not be. What came of its
+                            // anchors is not whole, whatever the peer says of them.
                             out.report_error(&failure);
+                            let anchors = emission.anchors(self.place).iter();
+                            for tuple in anchors.filter_map(|serial| self.held.remove(*serial)) {
+                                out.fail(&tuple.view());
+                            }
                             self.place += 1;
                             self.work.push_front(Work::Emit(emission));
                         }

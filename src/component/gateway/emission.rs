@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::desk::Fate;
 use super::division::SessionNumber;
 use super::value::{self, ValueError};
 use crate::id::TaskId;
@@ -295,6 +296,11 @@ impl Emission {
         self.rows.len()
     }
 
+    /// Whether somebody waits for the fates of its tuples.
+    pub fn is_tracked(&self) -> bool {
+        !self.body.ids.is_empty()
+    }
+
     pub fn stream(&self) -> &str {
         &self.body.stream
     }
@@ -306,6 +312,12 @@ impl Emission {
     /// Of the tuple at a place, from 0.
     pub fn id(&self, place: usize) -> Option<i64> {
         self.body.ids.get(self.rows.start + place).copied()
+    }
+
+    /// The tracked tuples from a place on, as failed.
+    pub fn fails(&self, place: usize) -> impl Iterator<Item = (SessionNumber, i64, Fate)> + '_ {
+        let ids = (place..self.n_tuples()).filter_map(|place| self.id(place));
+        ids.map(|id| (self.session, id, Fate::Failed))
     }
 
     pub fn event_time_us(&self, place: usize) -> Option<i64> {

@@ -22,6 +22,7 @@ use super::emission::EmissionError;
 use super::run::Run;
 use crate::clock;
 use crate::id::{ComponentId, TaskId};
+use crate::messaging::peer_packing::{PeerPacking, PeerUnpackError};
 use crate::wire::messages::{GatewayForm, GatewayRole};
 
 pub use super::desk::{Answers, Ask, DeskError};
@@ -74,6 +75,7 @@ pub struct BoltReply {
     pub runs: Vec<(usize, Run)>,
     pub tasks: Vec<TaskId>,
     pub form: GatewayForm,
+    pub packing: Option<PeerPacking>,
 }
 
 /// A call of a session: while it lives the peer is not silent.
@@ -264,6 +266,11 @@ impl Call {
         }
     }
 
+    /// What was agreed of how tuples are packed.
+    pub fn packing(&self) -> Option<PeerPacking> {
+        self.desk.lock().packing(self.number)
+    }
+
     /// Shows errors under the component.
     pub fn report(&self, errors: Vec<String>) {
         if !errors.is_empty() {
@@ -306,6 +313,7 @@ impl Call {
             runs: desk.take(self.number, tuples_max)?,
             tasks: desk.held(self.number),
             form: desk.form(self.number),
+            packing: desk.packing(self.number),
         })
     }
 }
@@ -319,6 +327,12 @@ impl Drop for Call {
 
 impl From<EmissionError> for DeskError {
     fn from(error: EmissionError) -> Self {
+        DeskError::BadRequest(error.to_string())
+    }
+}
+
+impl From<PeerUnpackError> for DeskError {
+    fn from(error: PeerUnpackError) -> Self {
         DeskError::BadRequest(error.to_string())
     }
 }

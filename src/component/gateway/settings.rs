@@ -1,24 +1,19 @@
 //! What a task's context says about its component's peers.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::desk::Profile;
 use super::emission::OutStream;
 use super::hall::{Hall, OpenDesk};
 use crate::component::{Result, TaskContext};
 use crate::conf::{keys, redact};
+use crate::messaging::packing::Packing;
 use crate::wire::messages::{GatewayRole, GatewayStream};
 
 /// The desk of a task's component in this worker.
 pub fn desk(context: &TaskContext, role: GatewayRole) -> Result<Arc<OpenDesk>> {
     let hall: &Arc<Hall> = &context.place().gateway;
     Ok(hall.desk(profile(context, role)?))
-}
-
-/// How long a tuple can matter to its spout.
-pub fn message_timeout(context: &TaskContext) -> Result<Duration> {
-    Ok(context.conf().secs(keys::TOPOLOGY_MESSAGE_TIMEOUT_SECS)?)
 }
 
 fn profile(context: &TaskContext, role: GatewayRole) -> Result<Profile> {
@@ -48,5 +43,6 @@ fn profile(context: &TaskContext, role: GatewayRole) -> Result<Profile> {
         conf: redact::conf(conf).to_json(),
         topology_id: context.topology_id().to_string(),
         is_acking: conf.int(keys::TOPOLOGY_ACKER_EXECUTORS)? != Some(0),
+        packing: Packing::of(conf)?,
     })
 }

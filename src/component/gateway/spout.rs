@@ -1,8 +1,9 @@
 //! `stormwire.GatewaySpout`: emits what peers emit, and tells them what became of it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::desk::Fate;
+use super::desk::{self, Fate, LostPeer};
 use super::division::SessionNumber;
 use super::emission::Emission;
 use super::hall::OpenDesk;
@@ -12,10 +13,12 @@ use crate::clock;
 use crate::component::{
     ComponentFailure, Result, Spout, SpoutCollector, SpoutEmit, TaskContext, Waker,
 };
+use crate::id::TaskId;
 use crate::tuple::Value;
 use crate::wire::messages::GatewayRole;
 
-/// One task of such a spout. What a peer emitted is emitted also when the peer is gone.
+/// One task of such a spout. What a lost peer has pending fails at once; what it did not want to
+/// hear of is emitted also when it is gone.
 #[derive(Default)]
 pub struct GatewaySpout {
     running: Option<Running>,
@@ -24,6 +27,7 @@ pub struct GatewaySpout {
 struct Running {
     desk: Arc<OpenDesk>,
     index: usize,
+    task: TaskId,
     line: Arc<PostLine>,
     waker: Waker,
     /// What is being emitted, and how far.
@@ -51,6 +55,7 @@ impl Spout for GatewaySpout {
         self.running = Some(Running {
             desk,
             index: context.task_index(),
+            task: context.task(),
             line,
             waker: context.waker(),
             current: None,
@@ -95,7 +100,11 @@ impl Spout for GatewaySpout {
         let mut desk = running.desk.lock();
         desk.settle(&mut running.fates);
         let troubles = desk.take_troubles(running.index);
+        let lost = desk.take_lost(running.index);
         drop(desk);
+        for peer in lost {
+            running.lose(&peer, out);
+        }
         for trouble in troubles {
             out.report_error(&ComponentFailure::new(trouble));
         }
@@ -138,6 +147,8 @@ impl Running {
         };
         let id = emission.id(place);
         let id = id.map(|id| self.pending.insert(emission.session, id));
+        // Kept meanwhile: where a grouping panics, what comes after this tuple still fails.
+        let (emission, next) = self.current.insert((emission, place + 1));
         let emitted = emission.with_values(place, |values| match id {
             Some(slot) if emission.is_plain() => out.emit_reliable(values, Value::Long(slot)),
             None if emission.is_plain() => out.emit(values),
@@ -152,8 +163,8 @@ impl Running {
                 out.emit_with(emit, values)
             }
         });
-        if place + 1 < emission.n_tuples() {
-            self.current = Some((emission, place + 1));
+        if *next == emission.n_tuples() {
+            self.current = None;
         }
         if let Err(failure) = emitted {
             // Not an error of the call, which would make the next tuple wait. The peer hears of it
@@ -164,6 +175,23 @@ impl Running {
             }
         }
         Ok(())
+    }
+
+    /// Fails what is pending of a peer that is gone: nobody would tell it, but ackers forget it and
+    /// the statistics show it.
+    fn lose(&mut self, peer: &LostPeer, out: &mut SpoutCollector<'_>) {
+        let is_its = |(emission, _): &mut (Emission, usize)| {
+            emission.session == peer.session && emission.is_tracked()
+        };
+        let rest = self.current.take_if(is_its);
+        let n_rest = rest.map_or(0, |(emission, place)| emission.n_tuples() - place);
+        let pending = &self.pending;
+        let n_pending = out.give_up(|id| pending.session(id) == Some(peer.session));
+        let n_lost = peer.n_dropped + n_rest + n_pending;
+        if peer.is_holder || n_lost > 0 {
+            let text = desk::lost(&peer.reason, n_lost, self.task);
+            out.report_error(&ComponentFailure::new(text));
+        }
     }
 
     fn settle(&mut self, id: &Value, fate: Fate) {
@@ -181,9 +209,15 @@ impl Running {
 }
 
 impl Drop for Running {
+    /// The task ends, or starts over: it will hear of no more fates, so that what is pending fails.
     fn drop(&mut self) {
         let now_ms = clock::monotonic_millis();
-        self.desk.lock().detach(self.index, &self.line, now_ms);
+        let current = self.current.take();
+        let rest = current.iter().flat_map(|(all, place)| all.fails(*place));
+        self.fates.extend(rest.chain(self.pending.fails()));
+        let mut desk = self.desk.lock();
+        desk.settle(&mut self.fates);
+        desk.detach(self.index, &self.line, now_ms);
     }
 }
 
@@ -202,6 +236,23 @@ impl Pending {
             }
         };
         slot as i64
+    }
+
+    /// Whose tuple it is, of one that is pending.
+    fn session(&self, id: &Value) -> Option<SessionNumber> {
+        let Value::Long(slot) = id else {
+            return None;
+        };
+        let (session, _) = self.slots.get(usize::try_from(*slot).ok()?)?;
+        Some(*session)
+    }
+
+    /// All of them, as failed.
+    fn fails(&self) -> impl Iterator<Item = (SessionNumber, i64, Fate)> + '_ {
+        let free: HashSet<_> = self.free.iter().copied().collect();
+        let slots = self.slots.iter().enumerate();
+        let pending = slots.filter(move |(slot, _)| !free.contains(slot));
+        pending.map(|(_, (session, id))| (*session, *id, Fate::Failed))
     }
 
     fn remove(&mut self, slot: i64) -> Option<(SessionNumber, i64)> {

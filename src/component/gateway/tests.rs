@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::hall::{Answers, Ask, DeskError, Draft, Hall, Opened, Visitor};
 use super::{GatewayBolt, GatewaySpout};
+use crate::clock;
 use crate::component::{Bolt, Spout, Waker};
 use crate::conf::{Conf, keys};
 use crate::tuple::Value;
@@ -19,6 +20,7 @@ fn ask() -> Ask {
         lease_ms: 1000,
         credit: 4,
         form: GatewayForm::Columns,
+        codecs: Vec::new(),
     }
 }
 
@@ -125,6 +127,102 @@ async fn a_peer_that_hangs_up_fails_what_it_had_at_once() {
     assert_eq!(gone.unwrap_err(), DeskError::NoSession);
 }
 
+/// A spout that waits no longer replays: what its peer was not given by then must not pile up.
+#[tokio::test]
+async fn for_a_peer_that_takes_nothing_no_more_waits_than_its_credit() {
+    let conf = Conf::new().with(keys::TOPOLOGY_MESSAGE_TIMEOUT_SECS, 10);
+    bolt!(hall, bolt, conf);
+    let mut harness = Harness::new(&[("default", &["word"])]);
+    let peer = open(&hall, GatewayRole::Bolt);
+    let mut now_ms = clock::monotonic_millis();
+    let fill = |bolt: &mut GatewayBolt, harness: &mut Harness, round: i32, now_ms| {
+        let mut is_tick = true;
+        while bolt.room() > 0 {
+            let tuple = match is_tick {
+                true => harness.tick(),
+                false => harness.input(&values![round]),
+            };
+            bolt.execute(&tuple.view(), &mut harness.collector())
+                .unwrap();
+            is_tick = !is_tick;
+        }
+        bolt.poll_at(now_ms, &mut harness.collector()).unwrap();
+    };
+    for round in 0..10 {
+        fill(&mut bolt, &mut harness, round, now_ms);
+        assert!(bolt.n_waiting() <= 4, "{} wait", bolt.n_waiting());
+        now_ms += 10_000;
+        bolt.poll_at(now_ms, &mut harness.collector()).unwrap();
+    }
+    fill(&mut bolt, &mut harness, 10, now_ms);
+    let runs = receive(&hall, &peer.secret, Answers::default()).await;
+    let columns: Vec<_> = runs.into_iter().flat_map(|run| run.columns).collect();
+    let newest = GatewayColumn::Ints(vec![10]);
+    assert!(
+        columns.contains(&newest),
+        "what lives is given: {columns:?}"
+    );
+    assert_eq!(bolt.n_waiting(), 0);
+}
+
+/// What came of the anchor is not whole: an ack of it must not say so.
+#[tokio::test]
+async fn a_tuple_whose_output_is_refused_fails() {
+    bolt!(hall, bolt, Conf::new());
+    // Its emitter knows no stream but the other one.
+    let mut harness = Harness::new(&[("done", &["lines"])]);
+    let peer = open(&hall, GatewayRole::Bolt);
+    for word in ["a", "b"] {
+        let tuple = harness.input(&values![word]);
+        bolt.execute(&tuple.view(), &mut harness.collector())
+            .unwrap();
+    }
+    bolt.poll(&mut harness.collector()).unwrap();
+    let runs = receive(&hall, &peer.secret, Answers::default()).await;
+    let first = runs[0].first_handle;
+    let anchored = GatewayColumns {
+        anchors: Some(vec![first]),
+        ..words(&["A"])
+    };
+    let answers = Answers {
+        drafts: drafts(&peer, anchored),
+        acks: vec![first, first + 1],
+        ..Answers::default()
+    };
+    receive(&hall, &peer.secret, answers).await;
+    bolt.poll(&mut harness.collector()).unwrap();
+    assert_eq!(harness.verdicts(), [Verdict::Failed(1), Verdict::Acked(2)]);
+    assert_eq!(harness.errors().len(), 1);
+    assert_eq!(bolt.room(), 4);
+}
+
+#[tokio::test]
+async fn where_time_outs_are_off_no_answer_comes_too_late() {
+    let conf = Conf::new()
+        .with(keys::TOPOLOGY_ENABLE_MESSAGE_TIMEOUTS, false)
+        .with(keys::TOPOLOGY_MESSAGE_TIMEOUT_SECS, 0);
+    bolt!(hall, bolt, conf);
+    let mut harness = Harness::new(&[("default", &["word"])]);
+    let peer = open(&hall, GatewayRole::Bolt);
+    let tuple = harness.input(&values!["a"]);
+    bolt.execute(&tuple.view(), &mut harness.collector())
+        .unwrap();
+    bolt.poll(&mut harness.collector()).unwrap();
+    let runs = receive(&hall, &peer.secret, Answers::default()).await;
+    let answers = Answers {
+        acks: vec![runs[0].first_handle],
+        ..Answers::default()
+    };
+    // Many times as long as the time-out would be.
+    let until_ms = clock::monotonic_millis() + 5;
+    while clock::monotonic_millis() < until_ms {
+        bolt.poll(&mut harness.collector()).unwrap();
+    }
+    receive(&hall, &peer.secret, answers).await;
+    bolt.poll(&mut harness.collector()).unwrap();
+    assert_eq!(harness.verdicts(), [Verdict::Acked(1)]);
+}
+
 #[tokio::test]
 async fn a_tick_needs_no_answer_and_a_topology_without_ackers_none_at_all() {
     bolt!(
@@ -185,6 +283,93 @@ async fn a_spouts_peer_hears_of_acks_and_fails() {
     });
     let fates = reply.unwrap().fates;
     assert_eq!((fates.acked, fates.failed), (vec![70], vec![72]));
+}
+
+#[tokio::test]
+async fn what_a_lost_spouts_peer_has_pending_fails_at_once() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let context = harness::context(directory.path(), Conf::new(), Waker::idle());
+    let hall = context.place().gateway.clone();
+    let mut harness = Harness::new(&[("default", &["word"])]);
+    let mut spout = GatewaySpout::default();
+    spout.open(&context).unwrap();
+    spout.activate().unwrap();
+    let peer = open(&hall, GatewayRole::Spout);
+    let call = hall.enter(&peer.secret, &Visitor::default()).unwrap();
+    let tracked = |first, all: &[&str]| GatewayColumns {
+        ids: Some((first..).take(all.len()).collect()),
+        ..words(all)
+    };
+    let mut sent = drafts(&peer, tracked(1, &["a", "b", "c", "d"]));
+    sent.extend(drafts(&peer, tracked(5, &["e", "f"])));
+    sent.extend(drafts(&peer, words(&["untracked"])));
+    call.emit(None, sent, Duration::ZERO).await.unwrap();
+    for _ in 0..3 {
+        spout.next_tuple(&mut harness.spout_collector()).unwrap();
+    }
+    assert_eq!((harness.emitted().len(), harness.n_pending()), (3, 3));
+    drop(call);
+    hall.hung_up(([127, 0, 0, 1], 7).into());
+    spout.poll(&mut harness.spout_collector()).unwrap();
+    let verdicts = harness.verdicts();
+    let failed = verdicts
+        .iter()
+        .filter(|one| matches!(one, Verdict::Failed(_)));
+    assert_eq!(failed.count(), 3, "what ackers know of");
+    let told = harness.errors();
+    assert!(told[0].contains("6 tuples of task 1 fail"), "{told:?}");
+    while spout.ready() {
+        spout.next_tuple(&mut harness.spout_collector()).unwrap();
+    }
+    let emitted = harness.emitted();
+    assert_eq!(emitted.len(), 1, "{emitted:?}");
+    assert_eq!(emitted[0].values, [Value::Str("untracked".into())]);
+}
+
+/// Its peer stays, and so does its session: it must not wait for fates that nobody knows any more.
+#[tokio::test]
+async fn what_a_task_had_that_starts_over_fails_at_its_peer() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let context = harness::context(directory.path(), Conf::new(), Waker::idle());
+    let hall = context.place().gateway.clone();
+    let mut harness = Harness::new(&[("default", &["word"])]);
+    let mut spout = GatewaySpout::default();
+    spout.open(&context).unwrap();
+    spout.activate().unwrap();
+    let peer = open(&hall, GatewayRole::Spout);
+    let call = hall.enter(&peer.secret, &Visitor::default()).unwrap();
+    let tracked = |first, all: &[&str]| GatewayColumns {
+        ids: Some((first..).take(all.len()).collect()),
+        ..words(all)
+    };
+    let mut sent = drafts(&peer, tracked(1, &["a", "b", "c", "d"]));
+    sent.extend(drafts(&peer, tracked(5, &["e"])));
+    call.emit(None, sent, Duration::ZERO).await.unwrap();
+    for _ in 0..3 {
+        spout.next_tuple(&mut harness.spout_collector()).unwrap();
+    }
+    // Acked, and not handed over yet.
+    spout.ack(&Value::Long(1));
+    for is_over_before in [false, true] {
+        if is_over_before {
+            drop(std::mem::take(&mut spout));
+        }
+        let mut next = GatewaySpout::default();
+        next.open(&context).unwrap();
+        next.activate().unwrap();
+        spout = next;
+        let waits = call.emit(None, Vec::new(), Duration::from_secs(5));
+        let mut fates = waits.await.unwrap().fates;
+        fates.failed.sort_unstable();
+        match is_over_before {
+            false => assert_eq!((fates.acked, fates.failed), (vec![2], vec![1, 3, 4, 5])),
+            true => assert_eq!((fates.acked, fates.failed), (vec![], vec![6])),
+        }
+        let sent = drafts(&peer, tracked(6, &["f"]));
+        let reply = call.emit(None, sent, Duration::ZERO).await.unwrap();
+        assert_eq!(reply.tasks.len(), 1, "the task is its own again");
+    }
+    assert!(spout.ready(), "and takes tuples on");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 
 use crate::limits;
-use crate::tuple::{Value, ValueRef};
+use crate::tuple::{Value, ValueRef, number};
 use crate::wire::{messages, storm};
 
 /// Why a peer's value is none.
@@ -17,6 +17,8 @@ pub enum ValueError {
     Char(i32),
     #[error("a number of any size needs at least one byte")]
     Empty,
+    #[error("a number has {0} bytes, {max} at most", max = number::BYTES_MAX)]
+    Large(usize),
     #[error("values are nested more than {} deep", limits::VALUE_DEPTH_MAX)]
     Depth,
 }
@@ -61,9 +63,10 @@ fn at_depth(value: messages::Value, depth: usize) -> Result<Value, ValueError> {
 }
 
 fn digits_of(digits: &Bytes) -> Result<Box<[u8]>, ValueError> {
-    match digits.is_empty() {
-        true => Err(ValueError::Empty),
-        false => Ok(digits.as_ref().into()),
+    match digits.len() {
+        0 => Err(ValueError::Empty),
+        n_bytes if n_bytes > number::BYTES_MAX => Err(ValueError::Large(n_bytes)),
+        _ => Ok(digits.as_ref().into()),
     }
 }
 
@@ -173,6 +176,16 @@ mod tests {
         }
         let empty = Sent::BigIntegerValue(Bytes::new());
         assert_eq!(received(empty), Err(ValueError::Empty));
+        // Written as text, one of a megabyte would hold up its thread for a minute.
+        let number = |n_bytes| Sent::BigIntegerValue(vec![1; n_bytes].into());
+        assert!(received(number(number::BYTES_MAX)).is_ok());
+        let n_bytes = number::BYTES_MAX + 1;
+        assert_eq!(received(number(n_bytes)), Err(ValueError::Large(n_bytes)));
+        let unscaled = Sent::DecimalValue(messages::Decimal {
+            unscaled: vec![1; n_bytes].into(),
+            scale: 0,
+        });
+        assert_eq!(received(unscaled), Err(ValueError::Large(n_bytes)));
         let deep = |n| (0..n).fold(Sent::LongValue(1), |inner, _| Sent::ListValue(vec![inner]));
         assert!(received(deep(limits::VALUE_DEPTH_MAX - 1)).is_ok());
         assert_eq!(

@@ -26,6 +26,8 @@ struct Lines {
     scanned: usize,
     /// The last line ended in CR: an LF right after it belongs to that line end.
     skip_line_feed: bool,
+    /// A line of this message ended in CR.
+    has_returns: bool,
 }
 
 /// Why a child's output cannot be cut into messages.
@@ -79,10 +81,14 @@ impl Framer {
     /// At the end of the output: a last message whose `end` has no line end, or what is left over.
     pub fn finish(&mut self) -> Result<Bytes, Bytes> {
         let rest = self.buffer.split().freeze();
-        let line_start = std::mem::take(&mut self.lines).line_start;
+        let Lines {
+            line_start,
+            has_returns,
+            ..
+        } = std::mem::take(&mut self.lines);
         match self.serializer {
             Serializer::Json if rest.get(line_start..) == Some(b"end") => {
-                Ok(joined(rest.slice(..line_start)))
+                Ok(joined(rest.slice(..line_start), has_returns))
             }
             _ => Err(rest),
         }
@@ -122,12 +128,13 @@ impl Lines {
                 }
             }
             let unseen = buffer.get(self.scanned..).unwrap_or_default();
-            let Some(offset) = unseen.iter().position(|byte| matches!(byte, b'\n' | b'\r')) else {
+            let Some(offset) = memchr::memchr2(b'\n', b'\r', unseen) else {
                 self.scanned = buffer.len();
                 return None;
             };
             let line_end = self.scanned + offset;
             self.skip_line_feed = buffer.get(line_end) == Some(&b'\r');
+            self.has_returns |= self.skip_line_feed;
             let is_end = buffer.get(self.line_start..line_end) == Some(b"end");
             self.scanned = line_end + 1;
             if is_end {
@@ -135,7 +142,8 @@ impl Lines {
                 buffer.advance(self.scanned - self.line_start);
                 self.scanned = 0;
                 self.line_start = 0;
-                return Some(joined(message));
+                let has_returns = std::mem::take(&mut self.has_returns);
+                return Some(joined(message, has_returns));
             }
             self.line_start = self.scanned;
         }
@@ -143,8 +151,8 @@ impl Lines {
 }
 
 /// Lines with whatever ends they had, as lines joined by LF.
-fn joined(mut lines: Bytes) -> Bytes {
-    if lines.contains(&b'\r') {
+fn joined(mut lines: Bytes, has_returns: bool) -> Bytes {
+    if has_returns {
         let mut text = Vec::with_capacity(lines.len());
         let mut previous = b' ';
         for byte in &lines {

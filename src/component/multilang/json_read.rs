@@ -28,12 +28,16 @@ pub enum JsonError {
     TooDeep,
 }
 
-/// The fields of an object in the order they came, duplicates included. What follows it is ignored.
-pub fn object(text: &str) -> Result<Vec<(Cow<'_, str>, Node<'_>)>, JsonError> {
+/// Gives the fields of an object in the order they come, duplicates included. What follows it is
+/// ignored.
+pub fn each_field<'a>(
+    text: &'a str,
+    take: &mut dyn FnMut(Cow<'a, str>, Node<'a>),
+) -> Result<(), JsonError> {
     let mut reader = Reader { text, position: 0 };
     reader.skip_blanks();
     match reader.current() {
-        b'{' => reader.fields(1),
+        b'{' => reader.fields(1, take),
         byte @ (b':' | b'}' | b']') => Err(reader.unexpected(byte)),
         _ => Err(JsonError::NotAnObject),
     }
@@ -95,8 +99,11 @@ impl<'a> Reader<'a> {
     }
 
     /// From `{` to after `}`.
-    fn fields(&mut self, depth: usize) -> Result<Vec<(Cow<'a, str>, Node<'a>)>, JsonError> {
-        let mut fields = Vec::with_capacity(8);
+    fn fields(
+        &mut self,
+        depth: usize,
+        take: &mut dyn FnMut(Cow<'a, str>, Node<'a>),
+    ) -> Result<(), JsonError> {
         loop {
             self.advance();
             match self.current() {
@@ -104,15 +111,18 @@ impl<'a> Reader<'a> {
                 byte @ (b':' | b']' | b'[' | b'{') => return Err(self.unexpected(byte)),
                 b'}' => {
                     self.advance();
-                    return Ok(fields);
+                    return Ok(());
                 }
-                _ => fields.push(self.field(depth)?),
+                _ => {
+                    let (key, node) = self.field(depth)?;
+                    take(key, node);
+                }
             }
             self.skip_controls();
             match self.current() {
                 b'}' => {
                     self.advance();
-                    return Ok(fields);
+                    return Ok(());
                 }
                 b',' => {}
                 END => return Err(JsonError::UnexpectedEnd),
@@ -161,12 +171,27 @@ impl<'a> Reader<'a> {
         match self.current() {
             byte @ (b':' | b'}' | b']') => Err(self.unexpected(byte)),
             b'{' | b'[' if depth >= limits::MULTILANG_DEPTH_MAX => Err(JsonError::TooDeep),
-            b'{' => Ok(Node::Map(entries(self.fields(depth + 1)?))),
+            b'{' => self.map(depth + 1).map(Node::Map),
             b'[' => Ok(Node::List(self.items(depth + 1)?)),
             quote @ (b'"' | b'\'') => Ok(Node::Text(self.quoted(quote)?)),
             b'0'..=b'9' | b'-' => self.number(stop),
-            _ => Ok(word(self.bare_word(|byte| stop.ends_at(byte)))),
+            first => {
+                let text = self.bare_word(|byte| stop.ends_at(byte));
+                // A word behind a control character is text, whatever it spells.
+                Ok(match first {
+                    ..=b' ' => Node::Text(Cow::Borrowed(text)),
+                    _ => word(text),
+                })
+            }
         }
+    }
+
+    fn map(&mut self, depth: usize) -> Result<Vec<(Value, Value)>, JsonError> {
+        let mut entries = Vec::new();
+        self.fields(depth, &mut |key, node| {
+            entries.push((Value::Str(key.into()), node.into_value()));
+        })?;
+        Ok(last_of_each_key(entries))
     }
 
     /// Everything up to where `ends`, without blanks around it.
@@ -281,11 +306,14 @@ impl<'a> Reader<'a> {
             b'u' => text.push(self.hex(4)?),
             b'x' => text.push(self.hex(2)?),
             END => return Err(JsonError::UnexpectedEnd),
-            // An unknown escape vanishes with the character after it.
+            // An unknown escape vanishes with the UTF-16 unit after it.
             0x80.. => {
-                while self.byte_at(self.position + 1) & 0xc0 == 0x80 {
-                    self.advance();
+                let after = self.text.get(self.position..).unwrap_or_default();
+                let escaped = after.chars().next().unwrap_or(LOST);
+                if let [_, low] = escaped.encode_utf16(&mut [0; 2]) {
+                    text.push(*low);
                 }
+                self.position += escaped.len_utf8() - 1;
             }
             _ => {}
         }
@@ -376,15 +404,9 @@ fn word(text: &str) -> Node<'_> {
     }
 }
 
-fn entries(fields: Vec<(Cow<'_, str>, Node<'_>)>) -> Vec<(Value, Value)> {
-    let entry = |(key, node): (Cow<'_, str>, Node<'_>)| (Value::Str(key.into()), node.into_value());
-    last_of_each_key(fields.into_iter().map(entry).collect())
-}
-
+/// What Java trims off a text.
 fn java_blank(c: char) -> bool {
-    let is_separator =
-        c.is_whitespace() && !matches!(c, '\u{a0}' | '\u{2007}' | '\u{202f}' | '\u{85}');
-    is_separator || ('\u{1c}'..='\u{1f}').contains(&c)
+    c <= ' '
 }
 
 /// json-smart marks the end of its input with this control character, and so ends at one that is

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::component::multilang::node::{Field, Node};
+use crate::component::multilang::node::Node;
 use crate::component::multilang::{Serializer, json_read, msgpack};
 use crate::id::TaskId;
 use crate::tuple::Value;
@@ -16,8 +16,8 @@ pub struct FromChild {
     pub command: Command,
     /// Of the tuple that is acked or failed; of a spout's emit, whatever the child chose.
     pub id: Option<Value>,
-    /// Ids of tuples that an emit is anchored to.
-    pub anchors: Vec<Box<str>>,
+    /// Ids of tuples that an emit is anchored to; one that is null stands for no tuple at all.
+    pub anchors: Vec<Option<Box<str>>>,
     /// Absent: the stream `default`. An empty name is a stream of that name.
     pub stream: Option<Box<str>>,
     /// The task of a direct emit; 0 is none. May be out of range.
@@ -83,18 +83,25 @@ pub enum Fault {
 impl FromChild {
     /// Reads one message without its framing.
     pub fn read(serializer: Serializer, bytes: &[u8]) -> Result<Self, ProtocolError> {
-        with_fields(serializer, bytes, |fields| {
-            FromChild::from_fields(fields, serializer)
-        })
+        let message = |text: &Text<'_>| {
+            let mut known = Known::default();
+            text.each_field(&mut |key, node| {
+                if let Some(slot) = known.slot(&key) {
+                    *slot = node;
+                }
+            })?;
+            FromChild::from_known(known, serializer)
+        };
+        read(serializer, bytes, message)
     }
 
-    fn from_fields(fields: Vec<Field<'_>>, serializer: Serializer) -> Result<Self, Fault> {
-        let mut known = Known::default();
-        for (key, node) in fields {
-            if let Some(slot) = known.slot(&key) {
-                *slot = node;
-            }
-        }
+    /// A direct emit's target; the number as an error where it names no task. None: not direct.
+    pub fn direct_task(&self) -> Option<Result<TaskId, i64>> {
+        let task = Some(self.task).filter(|task| *task != 0)?;
+        Some(i32::try_from(task).map(TaskId).map_err(|_| task))
+    }
+
+    fn from_known(known: Known<'_>, serializer: Serializer) -> Result<Self, Fault> {
         let command = text(known.command, "command")?.ok_or(Fault::NoCommand)?;
         let command = Command::from(command);
         Ok(FromChild {
@@ -118,12 +125,17 @@ impl FromChild {
 
 /// Reads a child's answer to the handshake: its process id, or nothing where it gives none.
 pub fn read_pid(serializer: Serializer, bytes: &[u8]) -> Result<Option<Value>, ProtocolError> {
-    with_fields(serializer, bytes, |fields| {
-        let pid = fields.into_iter().rev().find(|(key, _)| key == "pid");
-        match pid.map(|(_, node)| node) {
-            None | Some(Node::Null) => Ok(None),
-            Some(Node::Number(pid)) => Ok(Some(pid)),
-            Some(_) => Err(Fault::WrongType {
+    read(serializer, bytes, |text| {
+        let mut pid = Node::Null;
+        text.each_field(&mut |key, node| {
+            if key == "pid" {
+                pid = node;
+            }
+        })?;
+        match pid {
+            Node::Null => Ok(None),
+            Node::Number(pid) => Ok(Some(pid)),
+            _ => Err(Fault::WrongType {
                 key: "pid",
                 expected: "a number",
             }),
@@ -141,24 +153,40 @@ pub fn excerpt(bytes: &[u8]) -> String {
     text
 }
 
-fn with_fields<T>(
+fn read<T>(
     serializer: Serializer,
     bytes: &[u8],
-    read: impl FnOnce(Vec<Field<'_>>) -> Result<T, Fault>,
+    take: impl FnOnce(&Text<'_>) -> Result<T, Fault>,
 ) -> Result<T, ProtocolError> {
-    let result = match serializer {
-        Serializer::Json => {
-            let text = String::from_utf8_lossy(bytes);
-            // Storm refuses a byte order mark; .NET writes one before its first message.
-            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-            json_read::object(text).map_err(Fault::from).and_then(read)
-        }
-        Serializer::MessagePack => msgpack::object(bytes).map_err(Fault::from).and_then(read),
+    let text = match serializer {
+        Serializer::Json => Text::Json(String::from_utf8_lossy(bytes)),
+        Serializer::MessagePack => Text::MessagePack(bytes),
     };
-    result.map_err(|fault| ProtocolError {
+    take(&text).map_err(|fault| ProtocolError {
         fault,
         excerpt: excerpt(bytes),
     })
+}
+
+/// A message that nobody has looked into.
+enum Text<'a> {
+    Json(Cow<'a, str>),
+    MessagePack(&'a [u8]),
+}
+
+// === impl Text ===
+
+impl Text<'_> {
+    fn each_field<'a>(&'a self, take: &mut dyn FnMut(Cow<'a, str>, Node<'a>)) -> Result<(), Fault> {
+        match self {
+            Text::Json(text) => {
+                // Storm refuses a byte order mark; .NET writes one before its first message.
+                let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+                Ok(json_read::each_field(text, take)?)
+            }
+            Text::MessagePack(bytes) => Ok(msgpack::each_field(bytes, take)?),
+        }
+    }
 }
 
 /// The fields that messages have; of a key that comes twice the last value counts.
@@ -282,7 +310,7 @@ fn id(node: Node<'_>, serializer: Serializer) -> Option<Value> {
     }
 }
 
-fn anchors(node: Node<'_>) -> Result<Vec<Box<str>>, Fault> {
+fn anchors(node: Node<'_>) -> Result<Vec<Option<Box<str>>>, Fault> {
     let wrong = Fault::WrongType {
         key: "anchors",
         expected: "an id or a list of ids",
@@ -290,10 +318,17 @@ fn anchors(node: Node<'_>) -> Result<Vec<Box<str>>, Fault> {
     match node {
         Node::Null => Ok(Vec::new()),
         Node::List(items) => {
-            let ids = items.into_iter().map(id_text).collect::<Option<_>>();
-            ids.ok_or(wrong)
+            let id = |item| match item {
+                Value::Null => Some(None),
+                item => id_text(item).map(Some),
+            };
+            items
+                .into_iter()
+                .map(id)
+                .collect::<Option<_>>()
+                .ok_or(wrong)
         }
-        node => Ok(vec![id_text(node.into_value()).ok_or(wrong)?]),
+        node => Ok(vec![Some(id_text(node.into_value()).ok_or(wrong)?)]),
     }
 }
 
@@ -338,14 +373,6 @@ fn flag(node: Node<'_>) -> Result<bool, Fault> {
             key: "need_task_ids",
             expected: "true or false",
         }),
-    }
-}
-
-/// A direct emit's target, where the number names one.
-impl FromChild {
-    pub fn direct_task(&self) -> Option<Result<TaskId, i64>> {
-        let task = Some(self.task).filter(|task| *task != 0)?;
-        Some(i32::try_from(task).map(TaskId).map_err(|_| task))
     }
 }
 

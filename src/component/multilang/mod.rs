@@ -3,6 +3,7 @@
 //! Pure: bytes in, messages out, and the other way round. Starting children, pipes, time-outs and
 //! what a message does to a topology are in `shell`.
 
+pub mod answer;
 pub mod framing;
 pub mod handshake;
 pub mod json_read;
@@ -13,11 +14,12 @@ pub mod node;
 mod number;
 pub mod write;
 
+pub use answer::{Answer, Outcome};
 pub use framing::{Framer, FramingError};
 pub use handshake::Handshake;
 pub use json_write::{BytesPolicy, UnwritableError};
 pub use message::{Command, Fault, FromChild, LogLevel, ProtocolError};
-pub use write::{Encoder, SpoutCommand, TupleSource};
+pub use write::{Encoder, Envelope, SpoutCommand, TupleSource};
 
 /// How messages become bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

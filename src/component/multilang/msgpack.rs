@@ -34,22 +34,24 @@ pub struct Extent {
     open: Vec<u64>,
 }
 
-/// The fields of a map in the order they came.
-pub fn object(bytes: &[u8]) -> Result<Vec<(Cow<'_, str>, Node<'_>)>, MessagePackError> {
+/// Gives the fields of a map in the order they come.
+pub fn each_field<'a>(
+    bytes: &'a [u8],
+    take: &mut dyn FnMut(Cow<'a, str>, Node<'a>),
+) -> Result<(), MessagePackError> {
     let mut reader = Reader { rest: bytes };
     let Head::Map(n_entries) = reader.head()? else {
         return Err(MessagePackError::NotAMap);
     };
-    let mut fields = Vec::with_capacity(reader.bounded(n_entries));
     for _ in 0..n_entries {
         let key = match reader.node(1)? {
             Node::Text(key) => key,
             Node::Bytes(key) => String::from_utf8_lossy(key),
             other => Cow::Owned(other.into_value().to_string()),
         };
-        fields.push((key, reader.node(1)?));
+        take(key, reader.node(1)?);
     }
-    Ok(fields)
+    Ok(())
 }
 
 /// Appends one value. Numbers too big for MessagePack's own types become text.

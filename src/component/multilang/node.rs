@@ -21,9 +21,6 @@ pub enum Node<'a> {
     Map(Vec<(Value, Value)>),
 }
 
-/// A field of a message: its key and its value.
-pub type Field<'a> = (Cow<'a, str>, Node<'a>);
-
 // === impl Node ===
 
 impl Node<'_> {

@@ -9,20 +9,30 @@ use crate::id::TaskId;
 use crate::tuple::ValueRef;
 
 /// How one child is written to.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Encoder {
     pub serializer: Serializer,
     pub bytes: BytesPolicy,
 }
 
-/// Everything about a tuple but its values.
+/// Where a tuple comes from.
 #[derive(Debug, Clone, Copy)]
 pub struct TupleSource<'a> {
-    pub component: &'a str,
+    /// None for heartbeats: the key has to be there and null, adapters read it.
+    pub component: Option<&'a str>,
     pub stream: &'a str,
     pub task: TaskId,
-    /// What the child acks, fails and anchors by.
-    pub id: &'a str,
+}
+
+/// A tuple's message but for its values and its id: what all tuples of one source have in common,
+/// written once.
+#[derive(Debug)]
+pub struct Envelope {
+    encoder: Encoder,
+    /// Up to the values.
+    head: Vec<u8>,
+    /// From the values to the id.
+    between: Vec<u8>,
 }
 
 /// What a spout's child is told to do.
@@ -47,29 +57,14 @@ impl Encoder {
         self.framed(out, |message| message.value(handshake.as_value().as_ref()))
     }
 
-    /// A tuple for a bolt's child.
-    pub fn tuple<'v>(
-        self,
-        out: &mut Vec<u8>,
-        source: TupleSource<'_>,
-        values: impl ExactSizeIterator<Item = ValueRef<'v>>,
-    ) -> Result<(), UnwritableError> {
-        let component = ValueRef::Str(source.component);
-        self.framed(out, |message| message.tuple(component, source, values))
-    }
-
     /// What keeps a silent bolt's child talking.
     pub fn heartbeat(self, out: &mut Vec<u8>, id: &str) {
         let source = TupleSource {
-            component: "",
+            component: None,
             stream: "__heartbeat",
             task: TaskId::SYSTEM,
-            id,
         };
-        // The key has to be there and null: adapters read it.
-        let written = self.framed(out, |message| {
-            message.tuple(ValueRef::Null, source, [].into_iter())
-        });
+        let written = Envelope::new(self, source).tuple(out, id, [].into_iter());
         debug_assert!(written.is_ok(), "a heartbeat has no bytes in it");
     }
 
@@ -109,6 +104,55 @@ impl Encoder {
     }
 }
 
+// === impl Envelope ===
+
+impl Envelope {
+    pub fn new(encoder: Encoder, source: TupleSource<'_>) -> Self {
+        let (mut head, mut between) = (Vec::new(), Vec::new());
+        let component = source.component.map_or(ValueRef::Null, ValueRef::Str);
+        let mut message = Message {
+            encoder,
+            out: &mut head,
+        };
+        // The order of the keys is Storm's.
+        message.open_map(5);
+        let mut is_written = message.entry("comp", component, Position::First);
+        message.key("tuple", Position::Later);
+        message.out = &mut between;
+        let rest = [
+            ("task", ValueRef::Int(source.task.0)),
+            ("stream", ValueRef::Str(source.stream)),
+        ];
+        for (key, value) in rest {
+            is_written = is_written.and(message.entry(key, value, Position::Later));
+        }
+        message.key("id", Position::Later);
+        debug_assert!(is_written.is_ok(), "there are no bytes in it");
+        Envelope {
+            encoder,
+            head,
+            between,
+        }
+    }
+
+    /// A tuple for a bolt's child, which acks, fails and anchors by `id`.
+    pub fn tuple<'v>(
+        &self,
+        out: &mut Vec<u8>,
+        id: &str,
+        values: impl ExactSizeIterator<Item = ValueRef<'v>>,
+    ) -> Result<(), UnwritableError> {
+        self.encoder.framed(out, |message| {
+            message.out.extend_from_slice(&self.head);
+            message.list(values)?;
+            message.out.extend_from_slice(&self.between);
+            message.value(ValueRef::Str(id))?;
+            message.close(b'}');
+            Ok(())
+        })
+    }
+}
+
 // === impl SpoutCommand ===
 
 impl SpoutCommand {
@@ -132,38 +176,12 @@ struct Message<'o> {
 // === impl Message ===
 
 impl Message<'_> {
-    /// The order of the keys is Storm's.
-    fn tuple<'v>(
-        &mut self,
-        component: ValueRef<'_>,
-        source: TupleSource<'_>,
-        values: impl ExactSizeIterator<Item = ValueRef<'v>>,
-    ) -> Result<(), UnwritableError> {
-        self.open_map(5);
-        self.key("comp", Position::First);
-        self.value(component)?;
-        self.key("tuple", Position::Later);
-        self.list(values)?;
-        let rest = [
-            ("task", ValueRef::Int(source.task.0)),
-            ("stream", ValueRef::Str(source.stream)),
-            ("id", ValueRef::Str(source.id)),
-        ];
-        for (key, value) in rest {
-            self.key(key, Position::Later);
-            self.value(value)?;
-        }
-        self.close(b'}');
-        Ok(())
-    }
-
-    fn map(&mut self, entries: &[(&str, ValueRef<'_>)]) -> Result<(), UnwritableError> {
+    fn map(&mut self, entries: &[(&'static str, ValueRef<'_>)]) -> Result<(), UnwritableError> {
         self.open_map(entries.len());
         let mut position = Position::First;
         for (key, value) in entries {
-            self.key(key, position);
+            self.entry(key, *value, position)?;
             position = Position::Later;
-            self.value(*value)?;
         }
         self.close(b'}');
         Ok(())
@@ -197,12 +215,24 @@ impl Message<'_> {
         }
     }
 
-    fn key(&mut self, key: &str, position: Position) {
+    fn entry(
+        &mut self,
+        key: &'static str,
+        value: ValueRef<'_>,
+        position: Position,
+    ) -> Result<(), UnwritableError> {
+        self.key(key, position);
+        self.value(value)
+    }
+
+    fn key(&mut self, key: &'static str, position: Position) {
         self.comma(position);
         match self.encoder.serializer {
+            // Our keys have nothing to escape.
             Serializer::Json => {
-                json_write::write_text(self.out, key);
-                self.out.push(b':');
+                self.out.push(b'"');
+                self.out.extend_from_slice(key.as_bytes());
+                self.out.extend_from_slice(b"\":");
             }
             Serializer::MessagePack => msgpack::write_text(self.out, key),
         }

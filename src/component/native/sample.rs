@@ -1,6 +1,6 @@
 //! What Storm ships for tests and first steps, beyond what `count` and `pass` already are.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::component::native::is_tick;
 use crate::component::{Bolt, Collector, Result, TaskContext};
@@ -13,10 +13,11 @@ pub struct GlobalCountBolt {
     count: i32,
 }
 
-/// Takes (word, count), and emits for how many words it has seen a count: (number), an int.
+/// Takes (word, count), and emits the sum of the last counts of all words: (sum), an int.
 #[derive(Default)]
 pub struct AggregatesCountBolt {
-    words: HashSet<Value>,
+    counts: HashMap<Value, i32>,
+    sum: i32,
 }
 
 /// Counts the first field: (value, count), the count an int.
@@ -24,6 +25,9 @@ pub struct AggregatesCountBolt {
 pub struct WordCountBolt {
     counts: HashMap<Value, i32>,
 }
+
+/// Emits each word as if it came for the first time: (word, 1), the number an int.
+pub struct WordOnceBolt;
 
 /// Appends three exclamation marks to the first field: (text).
 #[derive(Default)]
@@ -60,9 +64,10 @@ impl Bolt for AggregatesCountBolt {
         if is_tick(tuple, out) {
             return Ok(());
         }
-        self.words.insert(tuple.value(0)?.to_value());
-        let number = i32::try_from(self.words.len()).unwrap_or(i32::MAX);
-        out.emit(tuple, values![number])?;
+        let count = tuple.int(1)?;
+        let last = self.counts.insert(tuple.value(0)?.to_value(), count);
+        self.sum = self.sum.wrapping_sub(last.unwrap_or(0)).wrapping_add(count);
+        out.emit(tuple, values![self.sum])?;
         out.ack(tuple);
         Ok(())
     }
@@ -83,6 +88,23 @@ impl Bolt for WordCountBolt {
         let count = self.counts.entry(word.to_value()).or_default();
         *count = count.wrapping_add(1);
         out.emit(tuple, values![word, *count])?;
+        out.ack(tuple);
+        Ok(())
+    }
+}
+
+// === impl WordOnceBolt ===
+
+impl Bolt for WordOnceBolt {
+    fn prepare(&mut self, _context: &TaskContext) -> Result<()> {
+        Ok(())
+    }
+
+    fn execute(&mut self, tuple: &Tuple<'_>, out: &mut Collector<'_>) -> Result<()> {
+        if is_tick(tuple, out) {
+            return Ok(());
+        }
+        out.emit(tuple, values![tuple.value(0)?, 1i32])?;
         out.ack(tuple);
         Ok(())
     }

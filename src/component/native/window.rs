@@ -25,6 +25,9 @@ pub struct WindowSumBolt {
     field: Option<String>,
 }
 
+/// Emits how many tuples each window has: (number), an int, anchored to all of them.
+pub struct WindowSizeBolt;
+
 /// Emits what is new in each window as it is, each tuple anchored to the one it was.
 pub struct WindowPassBolt;
 
@@ -99,6 +102,14 @@ impl WindowedBolt for WindowSumBolt {
             None => out.emit(values![whole, count]),
             Some(fractions) => out.emit(values![whole as f64 + fractions, count]),
         }
+    }
+}
+
+// === impl WindowSizeBolt ===
+
+impl WindowedBolt for WindowSizeBolt {
+    fn execute(&mut self, window: &Window<'_>, out: &mut WindowCollector<'_>) -> Result<()> {
+        out.emit(values![i32::try_from(window.len()).unwrap_or(i32::MAX)])
     }
 }
 

@@ -50,10 +50,13 @@
 //! | `testing.TestWordSpout` | [distributed: bool]: (word) every 100 ms |
 //! | `testing.TestWordCounter` | (word) in: (word, count: int) |
 //! | `testing.TestGlobalCount` | any in: (count: int) |
-//! | `testing.TestAggregatesCounter` | (word, count) in: (number of words: int) |
+//! | `testing.TestAggregatesCounter` | (word, count) in: (sum of the words' counts: int) |
 //! | `testing.IdentityBolt` | `IdBolt` |
 //! | `starter.spout.RandomSentenceSpout` | (sentence) every 100 ms |
-//! | `starter.bolt.PrinterBolt` | `Log` |
+//! | `starter.bolt.PrinterBolt`, `flux.wrappers.bolts.LogInfoBolt` | `Log` |
+//! | `flux.examples.TestPrintBolt` | `Log` |
+//! | `flux.examples.WordCounter` | (word) in: (word, 1: int) |
+//! | `flux.examples.TestWindowBolt` | windowed: (number of tuples: int) |
 //! | `starter.WordCountTopology$WordCount` | as `TestWordCounter` |
 //! | `starter.ExclamationTopology$ExclamationBolt` | (word) in: (word with !!!) |
 //! | `drpc.DRPCSpout` | function: (args, info), of `drpc.servers` |
@@ -89,10 +92,12 @@
 mod args;
 mod bench;
 mod coordinated;
+mod declared;
 
 use std::borrow::Cow;
 
 pub use args::{Args, ArgumentError};
+pub use declared::{Declared, declared};
 
 use crate::component::drpc::coordinated::{BatchBolt, Delegate};
 use crate::component::drpc::join_result::JoinResultBolt;
@@ -110,13 +115,13 @@ use crate::component::native::filter::FilterBolt;
 use crate::component::native::ledger::{LedgerSinkBolt, LedgerSpout};
 use crate::component::native::pass::{IdBolt, LogBolt, NullBolt, ProjectBolt};
 use crate::component::native::sample::{
-    AggregatesCountBolt, ExclamationBolt, GlobalCountBolt, WordCountBolt,
+    AggregatesCountBolt, ExclamationBolt, GlobalCountBolt, WordCountBolt, WordOnceBolt,
 };
 use crate::component::native::sentence::{ChoiceSpout, ConstSpout, SENTENCES, Tracking, WORDS};
 use crate::component::native::split::{SplitBolt, SplitNumberedBolt};
 use crate::component::native::timer::TimerSpout;
 use crate::component::native::window::{
-    WindowCountBolt, WindowPassBolt, WindowSumBolt, WindowTraceBolt,
+    WindowCountBolt, WindowPassBolt, WindowSizeBolt, WindowSumBolt, WindowTraceBolt,
 };
 use crate::component::window::{Runner, WindowedBolt};
 use crate::component::{Bolt, Spout};
@@ -408,7 +413,12 @@ const ENTRIES: &[Entry] = &[
         }),
     },
     Entry {
-        names: &["stormwire.Log", "org.apache.storm.starter.bolt.PrinterBolt"],
+        names: &[
+            "stormwire.Log",
+            "org.apache.storm.starter.bolt.PrinterBolt",
+            "org.apache.storm.flux.wrappers.bolts.LogInfoBolt",
+            "org.apache.storm.flux.examples.TestPrintBolt",
+        ],
         make: Make::Bolt(|args| {
             let prefix = args.optional_text("what each line begins with")?;
             Ok(Box::new(LogBolt::new(prefix.unwrap_or_default())))
@@ -455,6 +465,10 @@ const ENTRIES: &[Entry] = &[
         make: Make::Bolt(|_| Ok(Box::new(WordCountBolt::default()))),
     },
     Entry {
+        names: &["org.apache.storm.flux.examples.WordCounter"],
+        make: Make::Bolt(|_| Ok(Box::new(WordOnceBolt))),
+    },
+    Entry {
         names: &["org.apache.storm.testing.TestGlobalCount"],
         make: Make::Bolt(|_| Ok(Box::new(GlobalCountBolt::default()))),
     },
@@ -483,6 +497,10 @@ const ENTRIES: &[Entry] = &[
     Entry {
         names: &["stormwire.WindowPass"],
         make: Make::Windowed(|_| Ok(Box::new(WindowPassBolt))),
+    },
+    Entry {
+        names: &["org.apache.storm.flux.examples.TestWindowBolt"],
+        make: Make::Windowed(|_| Ok(Box::new(WindowSizeBolt))),
     },
     Entry {
         names: &["stormwire.testing.WindowTrace"],

@@ -1,24 +1,23 @@
-//! The tasks that attend one child: one writes, one reads, one drains standard error, and one
-//! watches them and the clock, and sees to the end.
-//!
-//! The reader never waits for the writer: a child that is blocked on its output still gets its
-//! input, and the other way round.
+//! Who attends one child: a thread serves its pipes (`pipes`), a task drains standard error, and
+//! one watches all that and the clock, and sees to the end.
 
+use std::io;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout};
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot::{Receiver, error::RecvError};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::clock;
-use crate::component::multilang::{Encoder, Framer, FromChild, message};
+use crate::component::multilang::{Encoder, Framer};
 use crate::component::shell::death::{Cause, Death};
 use crate::component::shell::link::{End, Event, Link};
-use crate::component::shell::liveness::{Verdict, Watch};
+use crate::component::shell::liveness::{Verdict, Watch, Watched};
+use crate::component::shell::pace::Pace;
+use crate::component::shell::pipes::Pipes;
 use crate::component::shell::process::{Program, Started};
 use crate::component::shell::stderr::{self, Tail};
 
@@ -39,7 +38,7 @@ pub async fn attend(attendance: Attendance, link: Arc<Link>) {
         Ok(started) => attended(&attendance, started, &link).await,
         Err(reason) => Death::unborn(reason),
     };
-    link.push(vec![Event::Gone(death)]);
+    link.push(&mut vec![Event::Gone(death.into())], 0);
 }
 
 async fn attended(attendance: &Attendance, mut started: Started, link: &Arc<Link>) -> Death {
@@ -56,12 +55,14 @@ async fn attended(attendance: &Attendance, mut started: Started, link: &Arc<Link
         let tail = Arc::clone(&tail);
         async move { stderr::drain(errors, &name, &tail).await }
     });
-    let writer = tokio::spawn(write(stdin, Arc::clone(link)));
-    let framer = Framer::new(attendance.encoder.serializer, attendance.message_bytes_max);
-    let mut reader = tokio::spawn(read(stdout, Arc::clone(link), framer));
-    let (cause, status) = watch(attendance, &mut started.child, &mut reader, link).await;
-    // Closes the child's standard input.
-    writer.abort();
+    let (cause, status) = match serve(attendance, link, stdin, stdout) {
+        Ok(mut said) => watch(attendance, &mut started.child, &mut said, link).await,
+        Err(error) => {
+            let reason = format!("its pipes cannot be served: {error}");
+            (Cause::Broken(reason), None)
+        }
+    };
+    link.close();
     let status = match (status, &cause) {
         (Some(status), _) => Some(status),
         (None, Cause::Stopped) => stop(&mut started, attendance.shutdown_timeout).await,
@@ -79,7 +80,6 @@ async fn attended(attendance: &Attendance, mut started: Started, link: &Arc<Link
     // A process that left the group may still hold the pipe.
     let _ = timeout(DRAIN_PATIENCE, &mut stderr).await;
     stderr.abort();
-    reader.abort();
     Death {
         pid: Some(started.process.pid),
         cause,
@@ -88,11 +88,35 @@ async fn attended(attendance: &Attendance, mut started: Started, link: &Arc<Link
     }
 }
 
+/// Starts serving the pipes: the receiver gets why that ended.
+fn serve(
+    attendance: &Attendance,
+    link: &Arc<Link>,
+    stdin: ChildStdin,
+    stdout: ChildStdout,
+) -> io::Result<Receiver<Cause>> {
+    // A spout's child waits for us after each message.
+    let pace = match attendance.watch.component {
+        Watched::Bolt => Some(Pace::default()),
+        Watched::Spout => None,
+    };
+    let pipes = Pipes {
+        link: Arc::clone(link),
+        framer: Framer::new(attendance.encoder.serializer, attendance.message_bytes_max),
+        pace,
+    };
+    pipes.serve(
+        &attendance.name,
+        stdin.into_owned_fd()?,
+        stdout.into_owned_fd()?,
+    )
+}
+
 /// Until the child ends or has to.
 async fn watch(
     attendance: &Attendance,
     child: &mut Child,
-    reader: &mut JoinHandle<Cause>,
+    said: &mut Receiver<Cause>,
     link: &Link,
 ) -> (Cause, Option<ExitStatus>) {
     let mut ticks = interval(LOOK_EVERY);
@@ -105,12 +129,11 @@ async fn watch(
                 Some(End::Condemned(reason)) => return (Cause::Broken(reason), None),
                 None => {}
             },
-            read = &mut *reader => return (read.unwrap_or_else(lost_reader), None),
+            cause = &mut *said => return (cause.unwrap_or_else(lost), None),
             status = child.wait() => {
                 // What it said last is still in the pipe.
-                let read = timeout(DRAIN_PATIENCE, &mut *reader).await;
-                let cause = match read {
-                    Ok(read) => read.unwrap_or_else(lost_reader),
+                let cause = match timeout(DRAIN_PATIENCE, &mut *said).await {
+                    Ok(cause) => cause.unwrap_or_else(lost),
                     Err(_) => Cause::Ended { partial: String::new() },
                 };
                 return (cause, status.ok());
@@ -142,9 +165,12 @@ fn look(attendance: &Attendance, link: &Link) -> Option<Cause> {
                  (stormwire.shell.suppress.lifecycle spares it these commands)",
                 attendance.name
             );
-            link.push(link.end_turn().into_iter().collect());
+            link.push(&mut link.end_turn().into_iter().collect(), 0);
             None
         }
+        Verdict::Deaf => Some(Cause::Broken(
+            "it closed its standard input and went on".to_owned(),
+        )),
         Verdict::NoHandshake => Some(Cause::NoHandshake {
             secs: watch.handshake_timeout.as_secs(),
         }),
@@ -160,95 +186,8 @@ async fn stop(started: &mut Started, patience: Duration) -> Option<ExitStatus> {
     timeout(patience, started.child.wait()).await.ok()?.ok()
 }
 
-async fn write(mut stdin: ChildStdin, link: Arc<Link>) {
-    let mut output = Vec::new();
-    loop {
-        let n_tuples = link.take_output(&mut output);
-        if output.is_empty() {
-            link.filled.notified().await;
-            continue;
-        }
-        if stdin.write_all(&output).await.is_err() {
-            // The child has closed its input: its output or its exit will say why.
-            std::future::pending::<()>().await;
-        }
-        link.wrote(n_tuples);
-        if output.capacity() > OUTPUT_BYTES_KEPT {
-            output = Vec::new();
-        }
-    }
-}
-
-async fn read(mut stdout: ChildStdout, link: Arc<Link>, mut framer: Framer) -> Cause {
-    loop {
-        if let Err(reason) = take_messages(&link, &mut framer) {
-            return Cause::Broken(reason);
-        }
-        link.await_room().await;
-        framer.buffer().reserve(READ_BYTES);
-        match stdout.read_buf(framer.buffer()).await {
-            Ok(0) | Err(_) => break,
-            Ok(_) => {}
-        }
-    }
-    match framer.finish() {
-        Ok(last) => match take_message(&link, &framer, &last, &mut Vec::new()) {
-            Ok(()) => Cause::Ended {
-                partial: String::new(),
-            },
-            Err(reason) => Cause::Broken(reason),
-        },
-        Err(rest) => Cause::Ended {
-            partial: message::excerpt(&rest),
-        },
-    }
-}
-
-/// Everything that has arrived in whole.
-fn take_messages(link: &Link, framer: &mut Framer) -> Result<(), String> {
-    let mut events = Vec::new();
-    let taken = loop {
-        match framer.next_message() {
-            Ok(Some(message)) => {
-                if let Err(reason) = take_message(link, framer, &message, &mut events) {
-                    break Err(reason);
-                }
-            }
-            Ok(None) => break Ok(()),
-            Err(error) => {
-                let began = message::excerpt(framer.buffer());
-                break Err(format!("{error}; the child wrote: {began}"));
-            }
-        }
-    };
-    link.push(events);
-    taken
-}
-
-fn take_message(
-    link: &Link,
-    framer: &Framer,
-    bytes: &[u8],
-    events: &mut Vec<Event>,
-) -> Result<(), String> {
-    let serializer = framer.serializer();
-    if link.has_shaken_hands() {
-        let message = FromChild::read(serializer, bytes).map_err(|error| error.to_string())?;
-        link.heard(message, events);
-        return Ok(());
-    }
-    let pid = message::read_pid(serializer, bytes).map_err(|error| {
-        format!("no answer to the handshake but something else on its standard output: {error}")
-    })?;
-    link.shake_hands(
-        pid.map_or_else(|| "null".to_owned(), |pid| pid.to_string()),
-        serializer,
-    );
-    Ok(())
-}
-
-fn lost_reader(error: tokio::task::JoinError) -> Cause {
-    Cause::Broken(format!("its output cannot be read: {error}"))
+fn lost(_: RecvError) -> Cause {
+    Cause::Broken("whoever served its pipes panicked".to_owned())
 }
 
 /// How often the clock is looked at.
@@ -257,5 +196,3 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const EXIT_PATIENCE: Duration = Duration::from_secs(1);
 /// For the pipes of a child that exited to run dry.
 const DRAIN_PATIENCE: Duration = Duration::from_millis(500);
-const READ_BYTES: usize = 32 * 1024;
-const OUTPUT_BYTES_KEPT: usize = 1 << 20;

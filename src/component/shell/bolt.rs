@@ -1,19 +1,21 @@
 //! A bolt that is a child process.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use crate::clock;
 use crate::component::multilang::message::id_text;
-use crate::component::multilang::{Command, FromChild, TupleSource};
+use crate::component::multilang::{Command, FromChild, Outcome};
 use crate::component::shell::death::Death;
+use crate::component::shell::envelopes::Envelopes;
 use crate::component::shell::held::{Held, Known};
-use crate::component::shell::keeper::{Aftermath, Keeper};
+use crate::component::shell::keeper::Keeper;
 use crate::component::shell::link::Event;
 use crate::component::shell::liveness::Watched;
 use crate::component::shell::report::Report;
 use crate::component::{Bolt, Collector, ComponentFailure, Emit, Result, TaskContext};
 use crate::id::TaskId;
-use crate::tuple::{Tuple, Value, ValueRef};
+use crate::tuple::{Part, Tuple, Value, ValueRef};
 use crate::wire::storm::ShellComponent;
 
 /// Sends its tuples to a child process and does what the child says with them.
@@ -27,6 +29,7 @@ pub struct ShellBolt {
 struct Running {
     keeper: Keeper,
     held: Held,
+    envelopes: Envelopes,
     report: Report,
     task_ids: Vec<TaskId>,
 }
@@ -42,13 +45,26 @@ impl ShellBolt {
     }
 }
 
+#[cfg(test)]
+impl ShellBolt {
+    /// Calls of the system that wrote to the child that runs.
+    pub fn n_writes(&self) -> u64 {
+        let link = self
+            .running
+            .as_ref()
+            .and_then(|running| running.keeper.link());
+        link.map_or(0, |link| link.n_writes())
+    }
+}
+
 impl Bolt for ShellBolt {
     fn prepare(&mut self, context: &TaskContext) -> Result<()> {
         let keeper = Keeper::start(context, &self.component, Watched::Bolt)?;
-        let timeout = keeper.settings.message_timeout.as_millis();
-        let timeout_ms = u64::try_from(timeout).unwrap_or(u64::MAX);
+        let timeout = keeper.settings.message_timeout.unwrap_or(Duration::MAX);
+        let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         self.running = Some(Running {
             held: Held::new(timeout_ms, keeper.settings.acking, fastrand::u64(..)),
+            envelopes: Envelopes::default(),
             report: Report::new(context),
             keeper,
             task_ids: Vec::new(),
@@ -56,26 +72,26 @@ impl Bolt for ShellBolt {
         Ok(())
     }
 
-    fn execute(&mut self, tuple: &Tuple<'_>, _out: &mut Collector<'_>) -> Result<()> {
+    fn execute(&mut self, tuple: &Tuple<'_>, out: &mut Collector<'_>) -> Result<()> {
         let gone = || ComponentFailure::new("the component has no child now");
         let running = self.running.as_mut().ok_or_else(gone)?;
         let encoder = running.keeper.encoder();
         let link = running.keeper.link().ok_or_else(gone)?;
-        let id = running
-            .held
-            .insert(tuple, clock::monotonic_millis())
-            .to_string();
-        let source = TupleSource {
-            component: tuple.source_component().as_str(),
-            stream: tuple.source_stream().as_str(),
-            task: tuple.source_task(),
-            id: &id,
+        let part = match out.is_watched() {
+            true => Part::All,
+            false => Part::WithoutValues,
         };
-        link.write_tuple(|out| encoder.tuple(out, source, tuple.values()))
-            .map_err(|error| {
-                running.held.take(&id);
-                error.into()
-            })
+        let id = running.held.insert(tuple, part)?;
+        let envelope = running.envelopes.of(tuple, encoder);
+        let mut text = itoa::Buffer::new();
+        let text = text.format(id);
+        let write = |out: &mut _| envelope.tuple(out, text, tuple.values());
+        link.write_tuple(write).map_err(|error| {
+            if let Known::InFlight(key) = running.held.find(id) {
+                running.held.end(key, |_| {});
+            }
+            error.into()
+        })
     }
 
     fn poll(&mut self, out: &mut Collector<'_>) -> Result<()> {
@@ -98,7 +114,7 @@ impl Bolt for ShellBolt {
         };
         let link = running.keeper.link();
         let n_max = running.keeper.settings.n_pending_max;
-        link.map_or(0, |link| n_max.saturating_sub(link.n_unwritten()))
+        link.map_or(0, |link| link.room(n_max))
     }
 
     fn cleanup(&mut self) {
@@ -113,6 +129,7 @@ impl Bolt for ShellBolt {
 impl Running {
     fn poll(&mut self, out: &mut Collector<'_>) -> Result<()> {
         self.keeper.restart_if_due()?;
+        self.held.look_at_clock(clock::monotonic_millis());
         while let Some(event) = self.keeper.next_event() {
             match event {
                 Event::Message(message) if message.command == Command::Emit && out.is_blocked() => {
@@ -120,8 +137,15 @@ impl Running {
                     self.keeper.wake_after(BLOCKED_PAUSE);
                     break;
                 }
+                Event::Answer(answer) => {
+                    let known = self.held.find(answer.id);
+                    let settled = self.settle(known, &answer.id, answer.outcome, out);
+                    if let Err(reason) = settled {
+                        self.keeper.condemn(reason);
+                    }
+                }
                 Event::Message(message) => {
-                    if let Err(reason) = self.handle_message(message, out) {
+                    if let Err(reason) = self.handle_message(*message, out) {
                         self.keeper.condemn(reason);
                     }
                 }
@@ -141,20 +165,14 @@ impl Running {
     ) -> Result<(), String> {
         match message.command {
             Command::Emit => self.emit(&message, out),
-            Command::Ack => self.answer(message.id, |tuple| out.ack(&tuple)),
-            Command::Fail => self.answer(message.id, |tuple| out.fail(&tuple)),
-            Command::Error => {
-                out.report_error(&Report::error(&message));
+            Command::Ack => self.answer(message.id, Outcome::Ack, out),
+            Command::Fail => self.answer(message.id, Outcome::Fail, out),
+            Command::Error | Command::Log | Command::Metrics => {
+                if let Some(failure) = self.report.hear(&message, self.keeper.pid()) {
+                    out.report_error(&failure);
+                }
                 Ok(())
             }
-            Command::Log => {
-                self.report.log(self.keeper.pid(), &message);
-                Ok(())
-            }
-            Command::Metrics => self
-                .report
-                .metric(&message)
-                .map_err(|error| error.to_string()),
             Command::Sync | Command::Other(_) => Ok(()),
         }
     }
@@ -165,9 +183,10 @@ impl Running {
         let values: Vec<ValueRef<'_>> = values.iter().map(Value::as_ref).collect();
         let mut anchors = Vec::with_capacity(message.anchors.len());
         for id in &message.anchors {
-            match self.held.get(id) {
-                Known::InFlight(tuple) => anchors.push(tuple),
-                Known::Untracked => {}
+            let id = id.as_deref().unwrap_or("null");
+            match self.held.find_text(id) {
+                Known::InFlight(key) => anchors.push(self.held.get(key)),
+                Known::Unawaited => {}
                 Known::Unknown => return Err(format!("Anchored onto {id} after ack/fail")),
             }
         }
@@ -185,34 +204,50 @@ impl Running {
             .map_err(|failure| failure.to_string())?;
         if wants_ids && let Some(link) = self.keeper.link() {
             let encoder = self.keeper.encoder();
-            link.write_task_ids(|out| encoder.task_ids(out, &self.task_ids));
+            link.write_task_ids(|out| encoder.task_ids(out, &self.task_ids))?;
         }
         Ok(())
     }
 
-    fn answer(&mut self, id: Option<Value>, answer: impl FnOnce(Tuple<'_>)) -> Result<(), String> {
+    fn answer(
+        &mut self,
+        id: Option<Value>,
+        outcome: Outcome,
+        out: &mut Collector<'_>,
+    ) -> Result<(), String> {
         let id = id.and_then(id_text).ok_or("an ack or fail without an id")?;
-        match self.held.take(&id) {
-            Known::InFlight(tuple) => {
-                answer(tuple.view());
-                Ok(())
+        let known = self.held.find_text(&id);
+        self.settle(known, &id, outcome, out)
+    }
+
+    /// Acks or fails what an id stands for.
+    fn settle(
+        &mut self,
+        known: Known,
+        id: &dyn Display,
+        outcome: Outcome,
+        out: &mut Collector<'_>,
+    ) -> Result<(), String> {
+        let key = match known {
+            Known::InFlight(key) => key,
+            Known::Unawaited => return Ok(()),
+            Known::Unknown => {
+                return Err(format!(
+                    "an ack or fail of {id}, which is answered already or never was sent"
+                ));
             }
-            Known::Untracked => Ok(()),
-            Known::Unknown => Err(format!(
-                "an ack or fail of {id}, which is answered already or never was sent"
-            )),
-        }
+        };
+        self.held.end(key, |tuple| match outcome {
+            Outcome::Ack => out.ack(tuple),
+            Outcome::Fail => out.fail(tuple),
+        });
+        Ok(())
     }
 
     fn handle_death(&mut self, death: &Death, out: &mut Collector<'_>) {
-        for tuple in self.held.drain() {
-            out.fail(&tuple.view());
-        }
-        let (aftermath, failure) = self.keeper.handle_death(death);
-        out.report_error(&failure);
-        if let Aftermath::GivesUp = aftermath {
-            self.keeper.exit_if_wanted();
-        }
+        self.held.end_all(|tuple| out.fail(tuple));
+        self.keeper
+            .handle_death(death, |failure| out.report_error(failure));
     }
 }
 

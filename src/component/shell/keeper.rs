@@ -51,12 +51,6 @@ enum State {
     Stopped,
 }
 
-/// What a child's death comes to.
-pub enum Aftermath {
-    Restarts,
-    GivesUp,
-}
-
 // === impl Keeper ===
 
 impl Keeper {
@@ -75,7 +69,7 @@ impl Keeper {
             restarts: Restarts::new(settings.n_restarts_max, settings.restart_window),
             settings,
             name: format!("component {} task {}", context.component(), context.task()),
-            program: Program::new(context, component),
+            program: Program::new(context, component)?,
             watched,
             handshake: context::handshake(context),
             runtime,
@@ -91,7 +85,10 @@ impl Keeper {
         let encoder = self.settings.encoder;
         let mut hello = Vec::new();
         encoder.handshake(&mut hello, &self.handshake)?;
-        let link = Arc::new(Link::new(self.waker.clone(), hello, encoder.serializer));
+        let link = Link::new(self.waker.clone(), hello, encoder.serializer).map_err(|error| {
+            ComponentFailure::new(format!("no descriptor for a child's bell: {error}"))
+        })?;
+        let link = Arc::new(link);
         let attendance = Attendance {
             program: self.program.clone(),
             name: self.name.clone(),
@@ -205,38 +202,28 @@ impl Keeper {
         }
     }
 
-    /// After a death: what comes next, and the text of the error to report.
-    pub fn handle_death(&mut self, death: &Death) -> (Aftermath, ComponentFailure) {
+    /// After a death: another child in a while, or none any more. What there is to show comes
+    /// first: the worker itself may end with the last child.
+    pub fn handle_death(&mut self, death: &Death, report: impl FnOnce(&ComponentFailure)) {
         self.events.clear();
-        let report = format!("{}: {death}", self.name);
+        let text = format!("{}: {death}", self.name);
         let now_ms = clock::monotonic_millis();
         match self.restarts.handle_death(now_ms, fastrand::f64()) {
             AfterDeath::RestartAt { at_ms } => {
                 self.state = State::Pausing { until_ms: at_ms };
                 self.wake_after(Duration::from_millis(at_ms - now_ms));
-                (Aftermath::Restarts, ComponentFailure::new(report))
+                report(&ComponentFailure::new(text));
             }
             AfterDeath::GiveUp => {
                 self.state = State::Stopped;
                 let n_deaths = self.restarts.n_deaths();
                 let secs = self.settings.restart_window.as_secs();
-                (
-                    Aftermath::GivesUp,
-                    ComponentFailure::new(format!(
-                        "{report}. That was death {n_deaths} within {secs} s: the child is not \
-                         started again (stormwire.shell.restart.max); mend it and submit the \
-                         topology anew"
-                    )),
-                )
+                report(&ComponentFailure::new(format!(
+                    "{text}. That was death {n_deaths} within {secs} s: the child is not started \
+                     again (stormwire.shell.restart.max); mend it and submit the topology anew"
+                )));
+                self.exit_if_wanted();
             }
-        }
-    }
-
-    /// Ends the worker, where the topology wants that once children are given up.
-    pub fn exit_if_wanted(&self) {
-        if self.settings.exhausted == Exhausted::ExitWorker {
-            tracing::error!("{}: its child is broken: this worker ends", self.name);
-            std::process::exit(EXIT_STATUS);
         }
     }
 
@@ -248,6 +235,14 @@ impl Keeper {
             link.end(End::Stop);
         }
         self.state = State::Stopped;
+    }
+
+    /// Ends the worker, where the topology wants that once children are given up.
+    fn exit_if_wanted(&self) {
+        if self.settings.exhausted == Exhausted::ExitWorker {
+            tracing::error!("{}: its child is broken: this worker ends", self.name);
+            std::process::exit(EXIT_STATUS);
+        }
     }
 }
 

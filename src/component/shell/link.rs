@@ -1,42 +1,50 @@
-//! What an executor and the tasks that attend its child share: bytes out, messages in, and signs.
+//! What an executor and those that attend its child share: bytes out, messages in, and signs.
 //!
-//! Neither side waits for the other in here: locks are held for a copy or a swap. How a child is
-//! started, read, written and ended is `attend`.
+//! Neither side waits for the other in here: locks are held for a copy, a swap or a write that does
+//! not block. How a child is started and ended is `attend`, how it is read and written `pipes`.
 
 use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::Signal;
 use tokio::sync::Notify;
 
 use crate::clock;
 use crate::component::Waker;
-use crate::component::multilang::{Command, FromChild, Serializer, UnwritableError};
+use crate::component::multilang::{Answer, Command, FromChild, Serializer, UnwritableError};
 use crate::component::shell::death::Death;
 use crate::component::shell::liveness::Sight;
-use crate::component::shell::turns::{TurnKind, Turns};
+use crate::component::shell::outbox::Outbox;
+use crate::component::shell::pipes::Interest;
+use crate::component::shell::turns::TurnKind;
+use crate::limits;
 use crate::process::Process;
 
 /// One child's link with its executor.
 pub struct Link {
-    outbox: Mutex<Outbox>,
-    /// Bytes wait to be written.
-    pub filled: Notify,
-    inbox: Mutex<VecDeque<Event>>,
-    /// The executor has taken messages.
-    pub drained: Notify,
+    outbox: Mutex<Outbox<File>>,
+    inbox: Mutex<Inbox>,
+    /// Rung when whoever serves the pipes has something new to wait for.
+    bell: EventFd,
     /// The child is to end.
     pub ending: Notify,
     end: Mutex<Option<End>>,
     waker: Waker,
     process: OnceLock<Process>,
-    /// Tuples that are not in the child's pipe yet.
-    n_unwritten: AtomicUsize,
+    /// Parts that the child's pipe took: calls of the system.
+    n_writes: AtomicU64,
+    n_bytes_written: AtomicU64,
     heard_ms: AtomicU64,
     turn_since_ms: AtomicU64,
+    n_emits_ahead: AtomicUsize,
+    /// When its input was found closed.
+    deaf_since_ms: OnceLock<u64>,
     has_shaken_hands: AtomicBool,
-    reader_waits: AtomicBool,
+    is_closed: AtomicBool,
     speaks_message_pack: AtomicBool,
 }
 
@@ -47,11 +55,13 @@ pub enum Event {
     Started {
         pid: String,
     },
-    Message(FromChild),
+    /// What most messages of a bolt's child are.
+    Answer(Answer),
+    Message(Box<FromChild>),
     /// A spout's child was asked for tuples and had none.
     HadNothing,
     /// The last event.
-    Gone(Death),
+    Gone(Box<Death>),
 }
 
 /// Why a child is to end.
@@ -64,40 +74,37 @@ pub enum End {
 }
 
 #[derive(Default)]
-struct Outbox {
-    /// Task ids and heartbeats: they go before tuples.
-    urgent: Vec<u8>,
-    bytes: Vec<u8>,
-    /// In `bytes`.
-    n_tuples: usize,
-    turns: Turns,
+struct Inbox {
+    events: VecDeque<Event>,
+    /// Of the messages that the events came in.
+    n_bytes: usize,
+    /// Nothing is read until the executor has taken what is here.
+    is_full: bool,
 }
 
 // === impl Link: the executor's side ===
 
 impl Link {
     /// `handshake` is what the child is written first.
-    pub fn new(waker: Waker, handshake: Vec<u8>, serializer: Serializer) -> Self {
-        let outbox = Outbox {
-            urgent: handshake,
-            ..Outbox::default()
-        };
-        Link {
-            outbox: Mutex::new(outbox),
-            filled: Notify::new(),
+    pub fn new(waker: Waker, handshake: Vec<u8>, serializer: Serializer) -> io::Result<Self> {
+        Ok(Link {
+            outbox: Mutex::new(Outbox::new(handshake)),
             inbox: Mutex::default(),
-            drained: Notify::new(),
+            bell: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
             ending: Notify::new(),
             end: Mutex::default(),
             waker,
             process: OnceLock::new(),
-            n_unwritten: AtomicUsize::new(0),
+            n_writes: AtomicU64::new(0),
+            n_bytes_written: AtomicU64::new(0),
             heard_ms: AtomicU64::new(clock::monotonic_millis()),
             turn_since_ms: AtomicU64::new(0),
+            n_emits_ahead: AtomicUsize::new(0),
+            deaf_since_ms: OnceLock::new(),
             has_shaken_hands: AtomicBool::new(false),
-            reader_waits: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
             speaks_message_pack: AtomicBool::new(serializer == Serializer::MessagePack),
-        }
+        })
     }
 
     /// What the child speaks, as far as it is known.
@@ -108,40 +115,59 @@ impl Link {
         }
     }
 
-    /// Tuples that wait to get into the child's pipe.
-    pub fn n_unwritten(&self) -> usize {
-        self.n_unwritten.load(Ordering::Acquire)
+    /// How many more tuples may wait to get into the child's pipe. Where there is no room, the
+    /// executor is woken when there is.
+    pub fn room(&self, n_max: usize) -> usize {
+        let mut outbox = self.outbox();
+        if outbox.n_unwritten() >= n_max {
+            self.pump_unless_watched(&mut outbox);
+        }
+        let room = n_max.saturating_sub(outbox.n_unwritten());
+        outbox.wants_room = room == 0;
+        room
     }
 
-    /// Leaves a tuple to be written when `flush` says so.
+    #[cfg(test)]
+    pub fn n_writes(&self) -> u64 {
+        self.n_writes.load(Ordering::Relaxed)
+    }
+
+    /// Leaves a tuple to be written with others.
     pub fn write_tuple(
         &self,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), UnwritableError>,
     ) -> Result<(), UnwritableError> {
         let mut outbox = self.outbox();
         write(&mut outbox.bytes)?;
-        outbox.n_tuples += 1;
-        self.n_unwritten.fetch_add(1, Ordering::AcqRel);
+        outbox.count_tuple();
         Ok(())
     }
 
-    /// Has the writer write the tuples that it was not told of: once a turn, not for each.
+    /// Writes the tuples that wait: once a turn, not for each.
     pub fn flush(&self) {
-        if self.n_unwritten() > 0 && self.outbox().n_tuples > 0 {
-            self.filled.notify_one();
+        let mut outbox = self.outbox();
+        if outbox.n_unwritten() > 0 {
+            self.pump_unless_watched(&mut outbox);
         }
     }
 
-    /// Answers the oldest emit that asked for its task ids.
-    pub fn write_task_ids(&self, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Answers the oldest emit that asked for its task ids. The error is why the child must end.
+    pub fn write_task_ids(&self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), String> {
         let mut outbox = self.outbox();
         write(&mut outbox.urgent);
         let command = outbox.turns.handle_ids_written();
         self.open_turn(&mut outbox, command);
+        self.pump(&mut outbox);
+        let n_unread = outbox.urgent.len();
         drop(outbox);
-        self.heard_ms
-            .store(clock::monotonic_millis(), Ordering::Relaxed);
-        self.filled.notify_one();
+        self.note_life();
+        match n_unread <= limits::SHELL_URGENT_BYTES_MAX {
+            true => Ok(()),
+            false => Err(format!(
+                "it asks for task ids and does not read its standard input: {n_unread} bytes of \
+                 them wait; emit with need_task_ids false, or read them"
+            )),
+        }
     }
 
     /// Sends a command to a spout's child, when its turn has come.
@@ -149,8 +175,7 @@ impl Link {
         let mut outbox = self.outbox();
         let command = outbox.turns.submit(kind, command);
         self.open_turn(&mut outbox, command);
-        drop(outbox);
-        self.filled.notify_one();
+        self.pump(&mut outbox);
     }
 
     /// Asks a spout's child for tuples, so many times.
@@ -158,8 +183,7 @@ impl Link {
         let mut outbox = self.outbox();
         let command = outbox.turns.grant(n_nexts, command);
         self.open_turn(&mut outbox, command);
-        drop(outbox);
-        self.filled.notify_one();
+        self.pump(&mut outbox);
     }
 
     /// Takes back what was granted and not begun.
@@ -172,11 +196,27 @@ impl Link {
         self.outbox().turns.n_nexts()
     }
 
+    /// Tracked emits that have arrived and that the executor has not taken up. To be read after
+    /// `n_nexts`: what is no turn any more counts here then.
+    pub fn n_emits_ahead(&self) -> usize {
+        self.n_emits_ahead.load(Ordering::Relaxed)
+    }
+
+    /// The executor has taken up a tracked emit.
+    pub fn take_up_emit(&self) {
+        self.n_emits_ahead.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// Takes what has arrived, oldest first, into `events`, which is empty.
     pub fn take_events(&self, events: &mut VecDeque<Event>) {
-        std::mem::swap(&mut *self.inbox(), events);
-        if !events.is_empty() {
-            self.drained.notify_one();
+        let mut inbox = self.inbox();
+        std::mem::swap(&mut inbox.events, events);
+        inbox.n_bytes = 0;
+        if std::mem::take(&mut inbox.is_full) {
+            drop(inbox);
+            // It waited for us, not we for it.
+            self.note_life();
+            self.ring();
         }
     }
 
@@ -192,12 +232,42 @@ impl Link {
         self.ending.notify_one();
     }
 
-    fn open_turn(&self, outbox: &mut Outbox, command: Option<Vec<u8>>) {
+    fn open_turn(&self, outbox: &mut Outbox<File>, command: Option<Vec<u8>>) {
         if let Some(command) = command {
             self.turn_since_ms
                 .store(clock::monotonic_millis(), Ordering::Relaxed);
             outbox.bytes.extend_from_slice(&command);
         }
+    }
+
+    /// A pipe that was full and has somebody who comes back is not asked again: mostly it is still
+    /// full, and finding that out costs a call.
+    fn pump_unless_watched(&self, outbox: &mut Outbox<File>) {
+        if !outbox.is_watched {
+            self.pump(outbox);
+        }
+    }
+
+    /// Writes what the pipe takes now.
+    fn pump(&self, outbox: &mut Outbox<File>) {
+        let pumped = outbox.pump();
+        self.n_writes.fetch_add(pumped.n_writes, Ordering::Relaxed);
+        self.n_bytes_written
+            .fetch_add(pumped.n_bytes as u64, Ordering::Relaxed);
+        if pumped.n_tuples > 0 && std::mem::take(&mut outbox.wants_room) {
+            self.waker.wake();
+        }
+        if pumped.is_broken {
+            let _ = self.deaf_since_ms.set(clock::monotonic_millis());
+        }
+        if pumped.is_full && !std::mem::replace(&mut outbox.is_watched, true) {
+            self.ring();
+        }
+    }
+
+    fn ring(&self) {
+        // It fails where nobody has looked for 2^64 rings.
+        let _ = self.bell.write(1);
     }
 }
 
@@ -223,46 +293,73 @@ impl Link {
         self.speaks_message_pack
             .store(serializer == Serializer::MessagePack, Ordering::Relaxed);
         self.has_shaken_hands.store(true, Ordering::Release);
-        self.push(vec![Event::Started { pid }]);
+        self.push(&mut vec![Event::Started { pid }], 0);
     }
 
-    /// Takes what is to be written: how many tuples are in it.
-    pub fn take_output(&self, output: &mut Vec<u8>) -> usize {
+    /// The child's input, which must not block.
+    pub fn open_input(&self, input: File) {
+        self.outbox().open(input);
+    }
+
+    /// Whoever serves the pipes is to end; closes the child's input.
+    pub fn close(&self) {
+        self.outbox().close();
+        self.is_closed.store(true, Ordering::SeqCst);
+        self.ring();
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::SeqCst)
+    }
+
+    /// Since the child was born.
+    pub fn n_bytes_written(&self) -> u64 {
+        self.n_bytes_written.load(Ordering::Relaxed)
+    }
+
+    pub fn bell(&self) -> &EventFd {
+        &self.bell
+    }
+
+    /// Writes what waits, and says what to wait for next.
+    pub fn interest(&self) -> Interest {
         let mut outbox = self.outbox();
-        output.clear();
-        if !outbox.urgent.is_empty() {
-            std::mem::swap(&mut outbox.urgent, output);
-            return 0;
-        }
-        std::mem::swap(&mut outbox.bytes, output);
-        std::mem::take(&mut outbox.n_tuples)
-    }
-
-    /// So many tuples are in the child's pipe now.
-    pub fn wrote(&self, n_tuples: usize) {
-        if n_tuples > 0 {
-            self.n_unwritten.fetch_sub(n_tuples, Ordering::AcqRel);
-            self.waker.wake();
-        }
+        // Whoever finds the pipe full from here on rings.
+        outbox.is_watched = true;
+        self.pump(&mut outbox);
+        outbox.is_watched = outbox.is_backed_up();
+        let input = outbox.is_watched;
+        drop(outbox);
+        let output = !self.inbox().is_full;
+        Interest { input, output }
     }
 
     pub fn write_heartbeat(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        write(&mut self.outbox().urgent);
-        self.filled.notify_one();
+        let mut outbox = self.outbox();
+        write(&mut outbox.urgent);
+        self.pump(&mut outbox);
+    }
+
+    /// The child says something that can be read.
+    pub fn note_life(&self) {
+        self.heard_ms
+            .store(clock::monotonic_millis(), Ordering::Relaxed);
     }
 
     /// A message arrived: what the executor has to hear of it.
     pub fn heard(&self, message: FromChild, events: &mut Vec<Event>) {
-        self.heard_ms
-            .store(clock::monotonic_millis(), Ordering::Relaxed);
         match message.command {
             Command::Sync => events.extend(self.end_turn()),
             Command::Emit => {
                 let wants_ids = message.need_task_ids && message.task == 0;
                 self.outbox().turns.handle_emit(wants_ids);
-                events.push(Event::Message(message));
+                if message.id.is_some() {
+                    // Before its turn ends, so that it is always one or the other.
+                    self.n_emits_ahead.fetch_add(1, Ordering::Relaxed);
+                }
+                events.push(Event::Message(message.into()));
             }
-            _ => events.push(Event::Message(message)),
+            _ => events.push(Event::Message(message.into())),
         }
     }
 
@@ -271,55 +368,120 @@ impl Link {
     pub fn end_turn(&self) -> Option<Event> {
         let mut outbox = self.outbox();
         let step = outbox.turns.handle_sync();
-        let writes = step.command.is_some();
         self.open_turn(&mut outbox, step.command);
-        drop(outbox);
-        if writes {
-            self.filled.notify_one();
-        }
+        self.pump(&mut outbox);
         step.had_nothing.then_some(Event::HadNothing)
     }
 
-    /// Hands events to the executor and wakes it.
-    pub fn push(&self, events: Vec<Event>) {
+    /// Hands events to the executor and wakes it. They came in messages of so many bytes.
+    pub fn push(&self, events: &mut Vec<Event>, n_bytes: usize) {
         if !events.is_empty() {
-            self.inbox().extend(events);
+            let mut inbox = self.inbox();
+            inbox.events.extend(events.drain(..));
+            inbox.n_bytes += n_bytes;
+            // A child that talks faster than its tuples go on waits at its pipe.
+            inbox.is_full = inbox.events.len() >= limits::SHELL_INBOX_EVENTS_MAX
+                || inbox.n_bytes >= limits::SHELL_INBOX_BYTES_MAX;
+            drop(inbox);
             self.waker.wake();
         }
     }
 
-    /// Waits until the executor has taken most of what arrived: a child that talks faster than its
-    /// tuples go on waits at its pipe.
-    pub async fn await_room(&self) {
-        while self.inbox().len() >= INBOX_EVENTS_MAX {
-            self.reader_waits.store(true, Ordering::Relaxed);
-            self.drained.notified().await;
-        }
-        if self.reader_waits.swap(false, Ordering::Relaxed) {
-            self.heard_ms
-                .store(clock::monotonic_millis(), Ordering::Relaxed);
-        }
-    }
-
     pub fn sight(&self) -> Sight {
+        let is_full = self.inbox().is_full;
         let outbox = self.outbox();
         let since_ms = self.turn_since_ms.load(Ordering::Relaxed);
         Sight {
             heard_ms: self.heard_ms.load(Ordering::Relaxed),
             has_shaken_hands: self.has_shaken_hands(),
             turn: outbox.turns.open().map(|kind| (kind, since_ms)),
-            waits_for_us: outbox.turns.owes_ids() || self.reader_waits.load(Ordering::Relaxed),
+            waits_for_us: outbox.turns.owes_ids() || is_full,
+            deaf_since_ms: self.deaf_since_ms.get().copied(),
         }
     }
 
-    fn outbox(&self) -> MutexGuard<'_, Outbox> {
+    fn outbox(&self) -> MutexGuard<'_, Outbox<File>> {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn inbox(&self) -> MutexGuard<'_, VecDeque<Event>> {
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Messages that may wait for their executor.
-const INBOX_EVENTS_MAX: usize = 1024;
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+
+    use super::*;
+
+    fn link() -> Link {
+        Link::new(Waker::idle(), Vec::new(), Serializer::Json).expect("a descriptor")
+    }
+
+    fn said(text: &str) -> FromChild {
+        FromChild::read(Serializer::Json, text.as_bytes()).expect("a message")
+    }
+
+    /// Else a spout is asked for more than may be pending.
+    #[test]
+    fn an_emit_counts_until_its_executor_has_taken_it_up() {
+        let link = link();
+        link.grant(1, b"next".to_vec());
+        assert_eq!(link.n_nexts(), 1);
+        let mut events = Vec::new();
+        link.heard(
+            said(r#"{"command": "emit", "tuple": [1], "need_task_ids": false}"#),
+            &mut events,
+        );
+        assert_eq!(link.n_emits_ahead(), 0, "nobody waits for it");
+        link.heard(
+            said(r#"{"command": "emit", "tuple": [1], "need_task_ids": false, "id": 7}"#),
+            &mut events,
+        );
+        link.heard(said(r#"{"command": "sync"}"#), &mut events);
+        assert_eq!((link.n_nexts(), link.n_emits_ahead()), (0, 1));
+        link.push(&mut events, 0);
+        link.take_events(&mut VecDeque::new());
+        assert_eq!(link.n_emits_ahead(), 1);
+        link.take_up_emit();
+        assert_eq!(link.n_emits_ahead(), 0);
+    }
+
+    #[test]
+    fn nothing_is_read_while_many_messages_or_large_ones_wait() {
+        let link = link();
+        let push = |n_bytes| link.push(&mut vec![Event::HadNothing], n_bytes);
+        let n_max = limits::SHELL_INBOX_EVENTS_MAX;
+        let large = limits::SHELL_INBOX_BYTES_MAX / 2;
+        for (n_messages, n_bytes) in [(n_max, 10), (2, large)] {
+            for _ in 1..n_messages {
+                push(n_bytes);
+            }
+            assert!(link.interest().output);
+            push(n_bytes);
+            assert!(!link.interest().output, "{n_messages} of {n_bytes} bytes");
+            link.take_events(&mut VecDeque::new());
+            assert!(link.interest().output);
+        }
+    }
+
+    #[test]
+    fn a_child_that_asks_for_task_ids_and_reads_none_is_refused_in_the_end() {
+        let link = link();
+        let (_output, input): (OwnedFd, OwnedFd) = nix::unistd::pipe().expect("a pipe");
+        fcntl(&input, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a pipe");
+        link.open_input(input.into());
+        let list = vec![b'7'; 1 << 20];
+        let write = || link.write_task_ids(|out| out.extend_from_slice(&list));
+        let n_lists = limits::SHELL_URGENT_BYTES_MAX / list.len();
+        let refused = (0..n_lists + 3).find_map(|_| write().err());
+        let reason = refused.expect("a bound");
+        assert!(
+            reason.contains("does not read its standard input"),
+            "{reason}"
+        );
+    }
+}

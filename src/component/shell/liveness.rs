@@ -31,6 +31,8 @@ pub struct Sight {
     pub turn: Option<(TurnKind, u64)>,
     /// The child waits for us: for task ids, or for its messages to be taken.
     pub waits_for_us: bool,
+    /// When it was found to have closed its input.
+    pub deaf_since_ms: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub enum Verdict {
     EndTurn,
     NoHandshake,
     Silent,
+    /// It closed its input and did not end.
+    Deaf,
 }
 
 // === impl Watch ===
@@ -49,6 +53,10 @@ pub enum Verdict {
 impl Watch {
     pub fn judge(&self, sight: &Sight, now_ms: u64) -> Verdict {
         let silent = Duration::from_millis(now_ms.saturating_sub(sight.heard_ms));
+        let is_deaf = |since_ms| now_ms.saturating_sub(since_ms) >= DEAF_PATIENCE_MS;
+        if sight.deaf_since_ms.is_some_and(is_deaf) {
+            return Verdict::Deaf;
+        }
         if !sight.has_shaken_hands {
             return match silent > self.handshake_timeout {
                 true => Verdict::NoHandshake,
@@ -84,6 +92,8 @@ impl Watch {
 const ASK_AFTER: Duration = Duration::from_secs(1);
 /// How long `activate` may go unanswered.
 const LIFECYCLE_PATIENCE: Duration = Duration::from_secs(5);
+/// For a child that closed its input to end, which says more of it.
+const DEAF_PATIENCE_MS: u64 = 1000;
 
 #[cfg(test)]
 mod tests {
@@ -107,6 +117,7 @@ mod tests {
         has_shaken_hands: true,
         turn: None,
         waits_for_us: false,
+        deaf_since_ms: None,
     };
 
     #[test]
@@ -157,6 +168,22 @@ mod tests {
             5_000,
             Verdict::EndTurn,
         );
+    }
+
+    #[test]
+    fn a_child_that_cannot_hear_has_a_moment_to_end() {
+        for component in [Watched::Bolt, Watched::Spout] {
+            for has_shaken_hands in [false, true] {
+                let sight = Sight {
+                    has_shaken_hands,
+                    waits_for_us: true,
+                    deaf_since_ms: Some(1_000_500),
+                    ..SIGHT
+                };
+                check(component, sight, 1_499, Verdict::Well);
+                check(component, sight, 1_500, Verdict::Deaf);
+            }
+        }
     }
 
     #[test]

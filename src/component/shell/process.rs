@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::{fs, io};
 
+use serde_json::{Map, Value};
 use tokio::process::{Child, Command};
 
 use crate::component::TaskContext;
-use crate::conf::{Conf, keys};
+use crate::conf::{Conf, ConfError, keys};
 use crate::process::Process;
 use crate::wire;
 use crate::wire::messages::ProcessRecord;
@@ -20,8 +21,8 @@ use crate::wire::storm::ShellComponent;
 pub struct Program {
     /// Program and arguments: none is split, no shell is involved.
     argv: Vec<String>,
-    /// `resources`, where the topology's jar was unpacked.
-    directory: PathBuf,
+    /// `resources`, where the topology's jar was unpacked; none: where the worker runs.
+    directory: Option<PathBuf>,
     environment: BTreeMap<String, String>,
     pid_dir: PathBuf,
     groups_dir: PathBuf,
@@ -39,18 +40,22 @@ pub struct Started {
 // === impl Program ===
 
 impl Program {
-    pub fn new(context: &TaskContext, component: &ShellComponent) -> Self {
-        let place = context.place();
+    pub fn new(context: &TaskContext, component: &ShellComponent) -> Result<Self, ConfError> {
+        let (place, conf) = (context.place(), context.conf());
         let argv = [&component.execution_command, &component.script];
-        let directory = place.code_dir.join("resources");
-        Program {
-            argv: argv.into_iter().flatten().cloned().collect(),
-            environment: environment(context.conf(), &directory),
-            directory,
+        let mut argv: Vec<String> = argv.into_iter().flatten().cloned().collect();
+        argv.extend(conf.texts(keys::STORMWIRE_SHELL_ARGUMENTS)?);
+        let resources = place.code_dir.join("resources");
+        let environment = environment(conf, &resources);
+        let changes = conf.flag(keys::STORMWIRE_SHELL_CHANGE_DIRECTORY)?;
+        Ok(Program {
+            argv,
+            environment: with_own(environment, conf.map(keys::STORMWIRE_SHELL_ENVIRONMENT)),
+            directory: changes.unwrap_or(true).then_some(resources),
             pid_dir: place.pid_dir.clone(),
             groups_dir: place.groups_dir.clone(),
             component: context.component().to_string(),
-        }
+        })
     }
 
     /// Starts a child. Must be called within a tokio runtime. The error names what is missing and
@@ -66,9 +71,11 @@ impl Program {
             }
         };
         let mut command = Command::new(program);
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
         command
             .args(args)
-            .current_dir(&self.directory)
             .envs(&self.environment)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -83,8 +90,8 @@ impl Program {
 
     fn record(&self, mut child: Child) -> Result<Started, String> {
         let pid = child.id().and_then(|id| i32::try_from(id).ok());
-        let Some(process) = pid.and_then(process_of) else {
-            return Err("the child ended at once".to_owned());
+        let Some(process) = pid.and_then(Process::of_child) else {
+            return Err("nothing is known of the child that was started".to_owned());
         };
         let record = self.groups_dir.join(process.pid.to_string());
         if let Err(error) = write_record(&record, process) {
@@ -105,15 +112,15 @@ impl Program {
 
     fn explain(&self, program: &str, error: &io::Error) -> String {
         let component = &self.component;
-        if !self.directory.is_dir() {
+        if let Some(directory) = self.directory.as_ref().filter(|path| !path.is_dir()) {
             return format!(
                 "{error}: its directory {} is not there",
-                self.directory.display()
+                directory.display()
             );
         }
-        let path = self.environment.get("PATH").cloned();
+        let path = self.environment.get(PATH).cloned();
         let path = path
-            .or_else(|| std::env::var("PATH").ok())
+            .or_else(|| std::env::var(PATH).ok())
             .unwrap_or_default();
         match error.kind() {
             io::ErrorKind::NotFound => format!(
@@ -146,14 +153,6 @@ impl Started {
     }
 }
 
-/// A child that is a zombie already has a start time too.
-fn process_of(pid: i32) -> Option<Process> {
-    Process::of_pid(pid).or(Some(Process {
-        pid,
-        start_ticks: 0,
-    }))
-}
-
 fn write_record(path: &Path, process: Process) -> io::Result<()> {
     let record = ProcessRecord {
         pid: process.pid,
@@ -168,13 +167,8 @@ fn write_record(path: &Path, process: Process) -> io::Result<()> {
 /// What the child's environment has beside the worker's.
 fn environment(conf: &Conf, directory: &Path) -> BTreeMap<String, String> {
     let mut environment = BTreeMap::new();
-    for (name, value) in conf.map(keys::TOPOLOGY_ENVIRONMENT).into_iter().flatten() {
-        match value {
-            serde_json::Value::String(text) => environment.insert(name.clone(), text.clone()),
-            serde_json::Value::Null => continue,
-            other => environment.insert(name.clone(), other.to_string()),
-        };
-    }
+    let of_topology = conf.map(keys::TOPOLOGY_ENVIRONMENT).into_iter().flatten();
+    environment.extend(of_topology.filter_map(variable));
     // Native libraries that come with the topology are found before the machine's.
     let platform = format!("Linux-{}", java_architecture());
     let mut libraries = vec![
@@ -187,6 +181,33 @@ fn environment(conf: &Conf, directory: &Path) -> BTreeMap<String, String> {
     environment
 }
 
+/// Adds the component's own variables. They go before others, but for `PATH`: what it adds is
+/// searched last, as in Storm.
+fn with_own(
+    mut environment: BTreeMap<String, String>,
+    own: Option<&Map<String, Value>>,
+) -> BTreeMap<String, String> {
+    for (name, mut value) in own.into_iter().flatten().filter_map(variable) {
+        if name == PATH {
+            let before = environment.get(PATH).cloned();
+            let before = before.or_else(|| std::env::var(PATH).ok());
+            value = before.map_or(value.clone(), |before| format!("{before}:{value}"));
+        }
+        environment.insert(name, value);
+    }
+    environment
+}
+
+/// A variable as text; null is none.
+fn variable((name, value): (&String, &Value)) -> Option<(String, String)> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Null => return None,
+        other => other.to_string(),
+    };
+    Some((name.clone(), text))
+}
+
 /// The name that Java has for this architecture.
 fn java_architecture() -> &'static str {
     match std::env::consts::ARCH {
@@ -194,3 +215,5 @@ fn java_architecture() -> &'static str {
         other => other,
     }
 }
+
+const PATH: &str = "PATH";

@@ -24,8 +24,8 @@ pub struct Settings {
     pub exhausted: Exhausted,
     pub lifecycle: Lifecycle,
     pub acking: Acking,
-    /// How long a bolt's tuples can matter to their spouts.
-    pub message_timeout: Duration,
+    /// How long a bolt's tuples can matter to their spouts; none: for ever.
+    pub message_timeout: Option<Duration>,
 }
 
 /// What becomes of a task whose child dies again and again.
@@ -88,7 +88,7 @@ impl Settings {
                 Some(0) => Acking::Off,
                 _ => Acking::On,
             },
-            message_timeout: secs(conf, keys::TOPOLOGY_MESSAGE_TIMEOUT_SECS, 30)?,
+            message_timeout: conf.message_timeout()?,
         })
     }
 }

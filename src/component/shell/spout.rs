@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::clock;
 use crate::component::multilang::{Command, FromChild, SpoutCommand};
 use crate::component::shell::death::Death;
-use crate::component::shell::keeper::{Aftermath, Keeper};
+use crate::component::shell::keeper::Keeper;
 use crate::component::shell::link::Event;
 use crate::component::shell::liveness::Watched;
 use crate::component::shell::report::Report;
@@ -156,8 +156,9 @@ impl Running {
                     self.keeper.wake_after(BLOCKED_PAUSE);
                     break;
                 }
+                Event::Answer(_) => self.keeper.condemn(ANSWERED.to_owned()),
                 Event::Message(message) => {
-                    if let Err(reason) = self.handle_message(message, out) {
+                    if let Err(reason) = self.handle_message(*message, out) {
                         self.keeper.condemn(reason);
                     }
                 }
@@ -179,20 +180,14 @@ impl Running {
     ) -> Result<(), String> {
         match &message.command {
             Command::Emit => self.emit(message, out),
-            Command::Error => {
-                out.report_error(&Report::error(&message));
+            Command::Error | Command::Log | Command::Metrics => {
+                if let Some(failure) = self.report.hear(&message, self.keeper.pid()) {
+                    out.report_error(&failure);
+                }
                 Ok(())
             }
-            Command::Log => {
-                self.report.log(self.keeper.pid(), &message);
-                Ok(())
-            }
-            Command::Metrics => self
-                .report
-                .metric(&message)
-                .map_err(|error| error.to_string()),
             Command::Sync => Ok(()),
-            Command::Ack | Command::Fail => Err("a spout neither acks nor fails tuples".to_owned()),
+            Command::Ack | Command::Fail => Err(ANSWERED.to_owned()),
             Command::Other(name) => Err(format!("`{name}` is no command of a spout")),
         }
     }
@@ -217,10 +212,13 @@ impl Running {
         if let Some(id) = message.id {
             self.next_serial += 1;
             self.ids.insert(serial, id);
+            if let Some(link) = self.keeper.link() {
+                link.take_up_emit();
+            }
         }
         if wants_ids && let Some(link) = self.keeper.link() {
             let encoder = self.keeper.encoder();
-            link.write_task_ids(|out| encoder.task_ids(out, &self.task_ids));
+            link.write_task_ids(|out| encoder.task_ids(out, &self.task_ids))?;
         }
         Ok(())
     }
@@ -233,7 +231,7 @@ impl Running {
         };
         let n_asked = link.n_nexts();
         let room = match self.n_pending_max {
-            Some(n_max) => n_max.saturating_sub(n_pending + n_asked),
+            Some(n_max) => n_max.saturating_sub(n_pending + n_asked + link.n_emits_ahead()),
             None => NEXTS_MAX,
         };
         self.is_starved = room == 0;
@@ -276,14 +274,13 @@ impl Running {
 
     fn handle_death(&mut self, death: &Death, out: &mut SpoutCollector<'_>) {
         self.ids.clear();
-        let (aftermath, failure) = self.keeper.handle_death(death);
-        out.report_error(&failure);
-        if let Aftermath::GivesUp = aftermath {
-            self.keeper.exit_if_wanted();
-        }
+        self.keeper
+            .handle_death(death, |failure| out.report_error(failure));
     }
 }
 
+/// Why a child that acks or fails is ended.
+const ANSWERED: &str = "a spout neither acks nor fails tuples";
 /// Times that a child may be asked for tuples ahead of its answers.
 const NEXTS_MAX: usize = 16;
 /// Commands that concern no tuple have this id.

@@ -4,7 +4,6 @@
 
 use super::Window;
 use crate::component::{Collector, ComponentFailure, Emit, Result};
-use crate::limits;
 use crate::tuple::{Tuple, ValueRef};
 
 /// A collector for one window.
@@ -13,17 +12,6 @@ pub struct WindowCollector<'w> {
     window: Window<'w>,
     /// The window's tuples, once something is anchored to all of them.
     anchors: Option<Vec<Tuple<'w>>>,
-}
-
-/// An emit that would be anchored to more tuples than a message between workers can name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "an emit anchored to all {n_tuples} tuples of a window, {} at most: anchor it to those that it \
-     comes from, or emit unanchored",
-    limits::WINDOW_ANCHORS_MAX
-)]
-pub struct TooManyAnchorsError {
-    pub n_tuples: usize,
 }
 
 // === impl WindowCollector ===
@@ -47,12 +35,6 @@ impl<'w> WindowCollector<'w> {
     /// Emits to a stream, anchored to all tuples of the window.
     pub fn emit_to<'v>(&mut self, stream: &str, values: impl AsRef<[ValueRef<'v>]>) -> Result<()> {
         let window = self.window;
-        if window.len() > limits::WINDOW_ANCHORS_MAX {
-            return Err(TooManyAnchorsError {
-                n_tuples: window.len(),
-            }
-            .into());
-        }
         let anchors = self
             .anchors
             .get_or_insert_with(|| window.tuples().collect());

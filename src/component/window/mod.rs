@@ -4,19 +4,16 @@
 //! persistent windows are not here.
 
 mod collector;
-mod held;
 mod late;
 mod runner;
 
 pub use crate::window::{Count, LATE_TUPLE, WindowConfig, WindowError};
-pub use collector::{TooManyAnchorsError, WindowCollector};
+pub use collector::WindowCollector;
 pub use late::{LateTuple, NotLateError};
 pub use runner::{Runner, check};
 
-use held::{Held, Key};
-
 use crate::component::{Credentials, Result, TaskContext};
-use crate::tuple::Tuple;
+use crate::tuple::{Key, Shelf, Tuple};
 
 /// A bolt that is called with windows of tuples. One object per task, run by a [`Runner`].
 ///
@@ -62,7 +59,7 @@ pub type TimestampExtractor = Box<dyn FnMut(&Tuple<'_>) -> Result<i64> + Send>;
 /// The tuples of a window, in the order they came.
 #[derive(Clone, Copy)]
 pub struct Window<'w> {
-    held: &'w Held,
+    held: &'w Shelf,
     tuples: &'w [Key],
     new: &'w [Key],
     expired: &'w [Key],
@@ -111,7 +108,7 @@ impl<'w> Window<'w> {
 }
 
 fn views<'w>(
-    held: &'w Held,
+    held: &'w Shelf,
     keys: &'w [Key],
 ) -> impl ExactSizeIterator<Item = Tuple<'w>> + Clone + use<'w> {
     keys.iter().map(|key| held.get(*key))

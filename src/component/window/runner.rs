@@ -9,13 +9,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::WindowedBolt;
-use super::held::{Held, Key};
 use super::{LateTuple, TimestampExtractor, Window, WindowCollector, WindowConfig, WindowError};
 use crate::clock;
 use crate::component::{Bolt, Collector, ComponentFailure, Credentials, Emit, Result, TaskContext};
 use crate::conf::{Conf, keys};
 use crate::topology::{self, Component, conf};
-use crate::tuple::{StreamNumber, Tuple, ValueRef};
+use crate::tuple::{Key, Part, Shelf, StreamNumber, Tuple, ValueRef};
 use crate::window::{Activation, Definition, Firing, Listener, TimeSource};
 use crate::window::{Watermarks, WindowManager};
 
@@ -23,6 +22,7 @@ use crate::window::{Watermarks, WindowManager};
 pub struct Runner {
     bolt: Box<dyn WindowedBolt>,
     clock: Clock,
+    firing_max: Duration,
     running: Option<Running>,
 }
 
@@ -32,9 +32,11 @@ type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 /// What a prepared bolt has.
 struct Running {
     clock: Clock,
+    /// Longest time for windows of one watermark before other executors of the thread are served.
+    firing_max: Duration,
     definition: Definition,
     manager: WindowManager<Key>,
-    held: Held,
+    held: Shelf,
     event_time: Option<EventTime>,
     /// Of windows that slide by processing time, or of watermarks.
     timer: Option<Timer>,
@@ -64,7 +66,7 @@ struct Timer {
 /// Has a window executed, acks what expires, lets go of what is forgotten.
 struct Evaluation<'e, 'o> {
     bolt: &'e mut dyn WindowedBolt,
-    held: &'e mut Held,
+    held: &'e mut Shelf,
     out: &'e mut Collector<'o>,
     length_ms: Option<i64>,
     outcome: Outcome,
@@ -89,6 +91,7 @@ impl Runner {
         Runner {
             bolt,
             clock: Arc::new(move || offset_ms + monotonic_ms()),
+            firing_max: FIRING_MAX,
             running: None,
         }
     }
@@ -99,6 +102,12 @@ impl Runner {
     /// Takes the time from a test.
     pub(super) fn with_clock(mut self, clock: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
         self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Takes the longest time for windows of one watermark from a test.
+    pub(super) fn with_firing_max(mut self, firing_max: Duration) -> Self {
+        self.firing_max = firing_max;
         self
     }
 }
@@ -123,7 +132,7 @@ impl Bolt for Runner {
             definition,
             &config,
             (n_streams, extractor),
-            self.clock.clone(),
+            (self.clock.clone(), self.firing_max),
         ));
         // For the timer: collectors are there from the first turn on.
         context.waker().wake();
@@ -198,7 +207,7 @@ impl Running {
         definition: Definition,
         config: &WindowConfig,
         (n_streams, extractor): (usize, Option<TimestampExtractor>),
-        clock: Clock,
+        (clock, firing_max): (Clock, Duration),
     ) -> Self {
         let manager = WindowManager::new(&definition);
         let field = config.timestamp_field().map(str::to_owned);
@@ -226,9 +235,10 @@ impl Running {
         });
         Running {
             clock,
+            firing_max,
             definition,
             manager,
-            held: Held::default(),
+            held: Shelf::default(),
             event_time,
             timer,
         }
@@ -251,7 +261,7 @@ impl Running {
                 event_ms
             }
         };
-        let key = self.held.put(tuple)?;
+        let key = self.held.put(tuple, Part::All)?;
         let mut evaluation = Evaluation {
             bolt,
             held: &mut self.held,
@@ -352,7 +362,7 @@ impl Running {
             let firing = self.manager.fire((self.clock)(), &mut evaluation);
             let outcome = evaluation.outcome;
             self.settle(outcome, out)?;
-            if firing == Firing::Done || out.is_blocked() || started.elapsed() >= FIRING_MAX {
+            if firing == Firing::Done || out.is_blocked() || started.elapsed() >= self.firing_max {
                 return Ok(());
             }
         }
@@ -368,7 +378,7 @@ impl Running {
             out.fail(&self.held.get_stamped(key));
         }
         self.manager = WindowManager::new(&self.definition);
-        self.held = Held::default();
+        self.held = Shelf::default();
         if let Some(event_time) = &mut self.event_time {
             event_time.watermarks = Watermarks::new(event_time.n_streams, event_time.lag_ms);
         }
@@ -377,6 +387,13 @@ impl Running {
             Outcome::Failed(failure) => Err(failure),
             Outcome::Panicked(payload) => resume_unwind(payload),
         }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // What expired was acked.
+        self.held.note_lost(self.manager.events());
     }
 }
 
@@ -477,5 +494,5 @@ impl Listener<Key> for Evaluation<'_, '_> {
 
 /// Until the next look at receivers that were full.
 const BLOCKED_RETRY: Duration = Duration::from_millis(1);
-/// Longest time for windows of one watermark before other executors of the thread are served.
+/// Some wakes' worth, so that others on the thread hardly notice.
 const FIRING_MAX: Duration = Duration::from_micros(200);

@@ -5,14 +5,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use super::held::Held;
 use super::{
     Count, LateTuple, Runner, TimestampExtractor, Window, WindowCollector, WindowConfig,
     WindowedBolt,
 };
 use crate::component::{Bolt, ComponentFailure, Emit, Result, Waker};
 use crate::conf::keys;
-use crate::tuple::{HeldTuple, Value};
+use crate::tuple::held::lost_by;
+use crate::tuple::{HeldTuple, Part, Shelf, Value};
 use crate::values;
 use crate::worker::harness::{self, Harness, Verdict};
 
@@ -79,6 +79,14 @@ impl Test {
         extractor: Option<fn() -> TimestampExtractor>,
         then: impl FnMut(&Window<'_>, &mut WindowCollector<'_>) -> Result<()> + Send + 'static,
     ) -> Self {
+        Test::build(config, (extractor, Duration::MAX), then)
+    }
+
+    fn build(
+        config: WindowConfig,
+        (extractor, firing_max): (Option<fn() -> TimestampExtractor>, Duration),
+        then: impl FnMut(&Window<'_>, &mut WindowCollector<'_>) -> Result<()> + Send + 'static,
+    ) -> Self {
         let streams: [(&str, &[&str]); 2] = [("default", &["n"]), ("done", &["late_tuple"])];
         let seen = Arc::new(Mutex::new(Vec::new()));
         let probe = Probe {
@@ -89,7 +97,9 @@ impl Test {
         let now_ms = Arc::new(AtomicI64::new(START_MS));
         let clock = now_ms.clone();
         let mut test = Test {
-            runner: Runner::new(probe).with_clock(move || clock.load(Ordering::Relaxed)),
+            runner: Runner::new(probe)
+                .with_clock(move || clock.load(Ordering::Relaxed))
+                .with_firing_max(firing_max),
             harness: Harness::new(&streams),
             now_ms,
             seen,
@@ -351,6 +361,36 @@ fn a_panic_fails_all_that_is_held() {
     assert_eq!(test.harness.verdicts(), verdicts);
 }
 
+#[test]
+fn a_panic_of_an_extractor_loses_what_is_held_and_tells() {
+    fn extractor() -> TimestampExtractor {
+        Box::new(|tuple| {
+            assert!(tuple.long(0)? < 3, "on purpose");
+            Ok(tuple.long(1)?)
+        })
+    }
+    let config = WindowConfig::new().with_tumbling_window(millis(10));
+    let mut test = Test::with_extractor(config, Some(extractor), idle);
+    test.execute(1, 5);
+    test.execute(2, 6);
+    let third = std::panic::AssertUnwindSafe(|| test.execute(3, 7));
+    assert!(std::panic::catch_unwind(third).is_err());
+    assert!(test.harness.verdicts().is_empty());
+    assert_eq!(lost_by(|| drop(test.runner)), [1, 2]);
+}
+
+/// Expired tuples stay for the next window to see, and were acked.
+#[test]
+fn what_expired_is_not_lost_with_its_bolt() {
+    let config = WindowConfig::new().with_window(Count(5), millis(1000));
+    let mut test = Test::new(config, idle);
+    for number in 1..=100 {
+        test.execute(number, 0);
+    }
+    test.check_acked(&(1..=95).collect::<Vec<_>>());
+    assert_eq!(lost_by(|| drop(test.runner)), [96, 97, 98, 99, 100]);
+}
+
 /// Windows that are complete are shown one after another, not all in one go, and meanwhile no
 /// tuple gets between them.
 #[test]
@@ -358,10 +398,7 @@ fn one_watermark_may_take_several_polls() {
     let config = WindowConfig::new()
         .with_tumbling_window(millis(1))
         .with_timestamp_field("b");
-    let mut test = Test::new(config, |_, _| {
-        std::thread::sleep(millis(1));
-        Ok(())
-    });
+    let mut test = Test::build(config, (None, Duration::ZERO), idle);
     for number in 0..10 {
         test.execute(number, number);
     }
@@ -398,12 +435,12 @@ fn options_that_make_no_window_are_told_when_the_bolt_is_prepared() {
 #[test]
 fn held_tuples_lie_in_slabs_that_are_recycled() {
     let mut harness = Harness::new(&[]);
-    let mut held = Held::default();
+    let mut held = Shelf::default();
     let mut keys = std::collections::VecDeque::new();
     for number in 0..5000i64 {
         let long = "x".repeat(100);
         let tuple = harness.input(&values![number, long.as_str()]);
-        keys.push_back((number, held.put(&tuple.view()).unwrap()));
+        keys.push_back((number, held.put(&tuple.view(), Part::All).unwrap()));
         // Now and then one in the middle leaves first.
         let leaver = match number % 7 {
             _ if keys.len() < 700 => None,
@@ -414,7 +451,7 @@ fn held_tuples_lie_in_slabs_that_are_recycled() {
             assert_eq!(held.get(key).long(0).unwrap(), number);
             held.release(key);
         }
-        assert_eq!(held.len(), keys.len());
+        assert_eq!(held.keys().count(), keys.len());
     }
     for (number, key) in keys {
         let tuple = held.get(key);
@@ -422,7 +459,7 @@ fn held_tuples_lie_in_slabs_that_are_recycled() {
         assert_eq!(tuple.str(1).unwrap().len(), 100);
         held.release(key);
     }
-    assert_eq!(held.len(), 0);
+    assert_eq!(held.keys().count(), 0);
 }
 
 const START_MS: i64 = 1_700_000_000_000;

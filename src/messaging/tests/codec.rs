@@ -313,6 +313,25 @@ fn what_is_only_claimed_costs_nothing() {
     }
 }
 
+/// Each column is held against each row: what no stream has must not come to that.
+#[test]
+fn more_columns_than_any_stream_has_are_refused() {
+    let with_columns = |n_values: i64| {
+        let mut body = body(0, 0, n_values);
+        for _ in 0..n_values {
+            body.extend_from_slice(&1u32.to_le_bytes());
+            body.push(crate::messaging::packed::tag::NULL);
+        }
+        let head = BatchHead { count: 1, ..HEAD };
+        let incoming = Incoming::open(head, &body).unwrap();
+        incoming.read_into(&mut TupleBatch::new(streams()), EXECUTOR)
+    };
+    let widest = with_columns(20);
+    assert!(matches!(widest, Err(DecodeError::Tuple(_))), "{widest:?}");
+    let wider = with_columns(21);
+    assert_eq!(wider, Err(DecodeError::TooManyValues { n_values: 21 }));
+}
+
 const HEAD: BatchHead = BatchHead {
     generation: 7,
     source_task: 3,

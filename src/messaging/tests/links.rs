@@ -1,7 +1,7 @@
 //! Links over real sockets: slow executors, cut, damaged and foreign bytes, processes that go.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::messaging::acks::{AckKind, AckRecord};
 use crate::messaging::client::{Peer, PeerWatch, Reconnects, Wanted};
 use crate::messaging::codec;
 use crate::messaging::decode::{DecodeError, Incoming};
+use crate::messaging::fence::Fence;
 use crate::messaging::frame::{self, Checksums};
 use crate::messaging::link::LinkIdentity;
 use crate::messaging::packing::Packing;
@@ -98,6 +99,10 @@ impl Intake for BasketIntake {
         executors.find(|executor| executor.contains(task))
     }
 
+    fn has_task(&self, task: TaskId) -> bool {
+        (EXECUTOR.first..=OTHERS_TASK).contains(&task)
+    }
+
     fn tuples(
         &mut self,
         executor: ExecutorId,
@@ -148,7 +153,11 @@ impl PeerWatch for Watcher {
 }
 
 fn identity(topology_hash: u64, generation: i64) -> Arc<LinkIdentity> {
-    Arc::new(LinkIdentity {
+    Arc::new(behind(Fence::default(), topology_hash, generation))
+}
+
+fn behind(fence: Fence, topology_hash: u64, generation: i64) -> LinkIdentity {
+    LinkIdentity {
         topology_id: "words-1-1".to_owned(),
         topology_hash,
         node: "node".into(),
@@ -156,7 +165,8 @@ fn identity(topology_hash: u64, generation: i64) -> Arc<LinkIdentity> {
         generation,
         security: LinkSecurity::Plain,
         packing: Packing::default(),
-    })
+        fence,
+    }
 }
 
 struct Server {
@@ -203,7 +213,7 @@ impl Server {
     async fn greet(&self, hello: messages::Hello) -> (TcpStream, messages::Frame) {
         let mut stream = TcpStream::connect(&self.address).await.unwrap();
         let hello = messages::Frame::Hello(hello);
-        let hello = frame::to_bytes(&hello, Checksums::Absent).unwrap();
+        let hello = frame::to_bytes(&hello).unwrap();
         stream.write_all(&hello).await.unwrap();
         let mut answer = vec![0; stream.read_i32().await.unwrap() as usize];
         stream.read_exact(&mut answer).await.unwrap();
@@ -241,11 +251,15 @@ impl Client {
     }
 
     fn run(&mut self, topology_hash: u64) {
+        self.run_as(identity(topology_hash, 7));
+    }
+
+    fn run_as(&mut self, identity: Arc<LinkIdentity>) {
         let reconnects = Reconnects {
             base: Duration::from_millis(1),
             ceiling: Duration::from_millis(5),
         };
-        let (identity, wanted) = (identity(topology_hash, 7), self.wanted.subscribe());
+        let wanted = self.wanted.subscribe();
         tokio::spawn(self.peer.clone().run(identity, reconnects, wanted));
     }
 
@@ -256,7 +270,7 @@ impl Client {
         let mut bytes = outbox.buffer();
         codec::write_frame(&batch, 0..batch.len(), Arc::make_mut(&mut bytes)).unwrap();
         let n_tuples = batch.len();
-        assert!(outbox.push(DataFrame { bytes, n_tuples }).is_ok());
+        outbox.push(DataFrame { bytes, n_tuples });
     }
 
     fn is_full(&self, executor: ExecutorId) -> bool {
@@ -322,6 +336,34 @@ async fn a_slow_executor_keeps_nobody_else_waiting() {
     let mine: Vec<u64> = mine.map(|row| row.head.sequence).collect();
     assert_eq!(mine, (0..n_pushed).collect::<Vec<_>>());
     client.wanted.send_replace(Wanted::UntilEmpty);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn nothing_leaves_a_process_whose_fence_is_closed() {
+    let server = Server::start().await;
+    let is_open = Arc::new(AtomicBool::new(true));
+    let n_asked = Arc::new(AtomicUsize::new(0));
+    let (open, asked) = (is_open.clone(), n_asked.clone());
+    let fence = Fence::new(move || {
+        asked.fetch_add(1, Ordering::SeqCst);
+        open.load(Ordering::SeqCst)
+    });
+    let mut client = Client::new(&server.address);
+    client.run_as(Arc::new(behind(fence, 1, 7)));
+    client.push(&numbered(0..20));
+    let has_all = |basket: &Basket| basket.n_rows() == 20;
+    server.basket.until("what came before", has_all).await;
+    is_open.store(false, Ordering::SeqCst);
+    let n_before = n_asked.load(Ordering::SeqCst);
+    client.push(&numbered(20..40));
+    client.peer.extend_acks(&[record(1)]);
+    // It tries: a write, and then again and again a connection.
+    while n_asked.load(Ordering::SeqCst) < n_before + 10 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!((server.basket.n_rows(), server.basket.n_records()), (20, 0));
+    assert_eq!(client.peer.counters().n_connects(), 1);
     server.end().await;
 }
 
@@ -422,7 +464,7 @@ async fn nothing_is_lost(harm: Harm) {
 /// Bytes of a greeting, and of that and everything in `nothing_is_lost`.
 fn n_sent_bytes() -> (u64, Vec<u64>) {
     let hello = messages::Frame::Hello(identity(1, 7).hello(1));
-    let hello = frame::to_bytes(&hello, Checksums::Absent).unwrap().len() as u64;
+    let hello = frame::to_bytes(&hello).unwrap().len() as u64;
     let mut bytes = Vec::new();
     codec::write_frame(&batch(&streams(), &numbered(2..4)), 0..2, &mut bytes).unwrap();
     let mut acks = Vec::new();
@@ -502,6 +544,49 @@ async fn a_process_that_goes_fails_what_it_had_and_the_next_one_gets_the_rest() 
     next.end().await;
 }
 
+/// Looks as dead as a process that is gone: it was welcomed once, and hears nobody any more.
+#[tokio::test]
+async fn acks_that_a_silent_peer_may_not_have_got_are_said_again_where_that_does_no_harm() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let client = Client::start(&address);
+    let of = |kind, root| AckRecord {
+        kind,
+        task: TaskId(0),
+        ..record(root)
+    };
+    client.peer.extend_acks(&[
+        of(AckKind::Completed, 1),
+        of(AckKind::Ack, 2),
+        of(AckKind::Tally, 3),
+        of(AckKind::Init, 4),
+    ]);
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut hello = vec![0; stream.read_i32().await.unwrap() as usize];
+    stream.read_exact(&mut hello).await.unwrap();
+    let welcome = messages::Frame::Welcome(identity(1, 1).welcome());
+    let welcome = frame::to_bytes(&welcome).unwrap();
+    stream.write_all(&welcome).await.unwrap();
+    until(&client.fate.changed, "they are written", || {
+        client.peer.is_empty()
+    })
+    .await;
+    drop((stream, listener));
+    let has_lost = || client.fate.n_gone.load(Ordering::SeqCst) == 1;
+    until(&client.fate.changed, "it counts as gone", has_lost).await;
+    assert_eq!(client.peer.counters().n_acks_lost(), 3);
+    let server = Server::start_at(&address, 1).await;
+    let has_all = |basket: &Basket| basket.n_records() >= 3;
+    server.basket.until("what is left to say", has_all).await;
+    let expected = [
+        of(AckKind::Completed, 1),
+        AckRecord::fail(2),
+        AckRecord::fail(4),
+    ];
+    assert_eq!(*server.basket.records.lock().unwrap(), expected);
+    server.end().await;
+}
+
 #[tokio::test]
 async fn a_worker_that_is_not_wanted_any_more_fails_all_that_waits() {
     let client = Client::start("127.0.0.1:1");
@@ -558,6 +643,13 @@ async fn what_is_out_of_date_is_refused_by_name() {
     };
     let (_, answer) = server.greet(hello(7)).await;
     assert_eq!(refused(answer), "generation 7 is out of date: 8 was here");
+    let mut damaged = hello(9);
+    damaged.generation = 1 << 40;
+    let (_, answer) = server.greet(damaged).await;
+    assert_eq!(
+        refused(answer),
+        "a greeting came damaged: its checksum is wrong"
+    );
     let mut other = hello(9);
     other.body_version = Some(1);
     let (_, answer) = server.greet(other).await;
@@ -570,7 +662,8 @@ async fn what_is_out_of_date_is_refused_by_name() {
     let mut old = old;
     let mut bytes = Vec::new();
     codec::write_frame(&batch(&streams(), &simple(2)), 0..2, &mut bytes).unwrap();
-    let _ = old.write_all(&frame::head(&bytes)).await;
+    let mut checksums = Checksums::new(None);
+    let _ = old.write_all(&frame::head(&bytes, &mut checksums)).await;
     let _ = old.write_all(&bytes).await;
     let mut rest = Vec::new();
     let _ = old.read_to_end(&mut rest).await;
@@ -588,8 +681,9 @@ async fn a_bad_frame_closes_its_link_and_fails_what_it_carried() {
     let hello = messages::Frame::Hello(identity(1, 7).hello(1));
     let misplaced = crate::wire::to_bytes(&hello).unwrap().to_vec();
     for (session, frame) in [(1, bad), (2, misplaced), (3, vec![12, 0])] {
-        let (mut stream, _) = server.greet(identity(1, 7).hello(session)).await;
-        stream.write_all(&frame::head(&frame)).await.unwrap();
+        let (mut stream, welcome) = server.greet(identity(1, 7).hello(session)).await;
+        let head = frame::head(&frame, &mut checksums_of(&welcome));
+        stream.write_all(&head).await.unwrap();
         stream.write_all(&frame).await.unwrap();
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest).await;
@@ -613,5 +707,93 @@ async fn a_bad_frame_closes_its_link_and_fails_what_it_carried() {
     server.end().await;
 }
 
+#[tokio::test]
+async fn tuples_for_a_task_that_the_topology_does_not_have_cost_their_link() {
+    let server = Server::start().await;
+    let hello = || identity(1, 7).hello(1);
+    let (mut stream, welcome) = server.greet(hello()).await;
+    let mut checksums = checksums_of(&welcome);
+    // The first is another worker's by now.
+    for task in [OTHERS_TASK, TaskId(OTHERS_TASK.0 + 1)] {
+        let rows = simple(1).into_iter().map(|row| row.to(task));
+        let mut frame = Vec::new();
+        codec::write_frame(
+            &batch(&streams(), &rows.collect::<Vec<_>>()),
+            0..1,
+            &mut frame,
+        )
+        .unwrap();
+        let head = frame::head(&frame, &mut checksums);
+        stream
+            .write_all(&[&head[..], &frame].concat())
+            .await
+            .unwrap();
+    }
+    server
+        .basket
+        .until("it is closed", |_| server.counters.n_broken() == 1)
+        .await;
+    assert_eq!(*server.basket.failed.lock().unwrap(), [0, 0]);
+    let (_, welcome) = server.greet(hello()).await;
+    let messages::Frame::Welcome(welcome) = welcome else {
+        panic!("the next connection is good: {welcome:?}");
+    };
+    assert_eq!(welcome.received, Some(2));
+    let accounts = welcome.grants.unwrap();
+    let accounts: Vec<_> = accounts.iter().map(|grant| TaskId(grant.task)).collect();
+    assert_eq!(accounts, [OTHERS_TASK]);
+    server.end().await;
+}
+
+/// Of frames behind such an answer to a greeting.
+fn checksums_of(welcome: &messages::Frame) -> Checksums {
+    let messages::Frame::Welcome(welcome) = welcome else {
+        panic!("not welcome: {welcome:?}");
+    };
+    assert!(welcome.salt.is_some());
+    Checksums::new(welcome.salt)
+}
+
+#[tokio::test]
+async fn a_frame_that_comes_again_closes_its_link_and_is_not_taken() {
+    let server = Server::start().await;
+    let mut body = Vec::new();
+    codec::write_frame(&batch(&streams(), &simple(2)), 0..2, &mut body).unwrap();
+    let hello = || identity(1, 7).hello(1);
+    let (mut stream, welcome) = server.greet(hello()).await;
+    let head = frame::head(&body, &mut checksums_of(&welcome));
+    // As it was recorded, twice.
+    let recorded = [&head[..], &body].concat();
+    stream.write_all(&recorded).await.unwrap();
+    stream.write_all(&recorded).await.unwrap();
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest).await;
+    server
+        .basket
+        .until("the repeated frame is found out", |_| {
+            server.counters.n_broken() == 1
+        })
+        .await;
+    // And on a connection of its own, from its greeting on.
+    let (mut stream, welcome) = server.greet(hello()).await;
+    let messages::Frame::Welcome(welcome) = welcome else {
+        panic!("the next connection is good: {welcome:?}");
+    };
+    assert_eq!(welcome.received, Some(1));
+    stream.write_all(&recorded).await.unwrap();
+    let _ = stream.read_to_end(&mut rest).await;
+    server
+        .basket
+        .until("the recorded connection is found out", |_| {
+            server.counters.n_broken() == 2
+        })
+        .await;
+    assert_eq!(server.basket.n_rows(), 2);
+    assert!(server.basket.failed.lock().unwrap().is_empty());
+    server.end().await;
+}
+
+/// The last of the topology, which this worker does not run.
+const OTHERS_TASK: TaskId = TaskId(61);
 /// Some tens of frames of these tests.
 const WINDOW: usize = 4000;

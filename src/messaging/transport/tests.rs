@@ -1,6 +1,7 @@
 //! Who gets through a worker's port, and what the others are told: over real sockets, with
 //! certificates as Nimbus makes them and as it does not.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -27,7 +28,9 @@ fn in_an_hour() -> SystemTime {
 }
 
 fn issued(authority: &LinkAuthority) -> LinkCertificate {
-    authority.issue("node:6700", in_an_hour()).unwrap()
+    authority
+        .issue(("node:6700", Some("localhost")), in_an_hour())
+        .unwrap()
 }
 
 /// What a worker of `topology` has that trusts `roots` and shows `certificate`.
@@ -55,7 +58,9 @@ async fn ends(
     let address = listener.local_addr().unwrap().to_string();
     let serving = async {
         let (stream, _) = listener.accept().await.unwrap();
-        let (mut reader, mut writer) = accept(stream, &server).await.map_err(|e| e.to_string())?;
+        let (mut reader, mut writer) = accept(stream, (&server, &Fence::default()))
+            .await
+            .map_err(|e| e.to_string())?;
         let mut byte = [0];
         reader
             .read_exact(&mut byte)
@@ -68,7 +73,7 @@ async fn ends(
         writer.flush().await.map_err(|e| e.to_string())
     };
     let calling = async {
-        let (mut reader, mut writer) = connect(&address, &client)
+        let (mut reader, mut writer) = connect(&address, (&client, &Fence::default()))
             .await
             .map_err(|e| e.to_string())?;
         writer.write_all(&[0]).await.map_err(|e| e.to_string())?;
@@ -101,6 +106,44 @@ fn self_signed(not_before: SystemTime) -> LinkCertificate {
     }
 }
 
+/// Neither what is written nor what waits to be flushed, nor TLS's farewell.
+#[tokio::test]
+async fn nothing_is_sent_past_a_closed_fence() {
+    let ours = authority("words-1-1");
+    let tls = || security("words-1-1", &ours, issued(&ours));
+    for security in [LinkSecurity::Plain, tls()] {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let is_open = Arc::new(AtomicBool::new(true));
+        let open = is_open.clone();
+        let fence = Fence::new(move || open.load(Ordering::SeqCst));
+        let accepting = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            accept(stream, (&security, &Fence::default())).await
+        };
+        let writing = async {
+            let (reader, mut writer) = connect(&address, (&security, &fence)).await?;
+            writer.write_all(b"sent").await.unwrap();
+            writer.flush().await.unwrap();
+            Ok::<_, TransportError>((reader, writer))
+        };
+        let (accepted, connected) = tokio::join!(accepting, writing);
+        let ((mut far, _), (_reader, mut writer)) = (accepted.unwrap(), connected.unwrap());
+        is_open.store(false, Ordering::SeqCst);
+        assert!(writer.write_all(b"not").await.is_err());
+        assert!(writer.flush().await.is_err());
+        assert!(writer.shutdown().await.is_err());
+        let again = connect(&address, (&security, &fence)).await;
+        let error = again.map(drop).unwrap_err().to_string();
+        assert!(error.contains("away for longer"), "{error}");
+        drop((writer, _reader));
+        let mut heard = Vec::new();
+        // Over TLS the end comes without its farewell.
+        let _ = far.read_to_end(&mut heard).await;
+        assert_eq!(heard, b"sent");
+    }
+}
+
 /// G4 for the worker's port, both ways: what each certificate comes to.
 #[tokio::test]
 async fn only_workers_of_the_topology_are_let_in() {
@@ -108,7 +151,7 @@ async fn only_workers_of_the_topology_are_let_in() {
     let same_name = authority("words-1-1");
     let good = || security("words-1-1", &ours, issued(&ours));
     let past = SystemTime::now() - Duration::from_secs(60);
-    let expired = ours.issue("node:6700", past).unwrap();
+    let expired = ours.issue(("node:6700", None), past).unwrap();
     let nobodys = "UnknownIssuer|BadSignature|CaUsedAsEndEntity|not valid yet";
     let strangers = [
         (
@@ -177,7 +220,7 @@ async fn no_certificate_and_old_protocols_are_refused() {
         };
         let serving = async {
             let (stream, _) = listener.accept().await.unwrap();
-            accept(stream, &server)
+            accept(stream, (&server, &Fence::default()))
                 .await
                 .err()
                 .map(|error| error.to_string())
@@ -197,7 +240,7 @@ async fn a_renewed_certificate_is_for_the_handshakes_to_come() {
     let tls = Arc::new(tls_of(
         "words-1-1",
         &ours,
-        ours.issue("node:6700", expired).unwrap(),
+        ours.issue(("node:6700", None), expired).unwrap(),
     ));
     let good = || security("words-1-1", &ours, issued(&ours));
     let (_, client) = ends(LinkSecurity::Tls(tls.clone()), good()).await;
@@ -234,7 +277,7 @@ async fn whoever_says_nothing_or_nonsense_ends_alone() {
             stream.write_all(bytes).await.unwrap();
             stream.shutdown().await.unwrap();
             let (accepted, _) = listener.accept().await.unwrap();
-            let outcome = accept(accepted, &security).await;
+            let outcome = accept(accepted, (&security, &Fence::default())).await;
             let is_plain_text = bytes.first() == Some(&b'G');
             let is_left_to_frames = is_plain_text && matches!(security, LinkSecurity::Plain);
             assert_eq!(outcome.is_ok(), is_left_to_frames, "{bytes:?}");
@@ -283,7 +326,8 @@ async fn a_corrupting_line_ends_the_link_and_delivers_nothing_wrong() {
         let (behind, before) = (listener.local_addr().unwrap(), proxy.local_addr().unwrap());
         let relaying = tokio::spawn(relay(proxy, behind, flipped_at));
         let sending = async {
-            let (_reader, mut writer) = connect(&before.to_string(), &client).await?;
+            let (_reader, mut writer) =
+                connect(&before.to_string(), (&client, &Fence::default())).await?;
             let bytes: Vec<u8> = (0..SENT).map(byte_at).collect();
             let _ = writer.write_all(&bytes).await;
             let _ = writer.shutdown().await;
@@ -291,7 +335,8 @@ async fn a_corrupting_line_ends_the_link_and_delivers_nothing_wrong() {
         };
         let receiving = async {
             let (stream, _) = listener.accept().await.unwrap();
-            let Ok((mut reader, _writer)) = accept(stream, &server).await else {
+            let Ok((mut reader, _writer)) = accept(stream, (&server, &Fence::default())).await
+            else {
                 return 0;
             };
             let (mut received, mut buffer) = (0, vec![0; 16 << 10]);

@@ -93,7 +93,9 @@ impl Gathered {
         add_streams(&mut self.outputs, failed, |sums, n| {
             sums.failed = sums.failed.wrapping_add(n);
         });
-        for (stream, latency) in latencies.into_iter().flatten() {
+        // Where nothing counts what was acked, a latency says nothing.
+        let measured = acked.and(latencies).into_iter().flatten();
+        for (stream, latency) in measured {
             let n_acked = count_of(acked, stream);
             self.outputs.entry(stream.clone()).or_default().complete_ms += latency * n_acked as f64;
         }
@@ -121,16 +123,17 @@ impl Gathered {
             capacity: capacity(bolt, beat.uptime_secs),
             ..emitted(beat, view)
         };
-        let latencies = (view.of(&bolt.execute_ms_avg), view.of(&bolt.process_ms_avg));
-        let ((Some(execute), Some(process)), Some(executed)) = (latencies, view.of(&bolt.executed))
-        else {
+        let (execute, executed) = (view.of(&bolt.execute_ms_avg), view.of(&bolt.executed));
+        let (Some(execute), Some(executed)) = (execute, executed) else {
             return own;
         };
+        let process = view.of(&bolt.process_ms_avg);
         // Storm counts here, other than for a whole component, only the streams that have an
         // execute latency.
         for (source, execute_ms) in execute {
             let n = count_of(Some(executed), source);
-            let process_ms = process.get(source).copied().unwrap_or(0.0);
+            let process_ms = process.and_then(|process| process.get(source));
+            let process_ms = process_ms.copied().unwrap_or(0.0);
             let of_source = self.inputs.entry(source.clone()).or_default();
             for sums in [of_source, &mut own] {
                 sums.executed = sums.executed.wrapping_add(n);

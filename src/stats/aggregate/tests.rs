@@ -263,3 +263,42 @@ fn figures_that_make_no_sense_do_not_end_a_sum() {
         }
     }
 }
+
+#[test]
+fn what_one_figure_lacks_does_not_hide_another() {
+    let view = View {
+        window: Some("600"),
+        system: SystemParts::Shown,
+    };
+    // No process latency at all.
+    let stats = bolt("600", 10, 2.0);
+    let all = || std::iter::once(beat("b", 5, &stats));
+    let sums = component(all(), ComponentType::Bolt, view);
+    let executor = aggregate(sums.executors[0].stats.as_ref().unwrap());
+    let specific = &executor["specific_stats"]["bolt"];
+    assert_eq!(specific["executed"], 10);
+    assert_eq!(specific["execute_latency_ms"], 2.0);
+    assert_eq!(sums.inputs.len(), 1);
+}
+
+#[test]
+fn latencies_of_what_was_not_acked_are_not_shown() {
+    let view = View {
+        window: Some("600"),
+        system: SystemParts::Shown,
+    };
+    let streams = |n| [("default".to_owned(), n)].into();
+    let stats = ExecutorStats {
+        specific: ExecutorSpecificStats::Spout(SpoutStats {
+            acked: [("10800".to_owned(), streams(0))].into(),
+            complete_ms_avg: [("600".to_owned(), [("default".to_owned(), 7.0)].into())].into(),
+            ..SpoutStats::default()
+        }),
+        ..ExecutorStats::default()
+    };
+    let all = || std::iter::once(beat("s", 5, &stats));
+    let totals = topology(all(), view).totals;
+    assert_eq!(totals.window_to_complete_latencies_ms, Some([].into()));
+    let sums = component(all(), ComponentType::Spout, view);
+    assert!(sums.outputs.is_empty(), "{:?}", sums.outputs);
+}

@@ -124,13 +124,14 @@ impl Totals {
 
     fn shown(self) -> TopologyStats {
         let acked = &self.acked;
+        // A window in which nothing was acked has no latency here, not one of 0.
         let latency = |(window, total_ms): (String, f64)| {
-            let n_acked = acked.get(&window).copied().unwrap_or(0);
-            (window, average(total_ms, n_acked))
+            let n_acked = acked.get(&window).copied().filter(|n| *n > 0)?;
+            Some((window, average(total_ms, n_acked)))
         };
         TopologyStats {
             window_to_complete_latencies_ms: Some(
-                self.complete_ms.into_iter().map(latency).collect(),
+                self.complete_ms.into_iter().filter_map(latency).collect(),
             ),
             window_to_emitted: Some(self.emitted),
             window_to_transferred: Some(self.transferred),

@@ -3,7 +3,7 @@
 use super::{Acking, Emitter};
 use crate::id::TaskId;
 use crate::messaging::acks::{AckKind, AckRecord};
-use crate::tuple::Tuple;
+use crate::tuple::{Tuple, Value};
 
 // === impl Emitter ===
 
@@ -19,8 +19,8 @@ impl Emitter {
         }
         if tuple.stamp_us() != 0 {
             self.tally(AckKind::Ack, tuple);
+            self.meter.acked(tuple);
         }
-        self.meter.acked(tuple);
     }
 
     #[inline]
@@ -33,8 +33,8 @@ impl Emitter {
         }
         if tuple.stamp_us() != 0 {
             self.tally(AckKind::Fail, tuple);
+            self.meter.failed(tuple);
         }
-        self.meter.failed(tuple);
     }
 
     /// Fails a tree of which a tuple was lost.
@@ -42,6 +42,17 @@ impl Emitter {
         if self.acking == Acking::On {
             self.record(AckKind::Fail, root, 0);
         }
+    }
+
+    /// Fails the trees of the current task's tuples with such ids; its spout hears of each as of
+    /// any other failure. Gives how many there are.
+    pub(crate) fn give_up(&mut self, is_meant: impl Fn(&Value) -> bool) -> usize {
+        let task = self.sequences[self.current].task;
+        let tracker = self.tracker.as_ref();
+        let roots = tracker.map(|tracker| tracker.roots_with(task, is_meant));
+        let roots = roots.unwrap_or_default();
+        roots.iter().for_each(|root| self.fail_root(*root));
+        roots.len()
     }
 
     pub(crate) fn reset_timeout(&mut self, tuple: &Tuple<'_>) {
@@ -71,6 +82,7 @@ impl Emitter {
     }
 
     /// The messages to ackers about a tuple that is sampled.
+    #[cold]
     fn tally(&mut self, kind: AckKind, tuple: &Tuple<'_>) {
         for anchor in tuple.anchors() {
             self.ack_counts.sent(kind, anchor.root, &mut self.meter);

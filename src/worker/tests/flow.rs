@@ -1,4 +1,4 @@
-//! Data through engines: exact counts, back pressure, ticks, panics, lifecycle.
+//! Data through engines: exact counts, back pressure, ticks, lifecycle, streams.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::support::*;
 use crate::component::{
-    Bolt, Collector, ComponentFailure, Result, Spout, SpoutCollector, SpoutEmit, TaskContext, Waker,
+    Bolt, Collector, Result, Spout, SpoutCollector, SpoutEmit, TaskContext, Waker,
 };
 use crate::conf::keys;
 use crate::id::TaskId;
-use crate::tuple::{HeldTuple, Tuple, Value};
+use crate::messaging::fence::Fence;
+use crate::tuple::{Tuple, Value};
 use crate::values;
 use crate::worker::engine::EngineOptions;
 
@@ -354,77 +355,42 @@ fn a_slow_bolt_in_a_cycle_bounds_what_waits_for_it() {
     stop(engine);
 }
 
+/// Others have the executors by then: not one call more.
 #[test]
-fn a_bolt_that_panics_starts_over_and_only_its_tuple_fails() {
-    let events = Events::new();
-    let spout_events = events.clone();
-    let n_made = Arc::new(AtomicUsize::new(0));
-    let made = n_made.clone();
+fn executors_stand_still_after_a_pause_that_was_too_long() {
+    let n_emitted: Arc<AtomicUsize> = Arc::default();
+    let (emitted, is_open) = (n_emitted.clone(), Arc::new(AtomicBool::new(true)));
+    let open = is_open.clone();
     let (clock, time) = TestClock::new();
     let engine = Topology::new()
-        .spout(("spout", 1), &["number"], move || {
-            Numbers::new(100, &spout_events)
-        })
-        .bolt(("brittle", 1), &[], move || {
-            let n_before = made.fetch_add(1, Ordering::SeqCst);
-            BoltFn(move |tuple: &Tuple<'_>, out: &mut Collector<'_>| {
-                if tuple.long(0usize)? == 42 {
-                    assert!(n_before > 0, "the first one breaks");
-                }
+        .spout(("flood", 1), &["number"], move || Flood(emitted.clone()))
+        .bolt(("sink", 1), &[], || {
+            BoltFn(|tuple: &Tuple<'_>, out: &mut Collector<'_>| {
                 out.ack(tuple);
                 Ok(())
             })
         })
-        .connect("spout", "brittle", shuffle())
-        .run(EngineOptions { time, ..threads(1) });
-    events.wait_for(43);
-    eventually("it is reported", || engine.shared().errors.n_errors() == 1);
-    clock.advance(&engine, Duration::from_secs(60));
-    let seen = events.wait_for(101);
-    assert!(seen.contains(&Outcome::Failed(42)));
-    assert!(seen.contains(&Outcome::Acked(42)));
-    assert!(
-        engine.take_errors()[0]
-            .text
-            .contains("the first one breaks")
-    );
-    assert_eq!(n_made.load(Ordering::SeqCst), 2);
-    stop(engine);
-}
-
-/// Time stands still: what fails here fails at once and by no time-out.
-#[test]
-fn what_a_bolt_held_when_it_panicked_fails_at_once() {
-    let events = Events::new();
-    let spout_events = events.clone();
-    let n_made = Arc::new(AtomicUsize::new(0));
-    let made = n_made.clone();
-    let (clock, time) = TestClock::new();
-    let engine = Topology::new()
-        .spout(("spout", 1), &["number"], move || {
-            Numbers::new(10, &spout_events)
-        })
-        .bolt(("hoard", 1), &[], move || {
-            let n_before = made.fetch_add(1, Ordering::SeqCst);
-            let mut held = Vec::new();
-            BoltFn(move |tuple: &Tuple<'_>, out: &mut Collector<'_>| {
-                if n_before > 0 {
-                    out.ack(tuple);
-                    return Ok(());
-                }
-                assert!(tuple.long(0usize)? < 9, "too many");
-                held.push(tuple.hold());
-                Ok(())
-            })
-        })
-        .connect("spout", "hoard", shuffle())
-        .run(EngineOptions { time, ..threads(1) });
-    let mut seen = events.wait_for(10);
-    seen.sort_by_key(|event| format!("{event:?}"));
-    assert_eq!(seen, (0..10).map(Outcome::Failed).collect::<Vec<_>>());
-    clock.advance(&engine, Duration::from_secs(1));
-    let seen = events.wait_for(20);
-    assert!((0..10).all(|n| seen.contains(&Outcome::Acked(n))));
+        .connect("flood", "sink", shuffle())
+        .run(EngineOptions {
+            time,
+            fence: Fence::new(move || open.load(Ordering::SeqCst)),
+            ..threads(1)
+        });
+    let goes_on = |what: &str| {
+        let n_before = n_emitted.load(Ordering::SeqCst);
+        eventually(what, || n_emitted.load(Ordering::SeqCst) > n_before + 5000);
+    };
+    goes_on("it flows");
+    clock.advance(&engine, Duration::from_secs(2));
+    goes_on("a pause, but not too long");
+    is_open.store(false, Ordering::SeqCst);
+    goes_on("nobody asks while there is no pause");
+    clock.advance(&engine, Duration::from_secs(2));
+    eventually("its thread is over", || {
+        let n_before = n_emitted.load(Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(50));
+        n_emitted.load(Ordering::SeqCst) == n_before
+    });
     stop(engine);
 }
 
@@ -557,113 +523,6 @@ fn statistics_count_what_flowed() {
     assert_eq!(bolt.executed[":all-time"].values().sum::<i64>(), 100);
     assert_eq!(bolt.acked["600"].values().sum::<i64>(), 100);
     stop(engine);
-}
-
-/// Fails to start the first time.
-struct Reluctant(usize, Arc<AtomicUsize>);
-
-impl Bolt for Reluctant {
-    fn prepare(&mut self, _: &TaskContext) -> Result<()> {
-        match self.0 {
-            0 => Err(ComponentFailure::new("not yet")),
-            1 => panic!("not now"),
-            _ => Ok(()),
-        }
-    }
-
-    fn execute(&mut self, tuple: &Tuple<'_>, out: &mut Collector<'_>) -> Result<()> {
-        self.1.fetch_add(1, Ordering::SeqCst);
-        out.ack(tuple);
-        Ok(())
-    }
-}
-
-#[test]
-fn a_bolt_that_cannot_start_is_tried_again_and_its_tuples_wait() {
-    let events = Events::new();
-    let spout_events = events.clone();
-    let n_made = AtomicUsize::new(0);
-    let n_executed = Arc::new(AtomicUsize::new(0));
-    let executed = n_executed.clone();
-    let (clock, time) = TestClock::new();
-    let engine = Topology::new()
-        .spout(("spout", 1), &["number"], move || {
-            Numbers::new(10, &spout_events)
-        })
-        .bolt(("late", 1), &[], move || {
-            Reluctant(n_made.fetch_add(1, Ordering::SeqCst), executed.clone())
-        })
-        .connect("spout", "late", shuffle())
-        .run(EngineOptions { time, ..threads(2) });
-    for n_errors in 1..=2 {
-        eventually("it is reported", || {
-            engine.shared().errors.n_errors() == n_errors
-        });
-        eventually("all rest", || engine.shared().is_resting());
-        assert_eq!(n_executed.load(Ordering::SeqCst), 0);
-        clock.advance(&engine, Duration::from_secs(1));
-    }
-    assert_eq!(events.wait_for(10).len(), 10);
-    let texts = engine.take_errors().into_iter().map(|error| error.text);
-    assert_eq!(texts.collect::<Vec<_>>(), ["not yet", "panicked: not now"]);
-    stop(engine);
-}
-
-/// Panics at its third tuple, the first time it is made.
-struct Brittle(usize, Numbers);
-
-impl Spout for Brittle {
-    fn open(&mut self, context: &TaskContext) -> Result<()> {
-        self.1.open(context)
-    }
-
-    fn next_tuple(&mut self, out: &mut SpoutCollector<'_>) -> Result<()> {
-        assert!(self.0 > 0 || self.1.next < 3, "three is too many");
-        self.1.next_tuple(out)
-    }
-
-    fn ack(&mut self, id: &Value) {
-        self.1.ack(id);
-    }
-}
-
-#[test]
-fn a_spout_that_panics_starts_over_without_its_pending_tuples() {
-    let events = Events::new();
-    let spout_events = events.clone();
-    let n_made = AtomicUsize::new(0);
-    let held: Arc<Mutex<Vec<HeldTuple>>> = Arc::default();
-    let holder = held.clone();
-    let (clock, time) = TestClock::new();
-    let engine = Topology::new()
-        .conf(keys::TOPOLOGY_TICK_TUPLE_FREQ_SECS, 2)
-        .spout(("spout", 1), &["number"], move || {
-            let n_before = n_made.fetch_add(1, Ordering::SeqCst);
-            Brittle(n_before, Numbers::new(5, &spout_events))
-        })
-        .bolt(("hold", 1), &[], move || {
-            let held = holder.clone();
-            BoltFn(move |tuple: &Tuple<'_>, out: &mut Collector<'_>| {
-                let mut held = held.lock().unwrap();
-                match tuple.is_tick() {
-                    true => held.drain(..).for_each(|tuple| out.ack(&tuple.view())),
-                    false => held.push(tuple.hold()),
-                }
-                Ok(())
-            })
-        })
-        .connect("spout", "hold", shuffle())
-        .run(EngineOptions { time, ..threads(1) });
-    eventually("it breaks", || engine.shared().errors.n_errors() == 1);
-    eventually("three are held", || held.lock().unwrap().len() == 3);
-    clock.advance(&engine, Duration::from_secs(1));
-    eventually("the next one emits", || held.lock().unwrap().len() == 8);
-    clock.advance(&engine, Duration::from_secs(1));
-    let mut seen = events.wait_for(5);
-    seen.sort_by_key(|event| format!("{event:?}"));
-    assert_eq!(seen, (0..5).map(Outcome::Acked).collect::<Vec<_>>());
-    stop(engine);
-    assert_eq!(events.len(), 5);
 }
 
 #[test]

@@ -115,7 +115,7 @@ fn global_takes_the_lowest_task_and_all_takes_each() {
 struct Director {
     next: i64,
     tasks: Vec<TaskId>,
-    events: Arc<Events<Vec<TaskId>>>,
+    events: Arc<Events<Value>>,
 }
 
 impl Spout for Director {
@@ -128,7 +128,15 @@ impl Spout for Director {
         let Some(task) = self.tasks.pop() else {
             return Ok(());
         };
+        let n_before = out.n_pending();
         assert!(out.emit(values![0i64]).is_err(), "the stream is direct");
+        let refused = out.emit_reliable(values![0i64], Value::Long(-1));
+        assert!(refused.is_err(), "the stream is direct");
+        assert_eq!(
+            out.n_pending(),
+            n_before,
+            "nobody waits for what was refused"
+        );
         let mut told = vec![TaskId(99)];
         let emit = SpoutEmit {
             direct: Some(task),
@@ -142,29 +150,36 @@ impl Spout for Director {
         Ok(())
     }
 
-    fn ack(&mut self, _: &Value) {
-        self.events.push(Vec::new());
+    fn ack(&mut self, id: &Value) {
+        self.events.push(id.clone());
     }
 }
 
 #[test]
 fn direct_reaches_the_task_that_is_named() {
-    let seen: Seen = Arc::default();
-    let sink = seen.clone();
-    let events = Events::new();
-    let spout_events = events.clone();
-    let engine = Topology::new()
-        .spout(("spout", 1), &["number"], move || Director {
-            next: 0,
-            tasks: Vec::new(),
-            events: spout_events.clone(),
-        })
-        .bolt(("sink", 3), &[], move || recorder(&sink))
-        .connect("spout", "sink", Grouping::Direct(NullStruct::default()))
-        .run(threads(2));
-    events.wait_for(3);
-    assert_eq!(engine.take_errors(), []);
-    stop(engine);
-    let counts = per_task(&seen.lock().unwrap());
-    assert_eq!(counts.into_values().collect::<Vec<_>>(), [1; 3]);
+    for n_ackers in [1, 0] {
+        let seen: Seen = Arc::default();
+        let sink = seen.clone();
+        let events = Events::new();
+        let spout_events = events.clone();
+        let engine = Topology::new()
+            .conf(keys::TOPOLOGY_ACKER_EXECUTORS, n_ackers)
+            .spout(("spout", 1), &["number"], move || Director {
+                next: 0,
+                tasks: Vec::new(),
+                events: spout_events.clone(),
+            })
+            .bolt(("sink", 3), &[], move || recorder(&sink))
+            .connect("spout", "sink", Grouping::Direct(NullStruct::default()))
+            .run(threads(2));
+        let mut acked = events.wait_for(3);
+        acked.sort_by_key(|id| format!("{id:?}"));
+        assert_eq!(acked, [0, 1, 2].map(Value::Long));
+        // Without ackers, before they arrive.
+        eventually("all arrive", || seen.lock().unwrap().len() == 3);
+        assert_eq!(engine.take_errors(), []);
+        stop(engine);
+        let counts = per_task(&seen.lock().unwrap());
+        assert_eq!(counts.into_values().collect::<Vec<_>>(), [1; 3]);
+    }
 }

@@ -14,6 +14,7 @@ use crate::conf::keys;
 use crate::grouping::Locality;
 use crate::id::{ExecutorId, TaskId};
 use crate::messaging::client::{Peer, PeerWatch, Reconnects, Wanted};
+use crate::messaging::fence::Fence;
 use crate::messaging::gauge::Gauge;
 use crate::messaging::link::LinkIdentity;
 use crate::messaging::packing::Packing;
@@ -30,9 +31,9 @@ use crate::worker::route::{Route, Routes};
 use crate::worker::shared::Shared;
 
 /// A worker without a process: an engine and a server, and the other worker as its peer.
-struct Half {
-    engine: Engine,
-    peer: Arc<Peer>,
+pub(super) struct Half {
+    pub engine: Engine,
+    pub peer: Arc<Peer>,
     wanted: watch::Sender<Wanted>,
     stop: watch::Sender<bool>,
 }
@@ -54,21 +55,25 @@ impl PeerWatch for Watch {
     }
 }
 
-struct Plan {
-    program: Arc<Program>,
-    factory: Arc<dyn Factory>,
-    executors: Vec<ExecutorId>,
-    time: Time,
+pub(super) struct Plan {
+    pub program: Arc<Program>,
+    pub factory: Arc<dyn Factory>,
+    pub executors: Vec<ExecutorId>,
+    pub time: Time,
+    pub security: LinkSecurity,
+    pub packing: Packing,
 }
 
 impl Plan {
-    fn of(topology: Topology) -> Self {
+    pub fn of(topology: Topology) -> Self {
         let (program, executors, factory) = topology.build();
         Plan {
             program,
             factory,
             executors,
             time: Time::Real,
+            security: LinkSecurity::Plain,
+            packing: Packing::default(),
         }
     }
 
@@ -78,7 +83,7 @@ impl Plan {
     }
 
     /// One half runs the executors of `components`, the other all others.
-    async fn start(self, components: &[&str], window: usize) -> (Half, Half) {
+    pub async fn start(self, components: &[&str], window: usize) -> (Half, Half) {
         let (here, there): (Vec<_>, Vec<_>) = self
             .executors
             .iter()
@@ -130,11 +135,12 @@ impl Plan {
             // Which half it is.
             port: u16::from(own.first() < others.first()),
             generation: 1,
-            security: LinkSecurity::Plain,
-            packing: Packing::default(),
+            security: self.security.clone(),
+            packing: self.packing.clone(),
+            fence: Fence::default(),
         });
         let (stop, stopped) = watch::channel(false);
-        let intakes = WorkerIntakes::new(engine.shared().clone(), &program.ackers);
+        let intakes = WorkerIntakes::new(engine.shared().clone(), program.clone());
         let parts = ServerParts {
             identity: identity.clone(),
             sessions: Arc::new(Sessions::new(window)),
@@ -158,7 +164,7 @@ impl Plan {
 }
 
 impl Half {
-    async fn stop(self) {
+    pub async fn stop(self) {
         self.wanted.send_replace(Wanted::No);
         self.stop.send_replace(true);
         tokio::task::spawn_blocking(move || stop(self.engine))
@@ -196,7 +202,7 @@ impl Spout for Texts {
     }
 }
 
-async fn blocking<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) async fn blocking<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(wait).await.unwrap()
 }
 
@@ -300,6 +306,52 @@ async fn a_peer_that_does_not_run_stops_the_spout_and_nothing_is_lost() {
     let seen = blocking(move || waiting.wait_for(N_TEXTS as usize)).await;
     assert!(seen.iter().all(|event| matches!(event, Outcome::Acked(_))));
     assert_eq!(n_executed.load(Ordering::SeqCst), N_TEXTS as usize);
+    a.stop().await;
+    b.stop().await;
+}
+
+/// Were it refused, it would be so each time that it is replayed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_one_call_leaves_goes_through_however_much_it_is() {
+    let events = Events::new();
+    let spout_events = events.clone();
+    let n_executed = Arc::new(AtomicUsize::new(0));
+    let executed = n_executed.clone();
+    let topology = Topology::new()
+        .spout(("spout", 1), &["number"], move || {
+            Numbers::new(1, &spout_events)
+        })
+        .bolt(("burst", 1), &["number", "text"], || {
+            BoltFn(|tuple: &Tuple<'_>, out: &mut Collector<'_>| {
+                let text = "x".repeat(1_000_000);
+                for number in 0..N_LARGE as i64 {
+                    out.emit(tuple, values![number, &text])?;
+                }
+                out.ack(tuple);
+                Ok(())
+            })
+        })
+        .bolt(("sink", 1), &[], move || {
+            let executed = executed.clone();
+            BoltFn(move |tuple: &Tuple<'_>, out: &mut Collector<'_>| {
+                let n_before = executed.fetch_add(1, Ordering::SeqCst);
+                assert_eq!(tuple.long(0usize)?, n_before as i64);
+                assert_eq!(tuple.str(1usize)?.len(), 1_000_000);
+                out.ack(tuple);
+                Ok(())
+            })
+        })
+        .connect("spout", "burst", shuffle())
+        .connect("burst", "sink", shuffle());
+    let (a, b) = Plan::of(topology)
+        .start(&["spout", "burst", "__acker"], WINDOW)
+        .await;
+    b.engine.activate();
+    a.engine.activate();
+    let waiting = events.clone();
+    let seen = blocking(move || waiting.wait_for(1)).await;
+    assert!(matches!(seen[..], [Outcome::Acked(_)]), "{seen:?}");
+    assert_eq!(n_executed.load(Ordering::SeqCst), N_LARGE);
     a.stop().await;
     b.stop().await;
 }
@@ -496,4 +548,7 @@ async fn a_worker_that_dies_fails_what_it_had_and_what_its_ackers_knew_at_once()
 
 const N_ROUNDS: i64 = 5;
 const N_TEXTS: i64 = 4000;
-const WINDOW: usize = 1 << 20;
+pub(super) const WINDOW: usize = 1 << 20;
+/// Of a megabyte each: more than may wait for an executor.
+const N_LARGE: usize = 70;
+const _: () = assert!(N_LARGE * 1_000_000 > crate::limits::LOOSE_BYTES_MAX);

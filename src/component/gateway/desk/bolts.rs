@@ -7,6 +7,7 @@ use super::{Desk, DeskError, Post, Side};
 use crate::component::gateway::division::SessionNumber;
 use crate::component::gateway::emission::{Anchored, Draft, Emission, Serials};
 use crate::component::gateway::handle::Handle;
+use crate::component::gateway::post::PostLine;
 use crate::component::gateway::receipts::{Receipts, Standing, Unanswerable};
 use crate::component::gateway::run::Run;
 use crate::id::TaskId;
@@ -138,7 +139,7 @@ impl Desk {
 
     // ---- The task's side ------------------------------------------------------------------------
 
-    /// Takes over tuples for the peer. What was given out below `expired` is past its time.
+    /// Takes over tuples for the peer. What is below `expired` is past its time.
     pub fn hand_over(
         &mut self,
         index: usize,
@@ -146,13 +147,13 @@ impl Desk {
         expired: Option<u64>,
         now_ms: u64,
     ) {
-        let Some((_, bolt)) = self.bolt_post(index) else {
+        let Some((line, bolt)) = self.bolt_post(index) else {
             return;
         };
         let has_tuples = !runs.is_empty();
         bolt.waiting.extend(runs.drain(..));
         if let Some(below) = expired {
-            bolt.receipts.void(below);
+            bolt.expire(below, line);
         }
         let holding = self.posts.get(&index).map(|post| post.holding);
         let holding = holding.unwrap_or_default();
@@ -351,10 +352,7 @@ impl Desk {
         }
     }
 
-    fn bolt_post(
-        &mut self,
-        index: usize,
-    ) -> Option<(&crate::component::gateway::post::PostLine, &mut BoltPost)> {
+    fn bolt_post(&mut self, index: usize) -> Option<(&PostLine, &mut BoltPost)> {
         let post = self.posts.get_mut(&index)?;
         match &mut post.side {
             Side::Bolt(bolt) => Some((&post.line, bolt)),
@@ -417,6 +415,29 @@ impl BoltPost {
 
     pub fn is_owing(&self) -> bool {
         self.receipts.n_open() > 0
+    }
+
+    /// Nobody waits any more for what is below a serial. What of it the peer was not given goes,
+    /// with the ticks before it: else a slow peer would get nothing but what comes too late.
+    fn expire(&mut self, below: u64, line: &PostLine) {
+        let is_over = |run: &Run| run.first.is_some_and(|first| first < below);
+        let n_over = self.waiting.iter().rposition(is_over);
+        let n_over = n_over.map_or(0, |last| last + 1);
+        let mut living = None;
+        for mut run in self.waiting.drain(..n_over) {
+            if let Some(first) = run.first {
+                // Of the last run some may live on.
+                let n_tuples = usize::try_from(below - first).unwrap_or(usize::MAX);
+                living = run.split_off(n_tuples);
+                // Their serials are used up all the same.
+                self.receipts.give(run.len());
+            }
+            line.took_waiting(run.len(), run.n_bytes());
+        }
+        if let Some(living) = living {
+            self.waiting.push_front(living);
+        }
+        self.receipts.void(below);
     }
 
     fn is_behind(&self) -> bool {

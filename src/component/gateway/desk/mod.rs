@@ -20,10 +20,13 @@ use super::emission::OutStream;
 use super::post::PostLine;
 use crate::id::{ComponentId, TaskId};
 use crate::limits;
-use crate::wire::messages::{GatewayForm, GatewayRole, GatewayStream};
+use crate::messaging::packing::Packing;
+use crate::messaging::peer_packing::PeerPacking;
+use crate::wire::Open;
+use crate::wire::messages::{GatewayForm, GatewayRole, GatewayStream, LinkCodec};
 
 pub use bolts::{Answers, Work};
-pub use spouts::{Fate, Fates};
+pub use spouts::{Fate, Fates, LostPeer};
 
 use bolts::BoltPost;
 use spouts::SpoutPost;
@@ -42,6 +45,8 @@ pub struct Profile {
     pub topology_id: String,
     /// Whether the topology tracks tuples: else a bolt's peer answers nothing.
     pub is_acking: bool,
+    /// How its topology would have tuples packed.
+    pub packing: Packing,
 }
 
 /// The state of one desk.
@@ -65,6 +70,8 @@ pub struct Ask {
     pub lease_ms: u64,
     pub credit: usize,
     pub form: GatewayForm,
+    /// The best first.
+    pub codecs: Vec<Open<LinkCodec>>,
 }
 
 /// A call that cannot be done.
@@ -93,6 +100,7 @@ pub enum Ending {
 #[derive(Debug)]
 struct Session {
     ask: Ask,
+    packing: Option<PeerPacking>,
     /// Rings when anything changed that a parked call may wait for.
     bell: Arc<Notify>,
     heard_ms: u64,
@@ -150,7 +158,7 @@ impl Desk {
         line: Arc<PostLine>,
         now_ms: u64,
     ) -> u64 {
-        self.note_serials(index);
+        self.end_post(index);
         let serial = self.next_serials.get(&index).copied().unwrap_or(1);
         let side = match self.profile.role {
             GatewayRole::Spout => Side::Spout(SpoutPost::default()),
@@ -174,8 +182,7 @@ impl Desk {
     pub fn detach(&mut self, index: usize, line: &Arc<PostLine>, now_ms: u64) {
         let is_same = |post: &Post| Arc::ptr_eq(&post.line, line);
         if self.posts.get(&index).is_some_and(is_same) {
-            self.note_serials(index);
-            self.posts.remove(&index);
+            self.end_post(index);
             self.divide(now_ms);
         }
     }
@@ -209,6 +216,7 @@ impl Desk {
         }
         self.last_session += 1;
         let session = Session {
+            packing: self.profile.packing.agree_with_peer(&ask.codecs),
             ask,
             bell: Arc::new(Notify::new()),
             heard_ms: now_ms,
@@ -245,29 +253,25 @@ impl Desk {
         };
         let component = &self.profile.component;
         for post in self.posts.values_mut() {
-            if post.holding.holder != Some(number) {
-                continue;
+            let is_holder = post.holding.holder == Some(number);
+            let reason = (ending != Ending::Left).then(|| {
+                let (peer, reason) = (&session.ask.peer, ending.reason(session.ask.lease_ms));
+                format!("peer `{peer}` of component {component} is lost: {reason}")
+            });
+            post.lose(number, reason);
+            if is_holder {
+                post.vacant_since_ms = now_ms;
+                post.line.ring();
             }
-            let n_lost = match &mut post.side {
-                Side::Bolt(bolt) => bolt.lose(),
-                Side::Spout(_) => 0,
-            };
-            if ending != Ending::Left {
-                let (peer, task) = (&session.ask.peer, post.task);
-                post.trouble(format!(
-                    "peer `{peer}` of component {component} is lost: {}; {n_lost} tuples of task \
-                     {task} fail",
-                    ending.reason(session.ask.lease_ms),
-                ));
-            }
-            post.vacant_since_ms = now_ms;
-            post.line.ring();
         }
         let mut holdings = self.holdings();
         division::forget(&mut holdings, number);
         self.hold(&holdings);
         self.divide(now_ms);
         session.bell.notify_waiters();
+        // There may be room again for what others wait to emit.
+        let others = self.sessions.values();
+        others.for_each(|session| session.bell.notify_waiters());
     }
 
     /// Sessions whose peers have been silent for too long.
@@ -325,6 +329,11 @@ impl Desk {
         session.map_or(GatewayForm::Tuples, |session| session.ask.form)
     }
 
+    /// What was agreed with a peer of how tuples are packed.
+    pub fn packing(&self, number: SessionNumber) -> Option<PeerPacking> {
+        self.sessions.get(&number)?.packing
+    }
+
     /// Errors that a peer reports, to be shown under the component.
     pub fn report(&mut self, number: SessionNumber, errors: Vec<String>) {
         let post = self
@@ -339,9 +348,15 @@ impl Desk {
         }
     }
 
-    fn note_serials(&mut self, index: usize) {
-        if let Some(Side::Bolt(bolt)) = self.posts.get(&index).map(|post| &post.side) {
-            self.next_serials.insert(index, bolt.next_serial());
+    /// What a task had goes with it. A bolt's peer may have some of it still; a spout's hears that
+    /// what it wanted emitted fails.
+    fn end_post(&mut self, index: usize) {
+        match self.posts.remove(&index).map(|post| post.side) {
+            Some(Side::Bolt(bolt)) => {
+                self.next_serials.insert(index, bolt.next_serial());
+            }
+            Some(Side::Spout(spout)) => self.settle(&mut spout.into_fails()),
+            None => {}
         }
     }
 
@@ -416,6 +431,26 @@ impl Desk {
 // === impl Post ===
 
 impl Post {
+    /// What a peer had of the task fails. One that left by itself (no reason) is not told of what
+    /// it emitted, but that goes on.
+    fn lose(&mut self, session: SessionNumber, reason: Option<String>) {
+        let is_holder = self.holding.holder == Some(session);
+        match (&mut self.side, reason) {
+            (Side::Bolt(bolt), reason) if is_holder => {
+                let (n_lost, task) = (bolt.lose(), self.task);
+                if let Some(reason) = reason {
+                    self.trouble(lost(&reason, n_lost, task));
+                }
+            }
+            (Side::Spout(spout), Some(reason)) => {
+                spout.lose(session, is_holder, reason);
+                self.line.set_queue(spout.has_queue());
+                self.line.ring();
+            }
+            (Side::Spout(_) | Side::Bolt(_), _) => {}
+        }
+    }
+
     /// Whether its holder has not answered all it has.
     fn is_owing(&self) -> bool {
         match &self.side {
@@ -443,6 +478,11 @@ impl Ending {
             Ending::Silent => format!("it was silent for {lease_ms} ms"),
         }
     }
+}
+
+/// What is shown under the component of a peer that is lost.
+pub fn lost(reason: &str, n_lost: usize, task: TaskId) -> String {
+    format!("{reason}; {n_lost} tuples of task {task} fail")
 }
 
 fn millis(span: std::time::Duration) -> u64 {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::{Desk, DeskError, Side};
 use crate::component::gateway::division::SessionNumber;
 use crate::component::gateway::emission::{Draft, Emission};
+use crate::component::gateway::post::PostLine;
 use crate::id::TaskId;
 use crate::limits;
 
@@ -15,6 +16,18 @@ pub(super) struct SpoutPost {
     n_queued: usize,
     bytes_queued: usize,
     is_active: bool,
+    lost: Vec<LostPeer>,
+}
+
+/// A peer that is gone, and with it whoever waited for the fates of its tuples.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LostPeer {
+    pub session: SessionNumber,
+    pub reason: String,
+    /// Whether it held the task: else it is worth a word only if something of it fails.
+    pub is_holder: bool,
+    /// Tracked tuples that it wanted emitted and that were not yet.
+    pub n_dropped: usize,
 }
 
 /// What became of a peer's tuples, by its own numbers.
@@ -120,6 +133,12 @@ impl Desk {
         Some(emission)
     }
 
+    /// Peers lost since the last call: what the task has pending of them fails.
+    pub fn take_lost(&mut self, index: usize) -> Vec<LostPeer> {
+        let spout = self.spout_post(index);
+        spout.map_or_else(Vec::new, |(_, spout)| std::mem::take(&mut spout.lost))
+    }
+
     /// Hands over what became of tuples; those of peers that are gone are nobody's.
     pub fn settle(&mut self, fates: &mut Vec<(SessionNumber, i64, Fate)>) {
         let mut told = None;
@@ -167,10 +186,7 @@ impl Desk {
         }
     }
 
-    fn spout_post(
-        &mut self,
-        index: usize,
-    ) -> Option<(&crate::component::gateway::post::PostLine, &mut SpoutPost)> {
+    fn spout_post(&mut self, index: usize) -> Option<(&PostLine, &mut SpoutPost)> {
         let post = self.posts.get_mut(&index)?;
         match &mut post.side {
             Side::Spout(spout) => Some((&post.line, spout)),
@@ -185,6 +201,37 @@ impl SpoutPost {
     fn has_room(&self) -> bool {
         self.n_queued < limits::GATEWAY_QUEUE_TUPLES_MAX
             && self.bytes_queued < limits::GATEWAY_QUEUE_BYTES_MAX
+    }
+
+    /// A peer is gone. Of what waits to be emitted its tracked tuples go with it: emitted, they
+    /// would only fail. Nobody waits for the others, which are emitted as they were to be.
+    pub fn lose(&mut self, session: SessionNumber, is_holder: bool, reason: String) {
+        let mut n_dropped = 0;
+        self.queue.retain(|emission| {
+            let stays = emission.session != session || !emission.is_tracked();
+            if !stays {
+                n_dropped += emission.n_tuples();
+                self.bytes_queued -= emission.n_bytes;
+            }
+            stays
+        });
+        self.n_queued -= n_dropped;
+        self.lost.push(LostPeer {
+            session,
+            reason,
+            is_holder,
+            n_dropped,
+        });
+    }
+
+    /// The task is over: all tracked tuples that wait to be emitted.
+    pub fn into_fails(self) -> Vec<(SessionNumber, i64, Fate)> {
+        let fails = self.queue.iter().flat_map(|emission| emission.fails(0));
+        fails.collect()
+    }
+
+    pub fn has_queue(&self) -> bool {
+        !self.queue.is_empty()
     }
 }
 

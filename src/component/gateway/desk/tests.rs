@@ -36,6 +36,7 @@ impl Stage {
             conf: String::new(),
             topology_id: "t-1-1".to_owned(),
             is_acking: true,
+            packing: Default::default(),
         };
         let mut stage = Stage {
             desk: Desk::new(Arc::new(profile)),
@@ -67,6 +68,7 @@ impl Stage {
             lease_ms: 1000,
             credit: 100,
             form: GatewayForm::Tuples,
+            codecs: Vec::new(),
         };
         self.desk.open(ask, 0).unwrap()
     }
@@ -202,6 +204,26 @@ fn a_lost_peer_fails_what_it_had_and_the_next_one_goes_on() {
     assert_eq!(stage.take(second, 10), [4, 5]);
     stage.ack(second, &[2]).expect("too late, and no harm");
     assert_eq!(stage.work(0), ["ack [] fail []"; 0]);
+}
+
+#[test]
+fn what_waited_too_long_is_given_to_nobody() {
+    let mut stage = Stage::new(GatewayRole::Bolt, 1);
+    let peer = stage.open("p");
+    stage.execute(0, 5);
+    assert_eq!(stage.take(peer, 2), [1, 2]);
+    stage.execute(0, 3);
+    stage.desk.hand_over(0, &mut Vec::new(), Some(7), 0);
+    assert_eq!(stage.lines[0].n_waiting(), 2);
+    stage.ack(peer, &[1]).expect("too late, and no harm");
+    let handles = stage.take(peer, 10);
+    assert_eq!(handles, [7, 8], "serials go on as the task counts them");
+    stage.ack(peer, &handles).unwrap();
+    assert_eq!(stage.work(0), ["ack [7, 8] fail []"]);
+    assert_eq!(
+        (stage.lines[0].n_waiting(), stage.lines[0].bytes_waiting()),
+        (0, 0)
+    );
 }
 
 #[test]

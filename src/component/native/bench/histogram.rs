@@ -2,11 +2,39 @@
 //!
 //! Counts; knows no clock.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 /// How often each latency was seen, in nanoseconds.
 #[derive(Clone, Debug)]
 pub struct Histogram {
     counts: Vec<u64>,
     n_values: u64,
+}
+
+/// A histogram that some threads fill while another takes what is in it, without a lock: whoever
+/// is measured must not wait for who writes it down.
+#[derive(Debug)]
+pub struct SharedHistogram(Box<[AtomicU64]>);
+
+// === impl SharedHistogram ===
+
+impl SharedHistogram {
+    pub fn record(&self, nanos: u64) {
+        self.0[bucket(nanos)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes out what came since the last call: buckets with values, by their numbers.
+    pub fn take(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+        let counts = self.0.iter().enumerate();
+        let filled = counts.filter(|(_, count)| count.load(Ordering::Relaxed) > 0);
+        filled.map(|(at, count)| (at, count.swap(0, Ordering::Relaxed)))
+    }
+}
+
+impl Default for SharedHistogram {
+    fn default() -> Self {
+        SharedHistogram((0..N_BUCKETS).map(|_| AtomicU64::new(0)).collect())
+    }
 }
 
 // === impl Histogram ===

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use super::histogram::Histogram;
+use super::histogram::SharedHistogram;
 use crate::component::{ComponentFailure, Result};
 use crate::{allocations, clock};
 
@@ -26,7 +26,8 @@ pub struct Meter {
     counters: Mutex<Vec<(Count, Arc<Counter>)>>,
     first_nanos: AtomicU64,
     done_nanos: AtomicU64,
-    latencies: Mutex<Latencies>,
+    to_ack: SharedHistogram,
+    to_bolt: SharedHistogram,
 }
 
 /// What a counter counts.
@@ -43,12 +44,6 @@ pub enum Count {
 #[derive(Default)]
 #[repr(align(128))]
 pub struct Counter(AtomicU64);
-
-#[derive(Default)]
-struct Latencies {
-    to_ack: Histogram,
-    to_bolt: Histogram,
-}
 
 // === impl Counter ===
 
@@ -81,7 +76,8 @@ impl Meter {
             counters: Mutex::default(),
             first_nanos: AtomicU64::new(0),
             done_nanos: AtomicU64::new(0),
-            latencies: Mutex::default(),
+            to_ack: SharedHistogram::default(),
+            to_bolt: SharedHistogram::default(),
         });
         meter.read_rate();
         let path = meter
@@ -127,16 +123,11 @@ impl Meter {
     }
 
     pub fn record_ack(&self, nanos: u64) {
-        self.with_latencies(|latencies| latencies.to_ack.record(nanos));
+        self.to_ack.record(nanos);
     }
 
     pub fn record_bolt(&self, nanos: u64) {
-        self.with_latencies(|latencies| latencies.to_bolt.record(nanos));
-    }
-
-    fn with_latencies<T>(&self, work: impl FnOnce(&mut Latencies) -> T) -> T {
-        let latencies = self.latencies.lock();
-        work(&mut latencies.unwrap_or_else(PoisonError::into_inner))
+        self.to_bolt.record(nanos);
     }
 
     /// No file, or none that can be read: no limit.
@@ -161,9 +152,8 @@ impl Meter {
         let first = self.first_nanos.load(Ordering::Relaxed);
         let done = self.done_nanos.load(Ordering::Relaxed);
         let _ = write!(line, " {} {first} {done}", allocations::so_far());
-        let new = self.with_latencies(std::mem::take);
-        for (name, histogram) in [('A', new.to_ack), ('B', new.to_bolt)] {
-            for (bucket, count) in histogram.buckets() {
+        for (name, histogram) in [('A', &self.to_ack), ('B', &self.to_bolt)] {
+            for (bucket, count) in histogram.take() {
                 let _ = write!(line, " {name}{bucket}:{count}");
             }
         }

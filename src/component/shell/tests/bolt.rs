@@ -3,6 +3,8 @@
 use serde_json::json;
 
 use super::*;
+use crate::clock;
+use crate::conf::keys;
 use crate::tuple::ValueRef;
 
 #[test]
@@ -98,6 +100,33 @@ for t in tuples():
 }
 
 #[test]
+fn where_time_outs_are_off_no_answer_comes_too_late() {
+    let conf = Conf::new()
+        .with(keys::TOPOLOGY_ENABLE_MESSAGE_TIMEOUTS, false)
+        .with(keys::TOPOLOGY_MESSAGE_TIMEOUT_SECS, 0);
+    let mut rig = Rig::bolt(
+        r#"
+handshake()
+held = []
+for t in tuples():
+    held.append(t)
+    if len(held) == 4:
+        for each in held:
+            ack(each)
+"#,
+        conf,
+    );
+    for word in ["a", "b", "c", "d"] {
+        // Longer than the time-out would be.
+        let until_ms = clock::monotonic_millis() + 3;
+        rig.until("time", |_| clock::monotonic_millis() >= until_ms);
+        rig.feed(word);
+    }
+    rig.until("all answers", |rig| rig.verdicts.len() == 4);
+    assert_eq!(rig.verdicts, [1, 2, 3, 4].map(Verdict::Acked));
+}
+
+#[test]
 fn ticks_reach_the_child_and_may_be_acked_or_not() {
     let mut rig = Rig::bolt(
         r#"
@@ -144,6 +173,7 @@ for t in tuples():
     write({"command": "log", "msg": "hello", "level": 9})
     write({"command": "metrics", "name": "seen", "params": None})
     write({"command": "metrics", "name": "depth", "params": 3})
+    write({"command": "metrics", "name": "", "params": 3})
     write({"command": "bogus"})
     write({"command": "error", "msg": "went wrong"})
     ack(t)
@@ -152,7 +182,13 @@ for t in tuples():
     );
     rig.feed("a");
     rig.until("the answer", |rig| !rig.verdicts.is_empty());
-    assert_eq!(rig.errors, ["Shell Process Exception: went wrong"]);
+    assert_eq!(
+        rig.errors,
+        [
+            "a metric without a name",
+            "Shell Process Exception: went wrong"
+        ]
+    );
 }
 
 #[test]
@@ -307,4 +343,62 @@ while True:
     rig.until("end of both", |rig| {
         !pids.iter().any(alive) && rig.traces() == 0
     });
+}
+
+/// A write for each tuple is what costs Storm most: here they gather while the child reads.
+#[test]
+fn a_thousand_tuples_take_few_writes() {
+    let mut rig = Rig::bolt(
+        r#"
+handshake()
+for t in tuples():
+    write({"command": "ack", "id": t["id"]})
+"#,
+        Conf::new(),
+    );
+    rig.until("the child", |rig| rig.component.room() > 0);
+    let before = rig.component.n_writes();
+    let mut n_fed = 0;
+    while n_fed < 1000 {
+        rig.until("room", |rig| rig.component.room() > 0);
+        // As an executor's turn does: as many as there is room for, then one look around.
+        let room = rig.component.room().min(1000 - n_fed);
+        for number in 0..room {
+            rig.feed_in_turn(&format!("word{}", n_fed + number));
+        }
+        n_fed += room;
+    }
+    rig.until("all answers", |rig| rig.verdicts.len() == 1000);
+    let n_writes = rig.component.n_writes() - before;
+    println!("1000 tuples: {n_writes} writes");
+    // A turn has up to 100; the pipe may take some of them in parts.
+    assert!(n_writes <= 50, "{n_writes} writes");
+}
+
+/// Each message of a child may cost a few allocations, and none grows with what came before.
+#[test]
+fn a_tuple_and_its_ack_cost_few_allocations() {
+    let mut rig = Rig::bolt(
+        r#"
+handshake()
+for t in tuples():
+    write({"command": "ack", "id": t["id"]})
+"#,
+        Conf::new(),
+    );
+    let tuple = rig.harness.input(&crate::values!["some data"]);
+    let mut windows = Vec::new();
+    for _ in 0..5 {
+        rig.until("room", |rig| rig.component.room() >= 100);
+        let n_before = crate::testing::allocations::on_this_thread();
+        for _ in 0..100 {
+            let mut out = rig.harness.collector();
+            rig.component.execute(&tuple.view(), &mut out).unwrap();
+        }
+        windows.push(crate::testing::allocations::on_this_thread() - n_before);
+    }
+    println!("allocations for 100 tuples: {windows:?}");
+    // The copy of the tuple is one; what grows at first (the queue, the map) is there by the end.
+    let last = windows.last().unwrap();
+    assert!(*last <= 210, "{windows:?}");
 }
