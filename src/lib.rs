@@ -1,5 +1,8 @@
 //! Stormwire: Apache Storm's daemons in Rust, speaking Storm's Thrift protocols.
 //!
+//! To write a topology, begin with [`prelude`], [`builder::TopologyBuilder`] and
+//! [`program::main`]; the README has a first one, and `examples/` some more.
+//!
 //! The modules stand in reading order, which is also the order of the layers: each may import its
 //! own layer and lower ones. `src/README.md` is the map.
 
@@ -10,12 +13,16 @@ pub mod clock;
 pub mod conf;
 pub mod id;
 pub mod limits;
+pub mod log_file;
 pub mod partition;
+mod percent;
+pub mod ports;
 pub mod process;
 pub mod version;
 
 // L2 wire
 pub mod auth;
+pub mod http;
 pub mod rpc;
 pub mod wire;
 
@@ -40,8 +47,10 @@ pub mod worker;
 
 // L6 daemons
 pub mod drpc;
+pub mod logviewer;
 pub mod nimbus;
 pub mod supervisor;
+pub mod ui;
 
 // L7 surface
 pub mod bench;

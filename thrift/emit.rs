@@ -479,10 +479,12 @@ fn emit_enum(out: &mut String, enumeration: &Enum) {
 fn emit_exception(out: &mut String, structure: &Struct) {
     let name = &structure.name;
     let is_message = |field: &&Field| {
-        field.name == "msg" && field.kind == Type::String && field.presence == Presence::Required
+        ["msg", "text"].contains(&field.name.as_str())
+            && field.kind == Type::String
+            && field.presence == Presence::Required
     };
     let shown = match structure.fields.iter().find(is_message) {
-        Some(_) => "f.write_str(&self.msg)".to_owned(),
+        Some(field) => format!("f.write_str(&self.{})", field.name),
         None => format!("f.write_str(\"{name}\")"),
     };
     line!(out, "impl std::fmt::Display for {name} {{");

@@ -44,7 +44,7 @@ union Value {
   11: binary bytes_value
   12: list<Value> list_value
   13: list<Entry> map_value
-  /** An integer of any size: two's complement, big endian. */
+  /** An integer of any size: two's complement, big endian. Peers of the Gateway send at most 8,333 bytes. */
   14: binary big_integer_value
   15: Decimal decimal_value
 }
@@ -109,7 +109,7 @@ enum LinkCodec {
   ZSTD = 3
 }
 
-/** Another frame, or a record of Coordination, compressed. That one is none of these itself. */
+/** Another frame, a record of Coordination, or tuples of the Gateway, compressed. It is none of these itself. */
 struct PackedFrame {
   1: required LinkCodec codec
   /** Bytes of it before; whoever unpacks it stops there. */
@@ -136,6 +136,10 @@ struct Hello {
   10: optional i32 body_version
   /** What it may pack frames by, the best first; absent or empty: it packs none. */
   13: optional list<LinkCodec> codecs
+  /** It numbers its frames: see Welcome.salt. */
+  14: optional bool numbered
+  /** CRC-32 of what a damaged greeting must not change for good: see src/messaging/link.rs. */
+  15: optional i32 checksum
 }
 
 /** How far an executor of the receiver has come with what one sender sent it, in bytes of frames. Only grows. */
@@ -166,6 +170,12 @@ struct Welcome {
   6: optional LinkCodec codec
   /** All that this worker can unpack. */
   7: optional list<LinkCodec> codecs
+  /**
+   * Drawn anew for each connection whose Hello is numbered. In each direction the CRC-32 of the first frame
+   * begins from it, that of each later one from one more: a frame that is repeated, left out or recorded
+   * elsewhere does not fit. Absent: all begin from 0.
+   */
+  8: optional i32 salt
 }
 
 /** Answer to a Hello that does not fit; the connection closes after it. */
@@ -290,12 +300,61 @@ struct Activity {
   4: required i64 n_turns
 }
 
+/** How a worker shows peers of components who it is. */
+enum GatewayTls {
+  /** By a certificate that its operator gave. */
+  GIVEN = 1
+  /** By one that Nimbus issued. */
+  ISSUED = 2
+}
+
 /** What a worker offers to peers of components. */
 struct GatewayReport {
   1: required string host
   2: required i32 port
   /** By component: its tasks here, and whether a peer holds them. */
   3: required map<string, map<i32, bool>> components
+  /** Absent: the port speaks no TLS. */
+  4: optional GatewayTls tls
+}
+
+/** A number that a component reports of itself, as it stands. */
+struct TaskMetric {
+  1: required string component
+  2: required i32 task
+  3: required string name
+  4: required double value
+}
+
+/** What one worker sends to another, since this link of theirs began. */
+struct LinkFlow {
+  /** host:port of the other worker. */
+  1: required string to
+  /** By which frames may be packed; absent: none are. */
+  2: optional string codec
+  /** The cipher suite; absent: the link is not encrypted. */
+  3: optional string cipher
+  /** Bytes of frames as they were made, and as they were sent. */
+  4: required i64 plain_bytes
+  5: required i64 sent_bytes
+  /** Time in which nothing of what waited here had credit: the other worker held it up. */
+  6: required i64 waited_ms
+}
+
+/** Back pressure: time in which an executor had something to do, but a receiver of what it emits was full. */
+struct ExecutorFlow {
+  1: required storm.ExecutorInfo executor
+  2: required i64 waited_ms
+}
+
+/** What flows from one worker, and where it is held up. */
+struct WorkerFlow {
+  1: required string host
+  2: required i32 port
+  3: required i32 uptime_secs
+  4: required list<LinkFlow> links
+  /** Those that ever waited. */
+  5: required list<ExecutorFlow> executors
 }
 
 /** A worker's heartbeat, its statistics when they are due, its errors, and its question for news. */
@@ -323,6 +382,10 @@ struct WorkerReport {
   18: optional PackedFrame packed_stats
   /** Where peers of its components connect; absent where it has none of that kind. */
   20: optional GatewayReport gateway
+  /** All that its tasks have, where any changed since Nimbus took them last; at most 10,000. */
+  21: optional list<TaskMetric> metrics
+  /** With the statistics. */
+  22: optional WorkerFlow flow
 }
 
 enum WorkerOrder {
@@ -339,6 +402,8 @@ struct WorkerDirective {
   4: optional PackedFrame packed_work
   /** What Nimbus can unpack: later reports may be packed so. */
   5: optional list<LinkCodec> codecs
+  /** How long Nimbus hears nothing of a worker before its executors may be another's. */
+  6: optional i64 lease_ms
 }
 
 struct BlobChunk {
@@ -399,25 +464,19 @@ struct GatewayPlace {
   3: required list<i32> tasks
   /** How many of them had no peer when the worker reported last. */
   4: required i32 vacant
+  /** Absent: the port speaks no TLS. */
+  5: optional GatewayTls tls
+  /** Where it is ISSUED: the certificate of the authority that it is to be checked by, PEM. */
+  6: optional string authority
 }
 
-/** Served beside Storm's Nimbus, on its port: no method may have a name of that one. */
-service GatewayFinder {
-  /** Every worker that has tasks of the component, as they reported last; a new worker reports within a second. */
-  list<GatewayPlace> findGateways(1: string topology, 2: string component) throws (1: storm.NotAliveException e, 2: storm.AuthorizationException aze)
-}
-
-enum GatewayRole {
-  SPOUT = 1
-  BOLT = 2
-}
-
-/** How a bolt's peer gets its tuples. */
-enum GatewayForm {
-  /** Each by itself, with all that is known of it. */
-  TUPLES = 1
-  /** In columns: several times faster in most languages. */
-  COLUMNS = 2
+/** By which a peer checks the workers of a topology, and shows them who it is. PEM. */
+struct GatewayCertificate {
+  1: required string authority
+  2: required string certificate
+  3: required string key (secret = "true")
+  /** Wall clock, in milliseconds since the epoch. Ask again before. */
+  4: required i64 expires_ms
 }
 
 enum GatewayFault {
@@ -436,6 +495,39 @@ exception GatewayException {
   2: required string text
 }
 
+/** Served beside Storm's Nimbus, on its port: no method may have a name of that one. */
+service GatewayFinder {
+  /** Every worker that has tasks of the component, as they reported last; a new worker reports within a second. */
+  list<GatewayPlace> findGateways(1: string topology, 2: string component) throws (1: storm.NotAliveException e, 2: storm.AuthorizationException aze)
+  /** A new certificate for a peer of a topology whose links Nimbus encrypts; for those that may change the topology. */
+  GatewayCertificate gatewayCertificate(1: string topology) throws (1: storm.NotAliveException e, 2: storm.AuthorizationException aze, 3: GatewayException ge)
+}
+
+/** Served beside Storm's Nimbus, on its port: no method may have a name of that one. */
+service MetricReader {
+  /** What the component's tasks report of themselves in numbers; of all components where none is named. */
+  list<TaskMetric> getTaskMetrics(1: string topology, 2: string component) throws (1: storm.NotAliveException e, 2: storm.AuthorizationException aze)
+}
+
+/** Served beside Storm's Nimbus, on its port: no method may have a name of that one. */
+service TopologyFlows {
+  /** As its workers reported last. */
+  list<WorkerFlow> topologyFlow(1: string topology) throws (1: storm.NotAliveException e, 2: storm.AuthorizationException aze)
+}
+
+enum GatewayRole {
+  SPOUT = 1
+  BOLT = 2
+}
+
+/** How a bolt's peer gets its tuples. */
+enum GatewayForm {
+  /** Each by itself, with all that is known of it. */
+  TUPLES = 1
+  /** In columns: several times faster in most languages. */
+  COLUMNS = 2
+}
+
 /** Field 1 and 2 are needed, all others have good defaults. */
 struct GatewayOpen {
   1: required string component
@@ -451,6 +543,8 @@ struct GatewayOpen {
   /** Bolts: tuples that may be at the peer without an answer, over all its tasks. */
   7: optional i32 credit
   8: optional GatewayForm form
+  /** What the peer can pack and unpack tuples by, the best first; absent: nothing is packed. */
+  9: optional list<LinkCodec> codecs
 }
 
 struct GatewayStream {
@@ -479,6 +573,10 @@ struct GatewaySession {
   /** Most tuples in one call, and most bytes of one tuple. */
   9: required i32 tuples_max
   10: required i32 tuple_bytes_max
+  /** The one of the peer's codecs by which both sides may pack tuples; absent: the topology packs none. */
+  11: optional LinkCodec codec
+  /** Bytes of a tuple, on average, above which the topology wants its tuples packed; 0: all. */
+  12: optional i32 pack_above
 }
 
 /** One tuple to emit. */
@@ -519,6 +617,12 @@ struct GatewayColumns {
   6: optional list<i64> event_times_us
 }
 
+/** Tuples that a peer emits, by themselves: what is packed in a call. */
+struct GatewayEmitted {
+  1: optional list<GatewayMessage> messages
+  2: optional list<GatewayColumns> columns
+}
+
 /** Of a spout. */
 struct GatewayEmit {
   1: required string session (secret = "true")
@@ -531,6 +635,8 @@ struct GatewayEmit {
   5: optional list<string> errors
   /** With tuples: how long they may wait to be taken on, before the call is BUSY. Without: how long to wait for fates. */
   6: optional i32 wait_ms
+  /** A GatewayEmitted by the session's codec, in the place of 2 and 3. */
+  7: optional PackedFrame packed
 }
 
 /** What became of a spout's tuples since the last reply. */
@@ -568,6 +674,8 @@ struct GatewayReceive {
   9: optional i32 tuples_max
   /** How long to wait for a tuple, in milliseconds. */
   10: optional i32 wait_ms
+  /** A GatewayEmitted by the session's codec, in the place of 2 and 3. */
+  11: optional PackedFrame packed
 }
 
 /** One received tuple. */
@@ -595,12 +703,20 @@ struct GatewayRun {
   6: required list<GatewayColumn> columns
 }
 
+/** Tuples for a bolt's peer, by themselves: what is packed in a reply. */
+struct GatewayDelivered {
+  1: optional list<GatewayTuple> tuples
+  2: optional list<GatewayRun> runs
+}
+
 struct GatewayDelivery {
   /** In the form TUPLES. Ticks come from the component __system, on its stream __tick; they need no answer. */
   1: required list<GatewayTuple> tuples
   /** In the form COLUMNS. */
   2: required list<GatewayRun> runs
   3: required list<i32> tasks
+  /** A GatewayDelivered by the session's codec, in the place of 1 and 2. */
+  4: optional PackedFrame packed
 }
 
 /**
@@ -615,7 +731,10 @@ service Gateway {
   GatewayDelivery receive(1: GatewayReceive request) throws (1: GatewayException e)
   /** For peers that are busy for longer than their lease. */
   void keepAlive(1: string session) throws (1: GatewayException e)
-  /** Ends the session; what it has not answered fails. */
+  /**
+   * Ends the session. What a bolt's peer has not answered fails; what a spout's has emitted goes on, and nobody
+   * hears of it. A peer that is lost instead has failed all of it.
+   */
   void leave(1: string session) throws (1: GatewayException e)
 }
 
@@ -692,6 +811,9 @@ struct WorkerLaunch {
   25: optional string bind_address
   /** Of the supervisor: a program of another one would not understand it. */
   26: optional i32 wire_version
+  /** Of its supervisor's conf: at how many bytes a log is begun anew, and how many full ones are kept. */
+  27: optional i64 log_bytes_max
+  28: optional i32 log_files_max
 }
 
 /** A process on this machine, proof against reuse of its pid. */

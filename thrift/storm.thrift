@@ -10,8 +10,13 @@
  * Times are in seconds since the epoch and durations in seconds unless a name says otherwise. Maps
  * keyed by window have the keys 600, 10800, 86400 and :all-time.
  */
+namespace cpp storm
+namespace go storm
 namespace java org.apache.storm.generated
+namespace perl Storm
+namespace php Storm
 namespace py storm
+namespace rb Storm
 
 // ---- Topology -------------------------------------------------------------------------------------
 

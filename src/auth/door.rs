@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::accounts::Accounts;
 use super::jaas::{Jaas, JaasError};
+use super::link_tls::{LinkTls, Peers};
 use super::names::{ClassError, choose};
 use super::sasl::client::Login;
 use super::sasl::server::{Identity as Authenticated, Mechanisms, Negotiation, Step};
@@ -49,6 +50,8 @@ pub enum Door {
     Tls(Acceptor),
     /// TLS, inside it frames: of our own gateway, so that TLS changes nothing but the socket.
     FramedTls(Acceptor),
+    /// The same by the certificate that the worker's links show.
+    LinkTls(Arc<LinkTls>, Peers),
     /// TLS; who shows no certificate has to log in, as in `Sasl`. Of our Coordination only.
     TlsOrLogin(Acceptor, SaslDoor),
 }
@@ -198,15 +201,18 @@ impl Door {
     }
 
     /// The gateway of a worker: TLS where its certificate is named, with certificates of peers
-    /// where their authorities are.
-    pub fn gateway(conf: &Conf) -> Result<Self, DoorError> {
+    /// where their authorities are. Where links are encrypted it is no back door: without a
+    /// certificate of its own it has theirs.
+    pub fn gateway(conf: &Conf, links: Option<Arc<LinkTls>>) -> Result<Self, DoorError> {
         let wanted_by = keys::STORMWIRE_GATEWAY_TLS_CERTIFICATES;
         let path = |key| -> Result<_, DoorError> {
             let path = conf.text(key)?.filter(|path| !path.is_empty());
             Ok(path.map(PathBuf::from))
         };
         let Some(certificates) = path(wanted_by)? else {
-            return Ok(Door::Open);
+            let is_any = conf.flag(keys::STORMWIRE_GATEWAY_TLS_PEERS_CERTIFIED)? == Some(false);
+            let peers = if is_any { Peers::Any } else { Peers::Certified };
+            return Ok(links.map_or(Door::Open, |links| Door::LinkTls(links, peers)));
         };
         let key = path(keys::STORMWIRE_GATEWAY_TLS_KEY)?;
         let key = key.ok_or(DoorError::Missing {

@@ -1,13 +1,17 @@
-//! The authority of one topology, and the certificates that it makes for the topology's workers.
+//! The authority of one topology, and the certificates that it makes: for the topology's workers,
+//! and for the gateway's peers, which are let in there and nowhere else.
 //!
 //! Keeps nothing: its key is the caller's to store, and gives the same authority again.
 
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType,
 };
 
 use crate::wire::messages::LinkCertificate;
@@ -50,14 +54,43 @@ impl LinkAuthority {
     }
 
     /// A new certificate, with a new key, by which a worker calls and is called until `expires`.
-    pub fn issue(&self, worker: &str, expires: SystemTime) -> Result<LinkCertificate, IssueError> {
+    /// `host` is where the gateway's peers, who look at it, find the worker.
+    pub fn issue(
+        &self,
+        (worker, host): (&str, Option<&str>),
+        expires: SystemTime,
+    ) -> Result<LinkCertificate, IssueError> {
         let mut params = CertificateParams::default();
         params.distinguished_name = name(&self.topology, worker);
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.subject_alt_names = host.and_then(alternative).into_iter().collect();
         params.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
+        self.sign(params, expires)
+    }
+
+    /// A new certificate, with a new key, by which one of the gateway's peers calls until
+    /// `expires`. No worker takes it for another worker's.
+    pub fn issue_to_peer(
+        &self,
+        peer: &str,
+        expires: SystemTime,
+    ) -> Result<LinkCertificate, IssueError> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = name(&self.topology, peer);
+        let unit = DnType::OrganizationalUnitName;
+        params.distinguished_name.push(unit, PEERS_UNIT);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(params, expires)
+    }
+
+    fn sign(
+        &self,
+        mut params: CertificateParams,
+        expires: SystemTime,
+    ) -> Result<LinkCertificate, IssueError> {
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
         params.not_before = SystemTime::now()
             .checked_sub(CLOCK_SKEW)
@@ -85,5 +118,30 @@ fn name(topology: &str, common_name: &str) -> DistinguishedName {
     name
 }
 
+/// None for a name that no certificate can hold: workers do not look at it.
+fn alternative(host: &str) -> Option<SanType> {
+    match host.parse::<IpAddr>() {
+        Ok(address) => Some(SanType::IpAddress(address)),
+        Err(_) => host.try_into().ok().map(SanType::DnsName),
+    }
+}
+
+/// DER as a PEM file holds it: `CERTIFICATE`, `PRIVATE KEY`.
+pub fn pem(label: &str, der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    // Base64 is ASCII: every place is a boundary.
+    let lines: Vec<&str> = (0..text.len())
+        .step_by(PEM_LINE_CHARS)
+        .map(|at| &text[at..text.len().min(at + PEM_LINE_CHARS)])
+        .collect();
+    format!(
+        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+        lines.join("\n")
+    )
+}
+
+/// By this unit (OU) peers of the gateway are told from workers.
+pub const PEERS_UNIT: &str = "gateway";
+const PEM_LINE_CHARS: usize = 64;
 /// By which the clocks of machines may differ.
 const CLOCK_SKEW: Duration = Duration::from_secs(3600);

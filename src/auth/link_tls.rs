@@ -1,10 +1,12 @@
 //! TLS between the workers of one topology: each end shows a certificate, and each checks the
-//! other's.
+//! other's. The gateway's port shows the same certificate to peers.
 //!
 //! TLS 1.3 only, nothing is resumed: whoever connects proves anew who it is. Hosts have no part in
-//! it: a worker is known by its topology and slot.
+//! it: a worker is known by its topology and slot. A peer, which knows neither, may look at the
+//! host that Nimbus put into a worker's certificate.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -18,8 +20,10 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, OtherError,
     RootCertStore, ServerConfig, SignatureScheme, version,
 };
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector, server};
 
+use super::link_authority::PEERS_UNIT;
 use super::link_conf::{Ciphers, LinkEncryption};
 use super::subject;
 use super::tls::{self, Identity, Renewed, TlsError};
@@ -52,6 +56,25 @@ struct Given {
 struct Sides {
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
+    /// For the gateway's peers, with certificates and without.
+    certified_peers: Arc<ServerConfig>,
+    any_peers: Arc<ServerConfig>,
+}
+
+/// Which peers a gateway lets in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peers {
+    /// Those that show a certificate of the topology's authority.
+    Certified,
+    /// Whoever knows the token, if there is one.
+    Any,
+}
+
+/// Whom a certificate of the topology makes welcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Admits {
+    Workers,
+    PeersToo,
 }
 
 /// Chain and key of one worker, and whom it believes.
@@ -84,9 +107,15 @@ struct Foreign {
     ours: String,
 }
 
+/// A certificate of this topology that is no worker's.
+#[derive(thiserror::Error)]
+#[error("the certificate is of a peer of the gateway, and this is a link between workers")]
+struct NoWorker;
+
 /// Checks the other end's certificate, whichever end that is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct PeerVerifier {
+    admits: Admits,
     roots: Arc<RootCertStore>,
     clients: Arc<dyn ClientCertVerifier>,
     topology: Option<String>,
@@ -157,6 +186,29 @@ impl LinkTls {
     /// For connecting to another worker.
     pub fn connector(&self) -> TlsConnector {
         TlsConnector::from(self.sides().client.clone())
+    }
+
+    /// The handshake with one of the gateway's peers. Gives its name too: the subject of its
+    /// certificate, if it had to show one.
+    pub async fn accept_peer(
+        &self,
+        stream: TcpStream,
+        peers: Peers,
+    ) -> io::Result<(server::TlsStream<TcpStream>, Option<String>)> {
+        let sides = self.sides();
+        let config = match peers {
+            Peers::Certified => &sides.certified_peers,
+            Peers::Any => &sides.any_peers,
+        };
+        let accepting = TlsAcceptor::from(config.clone()).accept(stream);
+        let stream = accepting.await?;
+        let principal = tls::principal(stream.get_ref().1.peer_certificates())?;
+        Ok((stream, principal))
+    }
+
+    /// Whether Nimbus made its certificate.
+    pub fn is_issued(&self) -> bool {
+        matches!(self.0, Source::Issued { .. })
     }
 
     /// A name for the server, which rustls wants to have and nobody looks at.
@@ -238,18 +290,32 @@ impl Sides {
         let roots = Arc::new(material.roots);
         let clients = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone());
         let verifier = Arc::new(PeerVerifier {
+            admits: Admits::Workers,
             roots,
             clients: clients.build()?,
             topology: material.topology,
             provider: provider.clone(),
         });
-        let mut server = ServerConfig::builder_with_provider(provider.clone())
-            .with_protocol_versions(&[&version::TLS13])?
-            .with_client_cert_verifier(verifier.clone())
-            .with_single_cert(material.chain.clone(), material.key.clone_key())?;
-        server.send_tls13_tickets = 0;
-        server.session_storage = Arc::new(NoServerSessionStorage {});
-        let mut client = ClientConfig::builder_with_provider(provider)
+        let of_peers = Arc::new(PeerVerifier {
+            admits: Admits::PeersToo,
+            ..PeerVerifier::clone(&verifier)
+        });
+        let server = |clients: Option<Arc<PeerVerifier>>| -> Result<_, LinkTlsError> {
+            let builder = ServerConfig::builder_with_provider(provider.clone())
+                .with_protocol_versions(&[&version::TLS13])?;
+            let builder = match clients {
+                Some(verifier) => builder.with_client_cert_verifier(verifier),
+                None => builder.with_no_client_auth(),
+            };
+            let (chain, key) = (material.chain.clone(), material.key.clone_key());
+            let mut server = builder.with_single_cert(chain, key)?;
+            server.send_tls13_tickets = 0;
+            server.session_storage = Arc::new(NoServerSessionStorage {});
+            Ok(Arc::new(server))
+        };
+        let (certified_peers, any_peers) = (server(Some(of_peers))?, server(None)?);
+        let server = server(Some(verifier.clone()))?;
+        let mut client = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&version::TLS13])?
             .dangerous()
             .with_custom_certificate_verifier(verifier)
@@ -257,8 +323,10 @@ impl Sides {
         client.resumption = Resumption::disabled();
         client.enable_sni = false;
         Ok(Sides {
-            server: Arc::new(server),
+            server,
             client: Arc::new(client),
+            certified_peers,
+            any_peers,
         })
     }
 }
@@ -267,6 +335,14 @@ impl Sides {
 
 /// rustls shows causes by their `Debug` alone.
 impl fmt::Debug for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+// === impl NoWorker ===
+
+impl fmt::Debug for NoWorker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
     }
@@ -282,6 +358,11 @@ impl PeerVerifier {
         };
         let theirs = subject::attribute(certificate, "O");
         if theirs.as_deref() == Some(subject::as_attribute(ours).as_str()) {
+            let unit = subject::attribute(certificate, "OU");
+            if self.admits == Admits::Workers && unit.as_deref() == Some(PEERS_UNIT) {
+                let other = CertificateError::Other(OtherError(Arc::new(NoWorker)));
+                return Err(rustls::Error::InvalidCertificate(other));
+            }
             return Ok(());
         }
         let foreign = Foreign {

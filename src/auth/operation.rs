@@ -127,12 +127,15 @@ operations! {
         GetComponentPendingProfileActions = "getComponentPendingProfileActions",
         GetLogConfig = "getLogConfig",
         FindGateways = "findGateways",
+        TopologyFlow = "topologyFlow",
+        GetTaskMetrics = "getTaskMetrics",
     }
     Topology {
         KillTopology = "killTopology",
         Rebalance = "rebalance",
         Activate = "activate",
         Deactivate = "deactivate",
+        GatewayCertificate = "gatewayCertificate",
         UploadNewCredentials = "uploadNewCredentials",
         SetLogConfig = "setLogConfig",
         SetWorkerProfiler = "setWorkerProfiler",
@@ -254,6 +257,13 @@ rows! {
     }
     "GatewayFinder" {
         "findGateways" => FindGateways,
+        "gatewayCertificate" => GatewayCertificate,
+    }
+    "TopologyFlows" {
+        "topologyFlow" => TopologyFlow,
+    }
+    "MetricReader" {
+        "getTaskMetrics" => GetTaskMetrics,
     }
 }
 
@@ -261,12 +271,14 @@ rows! {
 mod tests {
     use super::*;
     use crate::wire::Method;
-    use crate::wire::messages::{coordination, drpc_spouts, gateway_finder};
+    use crate::wire::messages::{
+        coordination, drpc_spouts, gateway_finder, metric_reader, topology_flows,
+    };
     use crate::wire::storm::{distributed_rpc, distributed_rpc_invocations, nimbus, supervisor};
 
     #[test]
     fn every_call_has_a_row_and_every_row_a_call() {
-        let services: [(&str, &[Method]); 7] = [
+        let services: [(&str, &[Method]); 9] = [
             ("Nimbus", nimbus::METHODS),
             ("Supervisor", supervisor::METHODS),
             ("DistributedRPC", distributed_rpc::METHODS),
@@ -277,6 +289,8 @@ mod tests {
             ("Coordination", coordination::METHODS),
             ("DrpcSpouts", drpc_spouts::METHODS),
             ("GatewayFinder", gateway_finder::METHODS),
+            ("TopologyFlows", topology_flows::METHODS),
+            ("MetricReader", metric_reader::METHODS),
         ];
         let calls = services.iter().flat_map(|(service, methods)| {
             let named = methods.iter().map(|method| method.name);

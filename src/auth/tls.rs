@@ -137,21 +137,7 @@ impl Acceptor {
         stream: TcpStream,
     ) -> io::Result<(server::TlsStream<TcpStream>, Option<String>)> {
         let stream = TlsAcceptor::from(self.0.newest()).accept(stream).await?;
-        let certificate = stream
-            .get_ref()
-            .1
-            .peer_certificates()
-            .and_then(<[_]>::first);
-        let principal = match certificate {
-            None => None,
-            Some(certificate) => {
-                // One that names nobody is nobody's.
-                let name = subject::name(certificate).filter(|name| !name.is_empty());
-                let reason = "the client's certificate has no subject";
-                let error = || io::Error::new(io::ErrorKind::InvalidData, reason);
-                Some(name.ok_or_else(error)?)
-            }
-        };
+        let principal = principal(stream.get_ref().1.peer_certificates())?;
         Ok((stream, principal))
     }
 }
@@ -286,6 +272,18 @@ impl Identity {
             source,
         }
     }
+}
+
+/// The name of a client by what it showed: the subject of its certificate, none without one.
+pub(super) fn principal(certificates: Option<&[CertificateDer<'_>]>) -> io::Result<Option<String>> {
+    let Some(certificate) = certificates.and_then(<[_]>::first) else {
+        return Ok(None);
+    };
+    // One that names nobody is nobody's.
+    let name = subject::name(certificate).filter(|name| !name.is_empty());
+    let reason = "the client's certificate has no subject";
+    let error = || io::Error::new(io::ErrorKind::InvalidData, reason);
+    name.map(Some).ok_or_else(error)
 }
 
 fn provider() -> Arc<CryptoProvider> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{Draft, Input};
 use crate::component::window::WindowError;
-use crate::conf::Conf;
+use crate::conf::{Conf, validate};
 use crate::topology::{self, InvalidTopology};
 use crate::wire::storm::{GlobalStreamId, Grouping};
 
@@ -113,6 +113,17 @@ pub enum Mistake {
          for the topology"
     )]
     TopologyWide { component: String, key: String },
+    #[error(
+        "the setting `{key}` cannot be {value}: {what}; change it where the topology is built, or \
+         give `-c {key}=...`"
+    )]
+    Setting {
+        key: String,
+        value: String,
+        what: String,
+    },
+    #[error("tuple trees fail after whole seconds, from 1, not after {timeout:?}")]
+    MessageTimeout { timeout: Duration },
     #[error("component `{component}`: {error}")]
     Window {
         component: String,
@@ -126,6 +137,20 @@ pub enum Mistake {
 /// Names for an error: what there is to choose from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names(Vec<String>);
+
+/// Settings of the topology that Nimbus would refuse.
+pub(super) fn of_settings(conf: &Conf) -> Vec<Mistake> {
+    let wrong = conf.iter().filter_map(|(key, value)| {
+        let alone = Conf::new().with(key, value.clone());
+        let violation = validate::topology(&alone).err()?;
+        Some(Mistake::Setting {
+            key: key.to_owned(),
+            value: value.to_string(),
+            what: violation.to_string(),
+        })
+    });
+    wrong.collect()
+}
 
 /// Everything wrong that the components themselves show.
 pub(super) fn find(drafts: &[Draft]) -> Vec<Mistake> {

@@ -82,6 +82,8 @@ pub struct TopologyBuilder {
     conf: Conf,
     args: Vec<String>,
     run_for: Option<Duration>,
+    /// Of the topology as a whole.
+    mistakes: Vec<Mistake>,
 }
 
 /// A topology that is described completely.
@@ -286,6 +288,10 @@ impl TopologyBuilder {
 
     /// After which a tuple tree fails (`topology.message.timeout.secs`); in whole seconds.
     pub fn message_timeout(&mut self, timeout: Duration) -> &mut Self {
+        if timeout.as_secs() == 0 || timeout.subsec_nanos() != 0 {
+            self.mistakes.push(Mistake::MessageTimeout { timeout });
+            return self;
+        }
         self.conf(keys::TOPOLOGY_MESSAGE_TIMEOUT_SECS, timeout.as_secs())
     }
 
@@ -297,8 +303,13 @@ impl TopologyBuilder {
 
     /// The topology, or everything that is wrong with it.
     pub fn build(self) -> Result<Topology, BuildError> {
-        let mut mistakes = mistake::find(&self.drafts);
-        mistakes.extend(mistake::of_windows(&self.drafts, &self.conf));
+        let mut mistakes = self.mistakes;
+        mistakes.extend(mistake::find(&self.drafts));
+        let of_settings = mistake::of_settings(&self.conf);
+        if of_settings.is_empty() {
+            mistakes.extend(mistake::of_windows(&self.drafts, &self.conf));
+        }
+        mistakes.extend(of_settings);
         let mut wire = StormTopology::default();
         let mut parts = Parts::default();
         for draft in self.drafts {

@@ -366,3 +366,25 @@ fn a_program_that_cannot_build_says_why_for_each_component() {
         "{failure}"
     );
 }
+
+#[test]
+fn settings_are_judged_with_all_the_rest() {
+    let mut topology = words();
+    topology
+        .set_bolt("drop", 1, Drop::default)
+        .shuffle_grouping("wrods");
+    topology
+        .conf("topology.max.spout.pending", "many")
+        .workers(0)
+        .message_timeout(Duration::from_millis(1_500));
+    let error = topology.build().err().expect("mistakes").to_string();
+    for told in [
+        "subscribes to `wrods`",
+        "the setting `topology.max.spout.pending` cannot be \"many\": ",
+        "the setting `topology.workers` cannot be 0: ",
+        "`-c topology.workers=...`",
+        "not after 1.5s",
+    ] {
+        assert!(error.contains(told), "{told}: {error}");
+    }
+}

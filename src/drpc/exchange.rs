@@ -76,9 +76,12 @@ impl Exchange {
             silence_us: micros(limits::DRPC_SILENCE_MAX),
             return_us: micros(limits::DRPC_RETURN_MAX),
         };
+        // Behind all ids of this server's earlier lives: an answer that was on its way when it
+        // ended must not settle a stranger's request.
+        let last_id = u64::try_from(clock::wall_micros()).unwrap_or(0);
         Arc::new(Exchange {
             state: Mutex::new(State {
-                requests: Requests::new(bounds),
+                requests: Requests::new(bounds, last_id),
                 clients: HashMap::new(),
                 armed_us: u64::MAX,
                 has_ended: false,
@@ -358,12 +361,44 @@ mod tests {
             async move { exchange.execute("f", String::new(), None).await }
         });
         until(|| exchange.n_open() == 1).await;
-        for id in ["", "01", "+1", " 1", "1 ", "x", "2", "99999999999999999999"] {
-            assert_eq!(exchange.find(id), None, "{id:?}");
+        let id = exchange.poll("f").expect("open").id;
+        let others = [
+            "0{}",
+            "+{}",
+            " {}",
+            "{} ",
+            "1{}",
+            "",
+            "x",
+            "99999999999999999999",
+        ];
+        for other in others.map(|form| form.replace("{}", &id.to_string())) {
+            assert_eq!(exchange.find(&other), None, "{other:?}");
         }
-        assert_eq!(exchange.find("1"), Some((1, "f".to_owned())));
+        assert_eq!(exchange.find(&id.to_string()), Some((id, "f".to_owned())));
         call.abort();
         until(|| exchange.n_open() == 0).await;
+    }
+
+    /// An answer to a server that has started anew since must not end a stranger's request.
+    #[tokio::test]
+    async fn no_server_uses_the_ids_of_the_one_before() {
+        let mut ids = Vec::new();
+        for _ in 0..2 {
+            let exchange = exchange(60_000);
+            let call = tokio::spawn({
+                let exchange = Arc::clone(&exchange);
+                async move { exchange.execute("f", String::new(), None).await }
+            });
+            until(|| exchange.n_open() == 1).await;
+            ids.extend(exchange.poll("f").map(|taken| taken.id));
+            call.abort();
+        }
+        assert!(ids[0] < ids[1], "{ids:?}");
+        assert!(
+            i64::try_from(ids[1]).is_ok(),
+            "others may keep it as a long"
+        );
     }
 
     #[tokio::test]

@@ -1,25 +1,21 @@
 //! DRPC over HTTP (control-plane 10.2): routes, bodies and what each error becomes.
 //!
-//! Requests live in `exchange`, connections in `listener`.
+//! Requests live in `exchange`, connections and bodies in `crate::http`.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Extension;
 use axum::Router;
-use axum::body::{Body, HttpBody};
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::json;
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, timeout_at};
 
 use super::exchange::Exchange;
-use super::listener::rate_time;
 use crate::auth::{Gate, Operation, Target};
+use crate::http::body::{Bodies, BodyError};
 use crate::limits;
 use crate::rpc::Caller;
 use crate::wire::storm::{DRPCExceptionType, DRPCExecutionException};
@@ -29,8 +25,7 @@ use crate::wire::{Enumeration, Open};
 struct Shared {
     exchange: Arc<Exchange>,
     gate: Arc<Gate>,
-    /// Bytes that bodies may still take, over all connections.
-    body_bytes: Semaphore,
+    bodies: Bodies,
 }
 
 /// Why a request has no result.
@@ -38,10 +33,7 @@ struct Shared {
 enum Refused {
     Failed(DRPCExecutionException),
     Denied(String),
-    TooLarge,
-    Late,
-    Full,
-    Unreadable,
+    Body(BodyError),
 }
 
 /// `POST /drpc/{func}`, `GET /drpc/{func}/{args}` and `GET /drpc/{func}`.
@@ -49,7 +41,7 @@ pub(crate) fn router(exchange: Arc<Exchange>, gate: Arc<Gate>) -> Router {
     let shared = Shared {
         exchange,
         gate,
-        body_bytes: Semaphore::new(limits::HALF_SENT_BYTES_MAX),
+        bodies: Bodies::new(limits::FRAME_BYTES_MAX),
     };
     let without_args = get(with_nothing).post(with_body);
     Router::new()
@@ -81,9 +73,10 @@ async fn with_body(
     Path(function): Path<String>,
     body: Body,
 ) -> Result<Response, Refused> {
-    let (args, room) = shared.read(body).await?;
+    let read = shared.bodies.read(body).await.map_err(Refused::Body)?;
+    let args = String::from_utf8_lossy(&read.bytes).into_owned();
     // From here on the exchange counts the bytes.
-    drop(room);
+    drop(read);
     shared.execute(&caller, &function, args).await
 }
 
@@ -107,34 +100,6 @@ impl Shared {
             .map(IntoResponse::into_response)
             .map_err(Refused::Failed)
     }
-
-    /// The body as text; it has a deadline like a request over Thrift.
-    async fn read(&self, mut body: Body) -> Result<(String, Option<SemaphorePermit<'_>>), Refused> {
-        let started = Instant::now();
-        let mut bytes = Vec::new();
-        let mut room: Option<SemaphorePermit<'_>> = None;
-        loop {
-            let until = started + limits::FRAME_WAIT_MAX + rate_time(bytes.len());
-            let frame = poll_fn(|context| Pin::new(&mut body).poll_frame(context));
-            let frame = timeout_at(until, frame).await.map_err(|_| Refused::Late)?;
-            let Some(frame) = frame else { break };
-            let Ok(data) = frame.map_err(|_| Refused::Unreadable)?.into_data() else {
-                continue;
-            };
-            if bytes.len() + data.len() > limits::FRAME_BYTES_MAX {
-                return Err(Refused::TooLarge);
-            }
-            let n_bytes = u32::try_from(data.len()).unwrap_or(u32::MAX);
-            let more = self.body_bytes.try_acquire_many(n_bytes);
-            let more = more.map_err(|_| Refused::Full)?;
-            match &mut room {
-                Some(room) => room.merge(more),
-                None => room = Some(more),
-            }
-            bytes.extend_from_slice(&data);
-        }
-        Ok((String::from_utf8_lossy(&bytes).into_owned(), room))
-    }
 }
 
 // === impl Refused ===
@@ -148,22 +113,14 @@ impl IntoResponse for Refused {
                 (status_of(kind), name, error.msg)
             }
             Refused::Denied(text) => (StatusCode::INTERNAL_SERVER_ERROR, "Not Authorized", text),
-            Refused::TooLarge => {
-                let max = limits::FRAME_BYTES_MAX;
-                let text = format!("the body has more than {max} bytes");
-                (StatusCode::PAYLOAD_TOO_LARGE, "Too Large", text)
-            }
-            Refused::Late => {
-                let text = "the body did not arrive in time".to_owned();
-                (StatusCode::REQUEST_TIMEOUT, "Timed Out", text)
-            }
-            Refused::Full => {
-                let text = "too many bodies are on their way: try again later".to_owned();
-                (StatusCode::SERVICE_UNAVAILABLE, "Busy", text)
-            }
-            Refused::Unreadable => {
-                let text = "the body cannot be read".to_owned();
-                (StatusCode::BAD_REQUEST, "Bad Request", text)
+            Refused::Body(error) => {
+                let kind = match error {
+                    BodyError::TooLarge { .. } => "Too Large",
+                    BodyError::Late => "Timed Out",
+                    BodyError::Full => "Busy",
+                    BodyError::Unreadable => "Bad Request",
+                };
+                (error.status(), kind, error.to_string())
             }
         };
         let body = json!({ "error": kind, "errorMessage": text }).to_string();

@@ -5,10 +5,8 @@
 
 mod exchange;
 mod http;
-mod listener;
 mod requests;
 mod service;
-mod tls;
 
 #[cfg(test)]
 mod tests;
@@ -19,17 +17,16 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 use self::exchange::Exchange;
-use self::listener::Listener;
 use self::service::{Clients, DrpcService, Spouts};
-use self::tls::HttpsError;
-use crate::auth::door::{Door, DoorError, Key, Service};
+use crate::auth::door::{Door, Key, Service};
 use crate::auth::key_feed::{Following, KeyFeed};
-use crate::auth::tls::Acceptor;
 use crate::auth::worker_token::TokenKeys;
-use crate::auth::{ClassError, Daemon, Gate};
+use crate::auth::{Daemon, Gate};
 use crate::conf::{Conf, ConfError, keys};
+use crate::http::ports::PortKeys;
+use crate::http::{Ports, StartError};
 use crate::rpc::client::Address;
-use crate::rpc::server::{BindError, Endpoint, Limits, Running, Server};
+use crate::rpc::server::{Endpoint, Limits, Running, Server};
 use crate::wire::storm::WorkerTokenServiceType;
 
 /// The daemon; `start` gives a handle to one that runs.
@@ -39,39 +36,13 @@ pub struct Drpc;
 pub struct Handle {
     clients: Running,
     spouts: Running,
-    http: Option<Listener>,
-    https: Option<Listener>,
+    ports: Ports,
     exchange: Arc<Exchange>,
     timer: JoinHandle<()>,
     /// Of the tokens by which workers log in; unused where nobody logs in.
     tokens: Arc<TokenKeys>,
     takes_logins: bool,
     feed: Option<Following>,
-}
-
-/// Why the server could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error(transparent)]
-    Conf(#[from] ConfError),
-    #[error(transparent)]
-    Class(#[from] ClassError),
-    #[error(transparent)]
-    Door(#[from] DoorError),
-    #[error(transparent)]
-    Https(#[from] HttpsError),
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    #[error(
-        "DRPC over HTTP cannot listen on {host}:{port}: {source}; set {key} to a free port, or to \
-         -1"
-    )]
-    Http {
-        host: String,
-        port: u16,
-        key: &'static str,
-        source: std::io::Error,
-    },
 }
 
 // === impl Drpc ===
@@ -100,24 +71,13 @@ impl Drpc {
         let spouts = Server::bind(&spouts, Limits::default()).await?;
         let exchange = Exchange::new(conf.secs(keys::DRPC_REQUEST_TIMEOUT_SECS)?);
         let router = http::router(Arc::clone(&exchange), Arc::clone(&gate));
-        let acceptor = tls::acceptor(conf)?;
-        let is_closed =
-            acceptor.is_some() && conf.flag(keys::DRPC_DISABLE_HTTP_BINDING)?.unwrap_or(true);
-        let http = match conf.int_or(keys::DRPC_HTTP_PORT, -1)? {
-            0.. if !is_closed => Some(start_http(conf, (router.clone(), None)).await?),
-            _ => None,
-        };
-        let https = match acceptor {
-            Some(acceptor) => Some(start_http(conf, (router, Some(acceptor))).await?),
-            None => None,
-        };
+        let ports = Ports::open(conf, &PORT_KEYS, router).await?;
         let takes_logins = clients_door.is_sasl() || spouts_door.is_sasl();
         let service = DrpcService::new(Arc::clone(&exchange), gate);
         Ok(Handle {
             clients: clients.serve_behind(Arc::new(Clients::new(&service)), clients_door),
             spouts: spouts.serve_behind(Arc::new(Spouts::new(&service)), spouts_door),
-            http,
-            https,
+            ports,
             timer: tokio::spawn(Arc::clone(&exchange).watch_deadlines()),
             exchange,
             tokens,
@@ -125,25 +85,6 @@ impl Drpc {
             feed: None,
         })
     }
-}
-
-async fn start_http(
-    conf: &Conf,
-    (router, acceptor): (axum::Router, Option<Acceptor>),
-) -> Result<Listener, StartError> {
-    let (service, key) = match acceptor {
-        None => ("drpc-http", keys::DRPC_HTTP_PORT),
-        Some(_) => ("drpc-https", keys::DRPC_HTTPS_PORT),
-    };
-    let host = conf.text_or(keys::STORMWIRE_BIND_ADDRESS, "127.0.0.1")?;
-    let port = conf.port(key)?;
-    let started = Listener::start(service, (&host, port), (router, acceptor)).await;
-    started.map_err(|source| StartError::Http {
-        host,
-        port,
-        key,
-        source,
-    })
 }
 
 // === impl Handle ===
@@ -159,14 +100,9 @@ impl Handle {
         self.spouts.address()
     }
 
-    /// Where clients connect over HTTP.
-    pub fn http_address(&self) -> Option<SocketAddr> {
-        self.http.as_ref().map(Listener::address)
-    }
-
-    /// Where clients connect over HTTPS.
-    pub fn https_address(&self) -> Option<SocketAddr> {
-        self.https.as_ref().map(Listener::address)
+    /// Where clients connect over HTTP and HTTPS.
+    pub fn ports(&self) -> &Ports {
+        &self.ports
     }
 
     /// Where workers log in: has the keys of their tokens from Nimbus from now on, which `conf`
@@ -191,10 +127,16 @@ impl Handle {
     pub async fn shutdown(self) {
         self.exchange.end();
         self.clients.drain().await;
-        for listener in [self.http, self.https].into_iter().flatten() {
-            listener.drain().await;
-        }
+        self.ports.shutdown().await;
         self.spouts.drain().await;
         self.timer.abort();
     }
 }
+
+const PORT_KEYS: PortKeys = PortKeys {
+    names: ["drpc-http", "drpc-https"],
+    http: keys::DRPC_HTTP_PORT,
+    https: keys::DRPC_HTTPS_PORT,
+    disable_http: keys::DRPC_DISABLE_HTTP_BINDING,
+    need_client_auth: keys::DRPC_HTTPS_NEED_CLIENT_AUTH,
+};

@@ -18,7 +18,7 @@ use crate::wire::storm::{DRPCExceptionType, DRPCExecutionException};
 #[derive(Debug)]
 pub struct Requests<C, F> {
     bounds: Bounds,
-    n_drawn: u64,
+    last_id: u64,
     /// By id, which is also the order of their deadlines: all have the same time.
     open: BTreeMap<u64, Open<C>>,
     functions: HashMap<Arc<str>, Function<F>>,
@@ -163,10 +163,11 @@ struct Session {
 // === impl Requests ===
 
 impl<C, F> Requests<C, F> {
-    pub fn new(bounds: Bounds) -> Self {
+    /// Ids go on behind `last_id`.
+    pub fn new(bounds: Bounds, last_id: u64) -> Self {
         Requests {
             bounds,
-            n_drawn: 0,
+            last_id,
             open: BTreeMap::new(),
             functions: HashMap::new(),
             sessions: HashMap::new(),
@@ -184,8 +185,8 @@ impl<C, F> Requests<C, F> {
         now_us: u64,
     ) -> Result<(u64, Option<HandOver<F>>), Refusal> {
         self.admit(function, args.len())?;
-        self.n_drawn += 1;
-        let id = self.n_drawn;
+        self.last_id += 1;
+        let id = self.last_id;
         let name = match self.functions.get_key_value(function) {
             Some((name, _)) => Arc::clone(name),
             None => Arc::from(function),

@@ -11,7 +11,9 @@ use crate::id::{ExecutorId, NodeId, Slot, TaskId, TopologyId};
 use crate::limits;
 use crate::scheduler::Placement;
 use crate::wire;
-use crate::wire::messages::{GatewayReport, LocalWorker, SupervisorReport, WorkerReport};
+use crate::wire::messages::{
+    GatewayReport, LocalWorker, SupervisorReport, TaskMetric, WorkerFlow, WorkerReport,
+};
 use crate::wire::storm::{ExecutorInfo, ExecutorStats, SupervisorInfo};
 
 /// Everything heard.
@@ -40,6 +42,10 @@ pub(crate) struct WorkerBeat {
     pub stats: HashMap<ExecutorId, PackedStats>,
     /// Where peers of its components connect.
     pub gateway: Option<GatewayReport>,
+    /// What its tasks report of themselves in numbers.
+    pub metrics: Vec<TaskMetric>,
+    /// What flows from it.
+    pub flow: Option<WorkerFlow>,
 }
 
 /// Statistics of an executor, as bytes: a tenth of what they take as maps, and few are ever read.
@@ -162,14 +168,24 @@ impl Beats {
                 seen_ms: now_ms,
                 stats: HashMap::new(),
                 gateway: None,
+                metrics: Vec::new(),
+                flow: None,
             });
         if worker.generation != report.generation {
             worker.stats.clear();
+            worker.metrics.clear();
+            worker.flow = None;
         }
         worker.generation = report.generation;
         worker.uptime_secs = report.uptime_secs;
         worker.seen_ms = now_ms;
         worker.gateway = report.gateway.clone();
+        if let Some(metrics) = &report.metrics {
+            worker.metrics = kept(metrics);
+        }
+        if report.flow.is_some() {
+            worker.flow = report.flow.clone();
+        }
         for (info, stats) in report.executor_stats.iter().flatten() {
             let executor = executor(info);
             if beats.executors.contains_key(&executor) {
@@ -203,6 +219,20 @@ impl Beats {
                 .values()
                 .filter_map(|worker| worker.gateway.as_ref())
         })
+    }
+
+    /// What the tasks of a topology report of themselves in numbers.
+    pub fn metrics(&self, id: &TopologyId) -> impl Iterator<Item = &TaskMetric> {
+        let beats = self.topologies.get(id).into_iter();
+        let workers = beats.flat_map(|beats| beats.workers.values());
+        workers.flat_map(|worker| &worker.metrics)
+    }
+
+    /// What flows from the workers of a topology.
+    pub fn flows(&self, id: &TopologyId) -> Vec<WorkerFlow> {
+        let beats = self.topologies.get(id).into_iter();
+        let workers = beats.flat_map(|beats| beats.workers.values());
+        workers.filter_map(|worker| worker.flow.clone()).collect()
     }
 
     /// A topology has a new placement: executors that moved start over, those that stayed go on.
@@ -309,6 +339,13 @@ impl TopologyBeats {
             beat.seen_ms = Some(now_ms);
         }
     }
+}
+
+/// No more, and no longer names, than a worker of ours reports.
+fn kept(metrics: &[TaskMetric]) -> Vec<TaskMetric> {
+    let metrics = metrics.iter().take(limits::METRICS_OF_WORKER_MAX);
+    let is_short = |metric: &&TaskMetric| metric.name.len() <= limits::METRIC_NAME_BYTES_MAX;
+    metrics.filter(is_short).cloned().collect()
 }
 
 /// An executor as heartbeats write it.

@@ -14,6 +14,7 @@ use super::fault::Fault;
 use super::leader::{Leader, detached};
 use super::news::Topic;
 use super::profiler;
+use super::schedule;
 use super::state::Topology;
 use crate::auth::{Operation, Target};
 use crate::blob::{BlobChunk, BlobKey, acl};
@@ -135,7 +136,12 @@ impl Coordination {
                 .await;
         }
         let mut version = self.leader.state().version;
-        let (order, work) = match self.judge(&report, slot.as_ref()) {
+        let verdict = self.judge(&report, slot.as_ref());
+        let lease_ms = match &verdict {
+            Verdict::Run(topology) => Some(schedule::lease_ms(&self.leader.settings, topology)),
+            Verdict::Stop => None,
+        };
+        let (order, work) = match verdict {
             Verdict::Run(_) if self.knows(&id, report.known_version, version) => {
                 version = report.known_version;
                 (WorkerOrder::Run, None)
@@ -163,6 +169,7 @@ impl Coordination {
             work: work.filter(|_| packed_work.is_none()),
             packed_work,
             codecs: packed_record::known(),
+            lease_ms,
         }
     }
 
@@ -200,7 +207,8 @@ impl Coordination {
     ) -> Option<TopologyWork> {
         let tokens = &self.leader.tokens;
         let mut work = topology.work()?;
-        work.link_keys = tokens.links.issue(&topology.id, slots);
+        let hosts = work.assignment.node_host.as_ref();
+        work.link_keys = tokens.links.issue(&topology.id, slots, hosts);
         work.worker_token = tokens.for_coordination(&topology.id);
         let by_service = tokens.credentials(&topology.id);
         if !by_service.is_empty() {

@@ -1,5 +1,5 @@
-//! Nimbus's port: Storm's service, and beside it ours for peers of components, which tells where
-//! their workers wait for them.
+//! Nimbus's port: Storm's service, and beside it ours: where workers wait for peers of components,
+//! certificates for those, and what components report of themselves in numbers.
 //!
 //! Knows what workers reported last, and no peer.
 
@@ -10,16 +10,24 @@ use bytes::Bytes;
 use super::fault::Fault;
 use super::service::NimbusService;
 use crate::auth::Operation;
+use crate::conf::keys;
 use crate::rpc::{Caller, Close, Dispatch, Failure};
-use crate::wire::messages::gateway_finder::{self, FindGatewaysError};
-use crate::wire::messages::{GatewayPlace, GatewayReport};
+use crate::wire::messages::gateway_finder::{self, FindGatewaysError, GatewayCertificateError};
+use crate::wire::messages::metric_reader::{self, GetTaskMetricsError};
+use crate::wire::messages::topology_flows;
+use crate::wire::messages::{
+    GatewayCertificate, GatewayException, GatewayFault, GatewayPlace, GatewayReport, GatewayTls,
+    TaskMetric,
+};
 use crate::wire::storm::{AuthorizationException, NotAliveException};
-use crate::wire::{message, storm};
+use crate::wire::{Method, message, storm};
 
 /// Storm's service and ours, on one port.
 pub(crate) struct NimbusPort {
     storm: storm::nimbus::Dispatcher<NimbusService>,
     finder: gateway_finder::Dispatcher<NimbusService>,
+    metrics: metric_reader::Dispatcher<NimbusService>,
+    flows: topology_flows::Dispatcher<NimbusService>,
 }
 
 // === impl NimbusPort ===
@@ -28,7 +36,9 @@ impl NimbusPort {
     pub fn new(service: Arc<NimbusService>) -> Self {
         NimbusPort {
             storm: storm::nimbus::Dispatcher(Arc::clone(&service)),
-            finder: gateway_finder::Dispatcher(service),
+            finder: gateway_finder::Dispatcher(Arc::clone(&service)),
+            metrics: metric_reader::Dispatcher(Arc::clone(&service)),
+            flows: topology_flows::Dispatcher(service),
         }
     }
 }
@@ -36,11 +46,17 @@ impl NimbusPort {
 impl Dispatch for NimbusPort {
     async fn dispatch(&self, caller: &Caller, message: Bytes) -> Result<Option<Bytes>, Close> {
         let header = message::read_header(&message);
-        let is_finder = header.is_ok_and(|(header, _)| is_finder(&header.name));
-        match is_finder {
-            true => self.finder.dispatch(caller, message).await,
-            false => self.storm.dispatch(caller, message).await,
+        let method = header.map(|(header, _)| header.name).unwrap_or_default();
+        if has(gateway_finder::METHODS, &method) {
+            return self.finder.dispatch(caller, message).await;
         }
+        if has(metric_reader::METHODS, &method) {
+            return self.metrics.dispatch(caller, message).await;
+        }
+        if has(topology_flows::METHODS, &method) {
+            return self.flows.dispatch(caller, message).await;
+        }
+        self.storm.dispatch(caller, message).await
     }
 
     fn hung_up(&self, caller: &Caller) {
@@ -48,9 +64,8 @@ impl Dispatch for NimbusPort {
     }
 }
 
-fn is_finder(method: &str) -> bool {
-    let mut methods = gateway_finder::METHODS.iter();
-    methods.any(|own| own.name == method)
+fn has(methods: &[Method], name: &str) -> bool {
+    methods.iter().any(|method| method.name == name)
 }
 
 impl gateway_finder::Service for NimbusService {
@@ -66,9 +81,63 @@ impl gateway_finder::Service for NimbusService {
         let component = component.unwrap_or_default();
         let beats = self.leader.beats();
         let places = beats.gateways(&topology.id);
-        Ok(places
+        let places: Vec<_> = { places }
             .filter_map(|report| place(report, &component))
-            .collect())
+            .collect();
+        drop(beats);
+        let authority = self.leader.tokens.links.authority(&topology.id);
+        let with_authority = |place: GatewayPlace| GatewayPlace {
+            authority: { authority.clone() }
+                .filter(|_| place.tls == Some(GatewayTls::Issued.into())),
+            ..place
+        };
+        Ok(places.into_iter().map(with_authority).collect())
+    }
+
+    async fn gateway_certificate(
+        &self,
+        caller: &Caller,
+        topology: Option<String>,
+    ) -> Result<GatewayCertificate, GatewayCertificateError> {
+        let topology = self
+            .permit_by_name(caller, Operation::GatewayCertificate, topology.as_deref())
+            .await?;
+        let id = &topology.id;
+        let refused = |text: String| GatewayException {
+            kind: GatewayFault::Refused.into(),
+            text,
+        };
+        let peer = caller.principal.as_deref().unwrap_or("peer");
+        let issued = self.leader.tokens.links.issue_to_peer(id, peer);
+        let issued = issued.ok_or_else(|| {
+            refused(format!(
+                "Nimbus does not encrypt the links of {id}, so that there is no certificate for \
+                 its peers: {} is off, or {} names others",
+                keys::STORMWIRE_LINK_ENCRYPTION,
+                keys::STORMWIRE_LINK_CERTIFICATES
+            ))
+        })?;
+        let issued = issued.map_err(|error| refused(error.to_string()))?;
+        tracing::info!(topology = %id, peer, "a certificate for a peer of gateways");
+        Ok(issued)
+    }
+}
+
+impl metric_reader::Service for NimbusService {
+    async fn get_task_metrics(
+        &self,
+        caller: &Caller,
+        topology: Option<String>,
+        component: Option<String>,
+    ) -> Result<Vec<TaskMetric>, GetTaskMetricsError> {
+        let topology = self
+            .permit_by_name(caller, Operation::GetTaskMetrics, topology.as_deref())
+            .await?;
+        let beats = self.leader.beats();
+        let is_wanted =
+            |metric: &&TaskMetric| component.as_ref().is_none_or(|id| metric.component == *id);
+        let metrics = beats.metrics(&topology.id).filter(is_wanted);
+        Ok(metrics.cloned().collect())
     }
 }
 
@@ -80,10 +149,32 @@ fn place(report: &GatewayReport, component: &str) -> Option<GatewayPlace> {
         port: report.port,
         tasks: tasks.keys().copied().collect(),
         vacant: i32::try_from(n_vacant).unwrap_or(i32::MAX),
+        tls: report.tls,
+        authority: None,
     })
 }
 
 impl From<Fault> for FindGatewaysError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Denied(msg) => AuthorizationException { msg }.into(),
+            Fault::NotAlive(msg) => NotAliveException { msg }.into(),
+            other => Failure::Internal(other.to_string()).into(),
+        }
+    }
+}
+
+impl From<Fault> for GetTaskMetricsError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Denied(msg) => AuthorizationException { msg }.into(),
+            Fault::NotAlive(msg) => NotAliveException { msg }.into(),
+            other => Failure::Internal(other.to_string()).into(),
+        }
+    }
+}
+
+impl From<Fault> for GatewayCertificateError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Denied(msg) => AuthorizationException { msg }.into(),
@@ -99,9 +190,16 @@ mod tests {
 
     #[test]
     fn no_method_of_ours_has_a_name_of_storms() {
-        assert!(is_finder("findGateways"));
-        for method in storm::nimbus::METHODS {
-            assert!(!is_finder(method.name), "{}", method.name);
+        let ours = [
+            gateway_finder::METHODS,
+            metric_reader::METHODS,
+            topology_flows::METHODS,
+        ];
+        for own in ours {
+            assert!(!own.is_empty());
+            for method in own {
+                assert!(!has(storm::nimbus::METHODS, method.name), "{}", method.name);
+            }
         }
     }
 
@@ -112,6 +210,7 @@ mod tests {
             host: "h".to_owned(),
             port: 7,
             components: [("c".to_owned(), tasks)].into(),
+            tls: None,
         };
         let place = place(&report, "c").unwrap();
         assert_eq!((place.tasks, place.vacant), (vec![3, 4, 5], 2));

@@ -10,13 +10,13 @@ use std::time::{Duration, SystemTime};
 
 use super::plan::Plan;
 use super::state::Topology;
-use crate::auth::link_authority::{IssueError, LinkAuthority};
+use crate::auth::link_authority::{self, IssueError, LinkAuthority};
 use crate::auth::link_conf::LinkEncryption;
 use crate::clock;
 use crate::cluster::{Batch, LINK_AUTHORITY, StoredKey};
 use crate::id::{Slot, TopologyId};
 use crate::wire::WireError;
-use crate::wire::messages::{LinkCertificate, LinkKeys};
+use crate::wire::messages::{GatewayCertificate, LinkCertificate, LinkKeys};
 use crate::wire::storm::PrivateWorkerKey;
 
 /// The authorities of all topologies whose links Nimbus encrypts.
@@ -33,6 +33,7 @@ struct Held {
 
 struct Issued {
     certificate: LinkCertificate,
+    host: Option<String>,
     expires_ms: i64,
 }
 
@@ -88,11 +89,13 @@ impl LinkAuthorities {
         self.lock().remove(id);
     }
 
-    /// What workers in these slots need; none for a topology whose links Nimbus does not encrypt.
+    /// What workers in these slots need, by hosts of nodes; none for a topology whose links Nimbus
+    /// does not encrypt.
     pub fn issue<'a>(
         &self,
         id: &TopologyId,
         slots: impl Iterator<Item = &'a Slot>,
+        hosts: Option<&BTreeMap<String, String>>,
     ) -> Option<LinkKeys> {
         let now_ms = clock::wall_millis();
         let mut all = self.lock();
@@ -100,7 +103,9 @@ impl LinkAuthorities {
         held.issued.retain(|_, issued| issued.expires_ms > now_ms);
         let mut workers = BTreeMap::new();
         for slot in slots {
-            match held.certificate(slot, now_ms, self.life_ms) {
+            let host = hosts.and_then(|hosts| hosts.get(slot.node.as_str()));
+            let host = host.map(String::as_str);
+            match held.certificate((slot, host), now_ms, self.life_ms) {
                 Ok(certificate) => drop(workers.insert(i32::from(slot.port), certificate)),
                 Err(error) => tracing::error!(topology = %id, %slot, %error, "no certificate"),
             }
@@ -109,6 +114,32 @@ impl LinkAuthorities {
             authority: held.authority.certificate(),
             workers,
         })
+    }
+
+    /// The topology's authority as PEM, where Nimbus encrypts its links.
+    pub fn authority(&self, id: &TopologyId) -> Option<String> {
+        let all = self.lock();
+        let certificate = all.get(id)?.authority.certificate();
+        Some(link_authority::pem(CERTIFICATE, &certificate))
+    }
+
+    /// A new certificate for a peer of the topology's gateways; none where Nimbus does not encrypt
+    /// its links. Nothing of it is kept.
+    pub fn issue_to_peer(
+        &self,
+        id: &TopologyId,
+        peer: &str,
+    ) -> Option<Result<GatewayCertificate, IssueError>> {
+        let all = self.lock();
+        let authority = &all.get(id)?.authority;
+        let life = Duration::from_millis(u64::try_from(self.life_ms).unwrap_or(0));
+        let issued = authority.issue_to_peer(peer, SystemTime::now() + life);
+        Some(issued.map(|issued| GatewayCertificate {
+            authority: link_authority::pem(CERTIFICATE, &authority.certificate()),
+            certificate: link_authority::pem(CERTIFICATE, &issued.certificate),
+            key: link_authority::pem("PRIVATE KEY", &issued.key),
+            expires_ms: clock::wall_millis().saturating_add(self.life_ms),
+        }))
     }
 
     /// Whether the topology lacks its authority, or a certificate is to be renewed.
@@ -138,23 +169,28 @@ impl Held {
         })
     }
 
-    /// The slot's certificate, or a new one where less than half of its life is left.
+    /// The slot's certificate, or a new one where less than half of its life is left, or its node
+    /// has another host.
     fn certificate(
         &mut self,
-        slot: &Slot,
+        (slot, host): (&Slot, Option<&str>),
         now_ms: i64,
         life_ms: i64,
     ) -> Result<LinkCertificate, IssueError> {
         if let Some(issued) = self.issued.get(slot)
             && !issued.is_old(now_ms, life_ms)
+            && issued.host.as_deref() == host
         {
             return Ok(issued.certificate.clone());
         }
         let life = Duration::from_millis(u64::try_from(life_ms).unwrap_or(0));
         let name = format!("{}:{}", slot.node, slot.port);
-        let certificate = self.authority.issue(&name, SystemTime::now() + life)?;
+        let certificate = self
+            .authority
+            .issue((&name, host), SystemTime::now() + life)?;
         let issued = Issued {
             certificate: certificate.clone(),
+            host: host.map(str::to_owned),
             expires_ms: now_ms.saturating_add(life_ms),
         };
         self.issued.insert(slot.clone(), issued);
@@ -177,6 +213,8 @@ fn is_wanted(plan: Option<&Plan>) -> bool {
 
 /// Authorities are never replaced while their topology lives.
 const FIRST_VERSION: i64 = 1;
+/// Of a PEM file.
+const CERTIFICATE: &str = "CERTIFICATE";
 
 #[cfg(test)]
 mod tests {
@@ -207,28 +245,58 @@ mod tests {
         authorities.restore(&stored);
         let id = &stored.topology;
         let slots = [slot(6700), slot(6701)];
-        let first = authorities.issue(id, slots.iter()).expect("held");
+        let first = authorities.issue(id, slots.iter(), None).expect("held");
         assert_eq!(first.workers.len(), 2);
         assert_ne!(first.workers[&6700], first.workers[&6701]);
-        let again = authorities.issue(id, slots[..1].iter()).expect("held");
+        let again = authorities
+            .issue(id, slots[..1].iter(), None)
+            .expect("held");
         assert_eq!(again.workers.len(), 1);
         assert_eq!(again.workers[&6700], first.workers[&6700]);
         let mut all = authorities.lock();
         let held = all.get_mut(id).expect("held");
         let now_ms = clock::wall_millis();
         let soon = now_ms + LIFE_MS / 2 - 1000;
-        let kept = held.certificate(&slots[0], soon, LIFE_MS).expect("made");
+        let kept = held
+            .certificate((&slots[0], None), soon, LIFE_MS)
+            .expect("made");
         assert_eq!(kept, first.workers[&6700]);
         let late = now_ms + LIFE_MS / 2 + 1000;
-        let renewed = held.certificate(&slots[0], late, LIFE_MS).expect("made");
+        let renewed = held
+            .certificate((&slots[0], None), late, LIFE_MS)
+            .expect("made");
         assert_ne!(renewed, kept);
+        let moved = held.certificate((&slots[0], Some("h")), late, LIFE_MS);
+        assert_ne!(moved.expect("made"), renewed, "peers look at the host");
+    }
+
+    #[test]
+    fn a_peer_gets_a_certificate_that_no_link_takes() {
+        let (authorities, stored) = (LinkAuthorities::new(LIFE_MS), stored("words-1-1"));
+        let id = &stored.topology;
+        assert!(authorities.issue_to_peer(id, "ann").is_none());
+        authorities.restore(&stored);
+        let issued = authorities.issue_to_peer(id, "ann").expect("held");
+        let issued = issued.expect("made");
+        assert_eq!(Some(&issued.authority), authorities.authority(id).as_ref());
+        let text = format!("{issued:?}");
+        assert!(
+            !text.contains("PRIVATE") && text.contains("expires_ms"),
+            "{text}"
+        );
+        for (part, label) in [
+            (&issued.certificate, CERTIFICATE),
+            (&issued.key, "PRIVATE KEY"),
+        ] {
+            assert!(part.starts_with(&format!("-----BEGIN {label}-----\n")));
+        }
     }
 
     #[test]
     fn a_restart_keeps_the_authority_and_a_kill_ends_it() {
         let stored = stored("words-1-1");
         let issue = |authorities: &LinkAuthorities| {
-            authorities.issue(&stored.topology, [slot(6700)].iter())
+            authorities.issue(&stored.topology, [slot(6700)].iter(), None)
         };
         let (before, after) = (LinkAuthorities::new(LIFE_MS), LinkAuthorities::new(LIFE_MS));
         before.restore(&stored);
@@ -256,7 +324,7 @@ mod tests {
         let authorities = LinkAuthorities::new(LIFE_MS);
         let stored = stored("words-1-1");
         authorities.restore(&stored);
-        let keys = authorities.issue(&stored.topology, [slot(6700)].iter());
+        let keys = authorities.issue(&stored.topology, [slot(6700)].iter(), None);
         let keys = keys.expect("held");
         let text = format!("{keys:?}");
         let key = format!("{:?}", keys.workers[&6700].key);

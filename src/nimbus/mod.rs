@@ -12,6 +12,7 @@ mod debug;
 mod downloads;
 mod errors;
 mod fault;
+mod flows;
 mod gateways;
 mod history;
 mod housekeeping;

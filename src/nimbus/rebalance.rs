@@ -15,6 +15,7 @@ use super::fault::Fault;
 use super::leader::{Edit, Leader};
 use super::plan::{BlobKeys, Plan};
 use super::state::{State, Topology};
+use super::submit;
 use crate::blob::{BlobError, BlobKey, LocalBlobs};
 use crate::clock;
 use crate::component::factory;
@@ -89,6 +90,7 @@ pub(crate) fn checked(
         other => Fault::Internal(other.to_string()),
     })?;
     if let Some((plan, _)) = next {
+        submit::check_links(&plan.conf, &leader.conf)?;
         let runs = factory::check(&plan.user, &plan.conf);
         runs.map_err(|error| Fault::InvalidTopology(error.to_string()))?;
     }
@@ -140,14 +142,7 @@ fn conf_overrides(
     client: &BlobClient,
 ) -> Result<Option<String>, Fault> {
     let conf = Conf::from_json(text).map_err(|error| Fault::Internal(error.to_string()))?;
-    let mut conf = without_own(conf);
-    let may_set_class_path = leader
-        .conf
-        .flag(keys::STORM_TOPOLOGY_CLASSPATH_BEGINNING_ENABLED)
-        .is_ok_and(|flag| flag == Some(true));
-    if !may_set_class_path {
-        conf.remove(keys::TOPOLOGY_CLASSPATH_BEGINNING);
-    }
+    let conf = topology::normalise::overrides(&leader.conf, without_own(conf))?;
     validate::topology(&conf).map_err(|violation| match violation.is_invalid_topology() {
         true => Fault::InvalidTopology(violation.to_string()),
         false => Fault::Internal(violation.to_string()),
@@ -164,7 +159,6 @@ fn without_own(mut conf: Conf) -> Conf {
         keys::STORM_ZOOKEEPER_SUPERACL,
         keys::STORM_ZOOKEEPER_TOPOLOGY_AUTH_SCHEME,
         keys::STORM_ZOOKEEPER_TOPOLOGY_AUTH_PAYLOAD,
-        keys::STORM_LOCAL_HOSTNAME,
     ] {
         conf.remove(key);
     }
@@ -294,6 +288,7 @@ fn next_plan(
     let mut conf = plan.conf.clone();
     if let Some(overrides) = overrides {
         conf = conf.overlay(&Conf::from_json(overrides)?);
+        topology::normalise::hold(daemon, &mut conf)?;
         redo.conf = Some(stored::pack_conf(&conf));
     }
     let mut user = plan.user.clone();

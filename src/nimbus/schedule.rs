@@ -387,6 +387,11 @@ fn timeouts(settings: &Settings, topology: &Topology) -> Timeouts {
     }
 }
 
+/// How long a worker of the topology may be silent before its executors may be another's.
+pub(crate) fn lease_ms(settings: &Settings, topology: &Topology) -> i64 {
+    i64::try_from(timeouts(settings, topology).executor_ms).unwrap_or(i64::MAX)
+}
+
 /// Runs rounds, on the timer and when something changed, until Nimbus stops.
 pub(crate) async fn run(leader: Arc<Leader>, rounds: Rounds) {
     let mut stop = leader.stopping();

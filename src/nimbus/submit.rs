@@ -24,14 +24,14 @@ use crate::auth::link_conf::LinkEncryption;
 use crate::blob::BlobKeyError;
 use crate::blob::acl;
 use crate::clock;
-use crate::component::{factory, registry};
+use crate::component::factory;
 use crate::conf::{Conf, keys, validate};
 use crate::id::TopologyId;
 use crate::messaging::packing::Packing;
 use crate::topology;
 use crate::wire::storm::{
-    ComponentObject, Credentials, SettableBlobMeta, StormBase, StormTopology, SubmitOptions,
-    TopologyInitialStatus, TopologyStatus,
+    Credentials, SettableBlobMeta, StormBase, StormTopology, SubmitOptions, TopologyInitialStatus,
+    TopologyStatus,
 };
 
 /// A submission as it came.
@@ -124,7 +124,7 @@ fn check(leader: &Leader, submission: Submission) -> Result<Accepted, Fault> {
     if is_taken(leader, &name) {
         return Err(already_alive(&name));
     }
-    let topology = topology.ok_or_else(|| Fault::Internal("the topology is null".to_owned()))?;
+    let topology = topology.ok_or_else(|| Fault::Internal(NO_TOPOLOGY.to_owned()))?;
     let submitted = read_conf(json_conf.as_deref().unwrap_or_default())?;
     let client = &client;
     Blobs { leader, client }.check_map(&submitted)?;
@@ -135,7 +135,7 @@ fn check(leader: &Leader, submission: Submission) -> Result<Accepted, Fault> {
     let mut conf = daemon.overlay(&submitter.stamped(normalised));
     // The name of this machine is none for those where workers run.
     conf.remove(keys::STORM_LOCAL_HOSTNAME);
-    check_links(&topology, &conf, &leader.conf)?;
+    check_links(&conf, &leader.conf)?;
     let user = topology::normalise::topology(&topology, &conf)?;
     if leader.settings.is_resource_aware {
         let numbers = topology::normalise::resource_aware(&user, &conf)?;
@@ -170,29 +170,10 @@ fn check(leader: &Leader, submission: Submission) -> Result<Accepted, Fault> {
     })
 }
 
-/// What a topology asks of the links between its workers must be there, and of those with peers of
-/// its Gateway too.
-fn check_links(topology: &StormTopology, conf: &Conf, daemon: &Conf) -> Result<(), Fault> {
+/// What a topology asks of the links between its workers must be there.
+pub(crate) fn check_links(conf: &Conf, daemon: &Conf) -> Result<(), Fault> {
     let encryption = LinkEncryption::of_topology(conf, daemon);
-    let encryption = encryption.map_err(|error| Fault::InvalidTopology(error.to_string()))?;
-    let spouts = topology.spouts.values().map(|spout| &spout.spout_object);
-    let bolts = topology.bolts.values().map(|bolt| &bolt.bolt_object);
-    let is_gateway = |object: &ComponentObject| match object {
-        ComponentObject::JavaObject(object) => registry::is_gateway(object),
-        _ => false,
-    };
-    let has_peers = spouts.chain(bolts).any(is_gateway);
-    let given = conf.text(keys::STORMWIRE_GATEWAY_TLS_CERTIFICATES);
-    let is_plain = given.is_ok_and(|path| path.is_none_or(|path| path.is_empty()));
-    if has_peers && is_plain && !matches!(encryption, LinkEncryption::Off) {
-        let text = format!(
-            "{} is on, and peers of the Gateway would speak in plain: set {} and {}",
-            keys::STORMWIRE_LINK_ENCRYPTION,
-            keys::STORMWIRE_GATEWAY_TLS_CERTIFICATES,
-            keys::STORMWIRE_GATEWAY_TLS_KEY,
-        );
-        return Err(Fault::InvalidTopology(text));
-    }
+    encryption.map_err(|error| Fault::InvalidTopology(error.to_string()))?;
     let packing = Packing::of(conf);
     packing.map_err(|error| Fault::InvalidTopology(error.to_string()))?;
     Ok(())
@@ -410,3 +391,6 @@ impl Drop for Reservation<'_> {
         lock(self.names).remove(&self.name);
     }
 }
+
+const NO_TOPOLOGY: &str = "the argument `topology` is null: a StormTopology with its spouts and \
+                           bolts is wanted";

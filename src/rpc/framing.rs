@@ -35,7 +35,7 @@ pub struct Inbound {
 #[derive(Debug, thiserror::Error)]
 pub enum FramingError {
     /// Also what an HTTP request, an SSH banner or a TLS hello looks like on a framed port.
-    #[error("a frame announces {length} bytes; 1 to {bytes_max} are accepted")]
+    #[error("a frame announces {length} bytes; 1 to {bytes_max} are accepted{}", guess(*length))]
     Length { length: i32, bytes_max: usize },
     #[error("no message: {0}")]
     Message(#[source] WireError),
@@ -160,6 +160,25 @@ const FIRST_BYTES: usize = 512;
 const ROOM_MIN: usize = 4096;
 const ROOM_MAX: usize = 65_536;
 
+/// What a client probably sent whose first four bytes are no length: the start of another protocol.
+fn guess(length: i32) -> &'static str {
+    match &length.to_be_bytes() {
+        [0x80, 0x01, 0x00, _] => {
+            ". This is a Thrift message without a frame: give the client a framed transport \
+             (TFramedTransport)"
+        }
+        [0x82, 0x21, ..] => {
+            ". This is Thrift's compact protocol without a frame: give the client TBinaryProtocol \
+             and a framed transport"
+        }
+        [0x16, 0x03, ..] => ". This is TLS: connect without it, or to the TLS port",
+        b"GET " | b"POST" | b"PUT " | b"HEAD" | b"HTTP" => {
+            ". This is HTTP: this port speaks Thrift, the port of HTTP is another"
+        }
+        _ => "",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,6 +196,24 @@ mod tests {
             FramingError::Length { length, .. } => length,
             other => panic!("{other}"),
         }
+    }
+
+    #[test]
+    fn another_protocol_is_named_with_what_to_change() {
+        let told = |header: [u8; 4]| {
+            let mut inbound = Inbound::new(Form::Framed, 1000);
+            inbound.handle_bytes(&header);
+            inbound.poll_message().unwrap_err().to_string()
+        };
+        for (header, wanted) in [
+            ([0x80, 0x01, 0x00, 0x01], "TFramedTransport"),
+            ([0x82, 0x21, 0x01, 0x00], "TBinaryProtocol"),
+            ([0x16, 0x03, 0x01, 0x00], "TLS port"),
+            (*b"GET ", "HTTP"),
+        ] {
+            assert!(told(header).contains(wanted), "{}", told(header));
+        }
+        assert!(told(*b"SSH-").ends_with("are accepted"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod framing;
 pub mod leader;
 pub mod server;
 
+use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
 
@@ -49,6 +50,13 @@ pub enum Failure {
     /// The bytes did not reach the peer, or its reply did not come back.
     #[error("connection failed: {0}")]
     Transport(#[from] std::io::Error),
+}
+
+/// Why a call has no result, as the IDL declares it.
+pub trait Refusal: fmt::Display {
+    /// The IDL's name of the exception that the service threw; none where it threw nothing that it
+    /// declares.
+    fn exception(&self) -> Option<&'static str>;
 }
 
 /// The connection must be dropped without a reply (control-plane 1.3: a message that ends too

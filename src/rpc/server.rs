@@ -351,6 +351,12 @@ impl<D: Dispatch> Shared<D> {
                 caller.principal = principal;
                 Ok(self.converse(stream, Form::Framed, caller, seat).await)
             }
+            Door::LinkTls(links, peers) => {
+                let greeting = links.accept_peer(stream, *peers);
+                let (stream, principal) = self.greeted(&seat, greeting).await?;
+                caller.principal = principal;
+                Ok(self.converse(stream, Form::Framed, caller, seat).await)
+            }
             Door::TlsOrLogin(acceptor, sasl) => {
                 let (stream, principal) = self.greeted(&seat, acceptor.accept(stream)).await?;
                 if principal.is_some() {

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::UNIX_EPOCH;
@@ -15,15 +15,14 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use super::archive;
+use super::download::{Remote, Source};
 use super::launch::write_durably;
 use super::layout::Layout;
 use super::link::{Link, LinkError};
 use super::localizer::{LocalizeError, sync_dir, write_error};
-use crate::blob::Crc32c;
 use crate::clock;
 use crate::conf::{Conf, ConfError, keys};
 use crate::id::TopologyId;
-use crate::limits::BLOB_READ_BYTES_MAX;
 use crate::topology::blob_map::{self, Wanted};
 use crate::wire::stored;
 
@@ -81,12 +80,6 @@ struct Place {
     key: String,
 }
 
-/// What Nimbus has of a blob.
-struct Remote {
-    version: i64,
-    total: i64,
-}
-
 // === impl CacheSettings ===
 
 impl CacheSettings {
@@ -133,8 +126,8 @@ impl BlobCache {
     pub async fn bring(&self, topology: &TopologyId) -> Result<(), LocalizeError> {
         for item in self.items(topology).await? {
             let place = self.place(&item);
-            let remote = self.remote(&item).await?;
-            self.fetch(&item, &remote).await?;
+            let remote = self.source(&item).remote().await?;
+            self.fetch(&item, remote).await?;
             self.show(&item, remote.version).await?;
             self.touch(&place);
             let link = self
@@ -153,7 +146,7 @@ impl BlobCache {
         let mut needs_restart = false;
         for item in self.items(topology).await? {
             let place = self.place(&item);
-            let remote = match self.remote(&item).await {
+            let remote = match self.source(&item).remote().await {
                 Err(LocalizeError::Fetch {
                     source: LinkError::NoSuchBlob,
                     key,
@@ -166,7 +159,7 @@ impl BlobCache {
             if place.local() == Some(remote.version) {
                 continue;
             }
-            self.fetch(&item, &remote).await?;
+            self.fetch(&item, remote).await?;
             tracing::info!(key = place.key, version = remote.version, %topology, "a newer blob");
             if item.wanted.restart {
                 needs_restart = true;
@@ -202,19 +195,8 @@ impl BlobCache {
         spawn_blocking(move || read_items(&code)).await?
     }
 
-    async fn remote(&self, item: &Item) -> Result<Remote, LocalizeError> {
-        let key = item.wanted.key.as_str();
-        let user = item.principal.as_deref();
-        let read = self.shared.link.read_blob(key, 0, 0, user).await;
-        let chunk = read.map_err(|source| fetch_error(key, source))?;
-        Ok(Remote {
-            version: chunk.version,
-            total: chunk.total,
-        })
-    }
-
     /// Makes sure that a version is here, unpacked where it is to be.
-    async fn fetch(&self, item: &Item, remote: &Remote) -> Result<(), LocalizeError> {
+    async fn fetch(&self, item: &Item, remote: Remote) -> Result<(), LocalizeError> {
         let place = self.place(item);
         let turn = Arc::clone(
             lock(&self.shared.fetching)
@@ -248,11 +230,11 @@ impl BlobCache {
     async fn fetch_into(
         &self,
         item: &Item,
-        remote: &Remote,
+        remote: Remote,
         [part, unpacked, target]: [&PathBuf; 3],
     ) -> Result<(), LocalizeError> {
         let mut n_left = self.shared.settings.n_retries;
-        while let Err(error) = self.download(item, remote, part).await {
+        while let Err(error) = self.source(item).download(remote, part).await {
             if n_left == 0 || error.is_final() {
                 return Err(error);
             }
@@ -272,41 +254,12 @@ impl BlobCache {
         fs::rename(unpacked, target).map_err(write_error(target))
     }
 
-    async fn download(
-        &self,
-        item: &Item,
-        remote: &Remote,
-        part: &Path,
-    ) -> Result<(), LocalizeError> {
-        let key = item.wanted.key.as_str();
-        let mut file = File::create(part).map_err(write_error(part))?;
-        let mut crc = Crc32c::new();
-        let mut at = 0;
-        let total = u64::try_from(remote.total).unwrap_or(0);
-        while at < total {
-            let user = item.principal.as_deref();
-            let read = self
-                .shared
-                .link
-                .read_blob(key, at, BLOB_READ_BYTES_MAX, user);
-            let chunk = read.await.map_err(|source| fetch_error(key, source))?;
-            if chunk.version != remote.version {
-                let key = key.to_owned();
-                return Err(LocalizeError::Changed { key });
-            }
-            if chunk.data.is_empty() {
-                let key = key.to_owned();
-                return Err(LocalizeError::Short { key, at, total });
-            }
-            file.write_all(&chunk.data).map_err(write_error(part))?;
-            crc.update(&chunk.data);
-            at += chunk.data.len() as u64;
+    fn source<'a>(&'a self, item: &'a Item) -> Source<'a> {
+        Source {
+            link: &self.shared.link,
+            key: &item.wanted.key,
+            user: item.principal.as_deref(),
         }
-        if i64::from(crc.value()) != remote.version {
-            let key = key.to_owned();
-            return Err(LocalizeError::Damaged { key });
-        }
-        file.sync_all().map_err(write_error(part))
     }
 
     /// Lets the link lead to a version that is here.
@@ -526,11 +479,6 @@ fn replace_link(target: &Path, link: &Path) -> Result<(), LocalizeError> {
     std::os::unix::fs::symlink(target, &new)
         .and_then(|()| fs::rename(&new, link))
         .map_err(write_error(link))
-}
-
-fn fetch_error(key: &str, source: LinkError) -> LocalizeError {
-    let key = key.to_owned();
-    LocalizeError::Fetch { key, source }
 }
 
 fn entries(directory: &Path) -> Vec<PathBuf> {

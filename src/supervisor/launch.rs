@@ -18,12 +18,14 @@ use tokio::process::{Child, Command};
 use super::adopt;
 use super::blob_cache;
 use super::layout::{self, Layout};
+use super::log_readers;
 use super::program::{self, WorkerProgramError};
 use super::slot::{Desired, WorkerId};
 use crate::clock;
 use crate::conf::{ConfError, keys};
 use crate::id::{self, NodeId};
 use crate::limits::WORKER_RECORD_WAIT_MAX;
+use crate::log_file::Bounds;
 use crate::messaging::link::WIRE_VERSION;
 use crate::process::Process;
 use crate::wire;
@@ -55,6 +57,8 @@ pub struct Launcher {
     pub coordination: Vec<String>,
     /// PEM file for workers, where Coordination speaks TLS.
     pub tls_authorities: Option<String>,
+    /// How much of a worker's logs is kept.
+    pub logs: Bounds,
     /// Held while a generation is drawn: workers of one topology may start at the same time.
     pub drawing: Arc<Mutex<()>>,
 }
@@ -74,6 +78,8 @@ struct Plan {
     is_without_links: bool,
     /// Blobs that the worker finds beside its code.
     local_names: Vec<String>,
+    /// Who may read its logs.
+    readers: String,
 }
 
 /// A worker process that just started.
@@ -153,6 +159,7 @@ impl Launcher {
             environment,
             is_without_links: conf.flag(keys::DISABLE_SYMLINKS)?.unwrap_or(false),
             local_names: blob_cache::local_names(&self.layout.code(topology)),
+            readers: log_readers::of(&conf)?,
         };
         let id = WorkerId(uuid::Uuid::new_v4().to_string());
         let dir = self.layout.worker(&id.0);
@@ -184,6 +191,8 @@ impl Launcher {
         ] {
             fs::create_dir_all(path).map_err(prepare_error(path))?;
         }
+        let readers = log_dir.join(log_readers::FILE);
+        fs::write(&readers, &plan.readers).map_err(prepare_error(&readers))?;
         for (name, target) in self.links(plan, &log_dir) {
             let link = dir.join(name);
             std::os::unix::fs::symlink(target, &link).map_err(prepare_error(&link))?;
@@ -218,6 +227,8 @@ impl Launcher {
             tls_authorities: self.tls_authorities.clone(),
             bind_address: Some(self.bind_address.clone()),
             wire_version: Some(WIRE_VERSION),
+            log_bytes_max: i64::try_from(self.logs.bytes_max).ok(),
+            log_files_max: i32::try_from(self.logs.files_max).ok(),
         };
         let path = layout::launch_record(dir);
         write_durably(&path, &wire::to_bytes(&launch)?).map_err(prepare_error(&path))?;

@@ -2,11 +2,11 @@
 //!
 //! Storm's own tree (control-plane 6.8), since adapters of shell components look into it: the
 //! resources of a topology lie in `.../<topology id>/resources`. Names from outside become single
-//! path components here and nowhere else.
+//! path components (`id::file_name`).
 
 use std::path::{Path, PathBuf};
 
-use crate::id::TopologyId;
+use crate::id::{TopologyId, file_name};
 
 /// The directories of one supervisor.
 #[derive(Clone, Debug)]
@@ -97,38 +97,4 @@ pub fn process_record(worker_dir: &Path) -> PathBuf {
 /// One `ProcessRecord` for each process group of a shell child.
 pub fn groups(worker_dir: &Path) -> PathBuf {
     worker_dir.join("groups")
-}
-
-/// An id as one path component: letters, digits and `.-*_` stand for themselves, a blank is `+`,
-/// all else is percent-encoded as Java's `URLEncoder` does it. `.` and `..` cannot result.
-pub fn file_name(id: &str) -> String {
-    let mut name = String::with_capacity(id.len());
-    for byte in id.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'*' | b'_' => name.push(byte.into()),
-            b'.' if !matches!(id, "." | "..") => name.push('.'),
-            b' ' => name.push('+'),
-            _ => name.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    name
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_become_single_components() {
-        for (id, name) in [
-            ("words-1-1700000000", "words-1-1700000000"),
-            ("two words", "two+words"),
-            ("../etc", "..%2Fetc"),
-            ("..", "%2E%2E"),
-            ("h\u{e9}", "h%C3%A9"),
-            ("a\0b", "a%00b"),
-        ] {
-            assert_eq!(file_name(id), name);
-        }
-    }
 }

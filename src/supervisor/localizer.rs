@@ -3,33 +3,39 @@
 //! Everything is fetched into a directory of its own and moved into place whole, so that what lies
 //! in `stormdist/<id>` is complete. Says nothing about who needs it (`slot`) and starts nothing.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 use tokio::task::spawn_blocking;
 
 use super::archive::ArchiveError;
 use super::blob_cache::BlobCache;
+use super::download::Source;
 use super::extract::{self, ExtractError};
 use super::launch::write_durably;
 use super::layout::Layout;
 use super::link::{Link, LinkError};
 use super::program::{self, WorkerProgramError};
 use crate::id::TopologyId;
-use crate::limits::BLOB_READ_BYTES_MAX;
 use crate::topology::blob_map::BlobMapError;
 use crate::wire::stored::StoredError;
 
 /// Fetches topologies' files through the link to Nimbus.
 #[derive(Clone)]
 pub struct Localizer {
-    pub layout: Layout,
-    pub link: Link,
+    layout: Layout,
+    link: Link,
     /// What the topology's blob map and dependencies name.
     pub cache: BlobCache,
+    /// One fetch of a topology's files at a time.
+    turns: Arc<Mutex<Turns>>,
 }
+
+type Turns = BTreeMap<TopologyId, Arc<tokio::sync::Mutex<()>>>;
 
 /// Why a topology's files could not be brought here.
 #[derive(Debug, Error)]
@@ -61,10 +67,21 @@ pub enum LocalizeError {
 // === impl Localizer ===
 
 impl Localizer {
+    pub fn new(layout: Layout, link: Link, cache: BlobCache) -> Self {
+        Localizer {
+            layout,
+            link,
+            cache,
+            turns: Arc::default(),
+        }
+    }
+
     /// Makes sure that `stormdist/<id>` holds `stormcode.ser`, `stormconf.ser` and `resources/`,
     /// `stormjar.jar` and the topology's own program where it has them, and links to the blobs that
     /// it needs. Code and conf that were fetched before the epoch `since` are replaced.
     pub async fn localize(&self, topology: &TopologyId, since: i64) -> Result<(), LocalizeError> {
+        let turn = self.turn(topology);
+        let _turn = turn.lock().await;
         self.localize_code(topology, since).await?;
         self.cache.bring(topology).await
     }
@@ -149,37 +166,26 @@ impl Localizer {
     }
 
     async fn fetch(&self, key: &str, path: &Path) -> Result<(), LocalizeError> {
-        let failed = |source| LocalizeError::Fetch {
-            key: key.to_owned(),
-            source,
+        let source = Source {
+            link: &self.link,
+            key,
+            user: None,
         };
-        let mut file = None;
-        let mut at: u64 = 0;
+        let mut n_left = CHANGES_MAX;
         loop {
-            let chunk = self
-                .link
-                .read_blob(key, at, BLOB_READ_BYTES_MAX, None)
-                .await
-                .map_err(failed)?;
-            let total = u64::try_from(chunk.total).unwrap_or(0);
-            // Opened after the first answer: a blob that does not exist leaves no file.
-            let file = match &mut file {
-                Some(file) => file,
-                none => none.insert(File::create(path).map_err(write_error(path))?),
-            };
-            file.write_all(&chunk.data).map_err(write_error(path))?;
-            at += chunk.data.len() as u64;
-            if at >= total {
-                return file.sync_all().map_err(write_error(path));
-            }
-            if chunk.data.is_empty() {
-                return Err(LocalizeError::Short {
-                    key: key.to_owned(),
-                    at,
-                    total,
-                });
+            let remote = source.remote().await?;
+            match source.download(remote, path).await {
+                Err(LocalizeError::Changed { .. }) if n_left > 0 => n_left -= 1,
+                outcome => return outcome,
             }
         }
+    }
+
+    /// Whoever has it locked fetches the topology's files.
+    fn turn(&self, topology: &TopologyId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        Arc::clone(turns.entry(topology.clone()).or_default())
     }
 }
 
@@ -220,7 +226,12 @@ pub(super) fn write_error(path: &Path) -> impl Fn(io::Error) -> LocalizeError + 
     }
 }
 
+/// Attempts after one during which the blob changed.
+const CHANGES_MAX: u32 = 3;
 /// What a rebalance may change.
 const BLOBS: [&str; 2] = ["stormcode.ser", "stormconf.ser"];
 /// The epoch that code and conf were fetched in.
 const EPOCH: &str = "epoch";
+
+#[cfg(test)]
+mod tests;

@@ -9,11 +9,14 @@ mod adopt;
 mod archive;
 mod blob_cache;
 mod desired;
+mod download;
 mod extract;
+pub mod health;
 mod launch;
 mod layout;
 mod link;
 mod localizer;
+mod log_readers;
 mod program;
 mod service;
 mod slot;
@@ -37,11 +40,12 @@ use crate::auth::link_conf::{LinkConfError, LinkEncryption};
 use crate::auth::worker_token::TokenKeys;
 use crate::auth::{ClassError, Daemon, Gate};
 use crate::conf::{Conf, ConfError, keys};
-use crate::id::NodeId;
+use crate::id::{NodeId, TopologyId};
 use crate::process;
 use crate::rpc::server::{BindError, Endpoint, Limits, Running, Server};
 use crate::wire::storm::{self, WorkerTokenServiceType};
 pub use launch::{NotRecorded, wait_until_recorded};
+use layout::Layout;
 use supervise::{Core, Settings};
 
 /// What becomes of the workers when the supervisor stops.
@@ -63,6 +67,7 @@ pub struct Handle {
     /// Brings the keys of workers' tokens for as long as it is held.
     _feed: Option<Following>,
     core: JoinHandle<()>,
+    health: health::Watch,
 }
 
 /// Why a supervisor could not start.
@@ -90,6 +95,7 @@ pub enum StartError {
 pub async fn start(conf: &Conf, program: PathBuf) -> Result<Handle, StartError> {
     let settings = Settings::from_conf(conf, program)?;
     LinkEncryption::of_cluster(conf)?;
+    let checks = health::Checks::from_conf(conf)?;
     let tokens = Arc::new(TokenKeys::default());
     let door = Door::new(conf, Service::Supervisor, Some(Arc::clone(&tokens)))?;
     let gate = Gate::new(conf, Daemon::Supervisor)?.with_tokens(Arc::clone(&tokens));
@@ -139,12 +145,19 @@ pub async fn start(conf: &Conf, program: PathBuf) -> Result<Handle, StartError> 
         server,
         _feed: feed,
         core,
+        health: checks.watch(),
     })
 }
 
 // === impl Handle ===
 
 impl Handle {
+    /// Returns when health checks say that this machine is not fit to run workers: then the
+    /// supervisor is to stop, with its workers, and not to come back before somebody looked.
+    pub async fn unfit(&mut self) {
+        self.health.unfit().await;
+    }
+
     /// Stops the supervisor; returns when it has, and when its workers have if they were to end.
     pub async fn stop(self, stop: Stop) {
         // The receiver is gone only when the core has ended already.
@@ -154,6 +167,20 @@ impl Handle {
         }
         self.server.drain().await;
     }
+}
+
+/// Ends all workers that run on this machine for the supervisor of a configuration, whether that
+/// runs or not; returns their ports and topologies.
+pub fn end_workers(conf: &Conf) -> Result<Vec<(u16, TopologyId)>, ConfError> {
+    let layout = Layout::new(conf.local_dir()?, conf.log_dir()?);
+    let workers = adopt::find(&layout);
+    for worker in &workers {
+        adopt::end(worker.process, &layout.worker(&worker.id.0));
+    }
+    let ended = workers.into_iter();
+    Ok(ended
+        .map(|worker| (worker.port, worker.runs.topology))
+        .collect())
 }
 
 fn endpoint(conf: &Conf) -> Result<Endpoint, ConfError> {

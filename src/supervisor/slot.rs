@@ -207,22 +207,28 @@ impl Slot {
         }
     }
 
-    /// The answer to `Localize`.
+    /// The answer to `Localize`, or to that of another slot: files that were fetched before the
+    /// epoch `since` were replaced.
     pub fn handle_localized(
         &mut self,
         topology: &TopologyId,
+        since: i64,
         outcome: Result<(), String>,
         now_ms: u64,
     ) {
-        let fetched_since = match &self.state {
-            State::Localizing { topology: t, since } if t == topology => *since,
+        match &self.state {
+            State::Localizing {
+                topology: t,
+                since: wanted,
+            } if t == topology && since >= *wanted => {}
+            // An answer to an order before this slot's, whose own is still to come.
             _ => return,
-        };
+        }
         match outcome {
             Ok(()) => match self.desired.clone() {
                 // Where the conf changed once more meanwhile, it is fetched once more.
                 Some(desired)
-                    if desired.topology == *topology && desired.blobs_since() <= fetched_since =>
+                    if desired.topology == *topology && desired.blobs_since() <= since =>
                 {
                     self.state = State::Launching {
                         for_work: desired.clone(),

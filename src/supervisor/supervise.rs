@@ -4,6 +4,8 @@
 //! Decides nothing about a slot itself (`slot`). What may block (files, downloads, starting a
 //! process) runs in tasks of its own and comes back as an event.
 
+mod blobs;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,6 +30,7 @@ use crate::clock;
 use crate::conf::{Conf, ConfError, keys};
 use crate::id::{NodeId, TopologyId};
 use crate::limits::{COMPONENT_ERRORS_HELD_MAX, SUPERVISOR_EVENTS_MAX};
+use crate::log_file::Bounds;
 use crate::process::Process;
 use crate::rpc::client::Address;
 use crate::scheduler::resources;
@@ -47,6 +50,8 @@ pub struct Settings {
     /// How Coordination is entered.
     pub key: Key,
     pub tls_authorities: Option<String>,
+    /// How much of each worker's logs is kept.
+    logs: Bounds,
     cache: CacheSettings,
     patience: Patience,
     silence_ms: u64,
@@ -96,8 +101,10 @@ struct Live {
 
 /// What comes back from tasks.
 enum Event {
+    /// Files of before the epoch `since` were replaced.
     Localized {
         topology: TopologyId,
+        since: i64,
         outcome: Result<(), String>,
     },
     Launched {
@@ -139,6 +146,11 @@ impl Settings {
                 Transport::Tls => conf.text(keys::STORMWIRE_TLS_AUTHORITIES)?,
                 _ => None,
             },
+            logs: Bounds::of(
+                conf,
+                keys::STORMWIRE_WORKER_LOG_BYTES_MAX,
+                keys::STORMWIRE_WORKER_LOG_FILES_MAX,
+            )?,
             cache: CacheSettings::read(conf)?,
             patience: Patience {
                 start_ms: secs_ms(keys::SUPERVISOR_WORKER_START_TIMEOUT_SECS)?,
@@ -172,11 +184,11 @@ impl Core {
             )
         };
         Core {
-            localizer: Localizer {
-                cache: BlobCache::new(settings.cache.clone(), layout.clone(), link.clone()),
-                layout: layout.clone(),
-                link: link.clone(),
-            },
+            localizer: Localizer::new(
+                layout.clone(),
+                link.clone(),
+                BlobCache::new(settings.cache.clone(), layout.clone(), link.clone()),
+            ),
             looks: Looks::new(clock::monotonic_millis()),
             launcher: Launcher {
                 layout,
@@ -190,6 +202,7 @@ impl Core {
                     .map(ToString::to_string)
                     .collect(),
                 tls_authorities: settings.tls_authorities.clone(),
+                logs: settings.logs,
                 drawing: Arc::default(),
             },
             places: settings.ports.iter().map(place).collect(),
@@ -285,11 +298,16 @@ impl Core {
     fn handle(&mut self, event: Event) {
         let now_ms = clock::monotonic_millis();
         match event {
-            Event::Localized { topology, outcome } => {
+            Event::Localized {
+                topology,
+                since,
+                outcome,
+            } => {
                 for place in self.places.values_mut() {
+                    let outcome = outcome.clone();
                     place
                         .slot
-                        .handle_localized(&topology, outcome.clone(), now_ms);
+                        .handle_localized(&topology, since, outcome, now_ms);
                 }
             }
             Event::Launched { port, outcome } => self.handle_launched(port, outcome, now_ms),
@@ -360,6 +378,9 @@ impl Core {
         self.tasks.spawn(async move {
             let how = match child.wait().await {
                 Ok(status) if status.code() == Some(worker::EXIT_RESTART) => None,
+                Ok(status) if status.code() == Some(worker::EXIT_PAUSED) => {
+                    Some(format!("{status}: {PAUSED}"))
+                }
                 Ok(status) => Some(status.to_string()),
                 Err(error) => Some(format!("its end could not be waited for: {error}")),
             };
@@ -438,11 +459,13 @@ impl Core {
         for (topology, since) in localize {
             let (localizer, events) = (self.localizer.clone(), self.events.clone());
             self.tasks.spawn(async move {
-                let outcome = localizer
-                    .localize(&topology, since)
-                    .await
-                    .map_err(|e| e.to_string());
-                let _ = events.send(Event::Localized { topology, outcome }).await;
+                let outcome = localizer.localize(&topology, since).await;
+                let localized = Event::Localized {
+                    topology,
+                    since,
+                    outcome: outcome.map_err(|error| error.to_string()),
+                };
+                let _ = events.send(localized).await;
             });
         }
     }
@@ -561,10 +584,11 @@ impl Core {
     }
 }
 
-mod blobs;
-
 /// Where a worker's death is shown: no component of the topology is to blame for it.
 const SYSTEM_COMPONENT: &str = "__system";
+
+/// What a worker means by `EXIT_PAUSED`.
+const PAUSED: &str = "it was paused for longer than Nimbus waits for a worker";
 
 /// How often heartbeats are looked at and time-outs judged.
 const TICK: Duration = Duration::from_millis(200);

@@ -77,6 +77,8 @@ pub struct StreamDeclaration {
 pub enum CustomGrouping {
     /// `PartialKeyGrouping` over these fields; none: over the first value.
     PartialKey(Vec<String>),
+    /// The first so many tasks get every tuple: Storm's `NGrouping`.
+    First(usize),
     /// Code of the topology's own program, which knows it by subscriber and stream.
     OfProgram,
 }
@@ -204,6 +206,12 @@ pub fn custom_grouping(object: &JavaObject) -> Option<CustomGrouping> {
     let class = class
         .strip_prefix("backtype.storm.")
         .or_else(|| class.strip_prefix("org.apache.storm."));
+    if class == N_GROUPING.strip_prefix("org.apache.storm.") {
+        return match object.args_list.as_slice() {
+            [JavaObjectArg::IntArg(n)] => usize::try_from(*n).ok().map(CustomGrouping::First),
+            _ => None,
+        };
+    }
     if class != PARTIAL_KEY_GROUPING.strip_prefix("org.apache.storm.") {
         return None;
     }
@@ -245,6 +253,12 @@ fn cut(mut reason: String) -> String {
 /// Stands as the class of components and groupings that are code of the topology's own program: the
 /// executable in its jar, which knows them by their ids.
 pub const PROGRAM: &str = "stormwire.Program";
+
+/// Groupings that topologies may name by their Java classes.
+pub const CUSTOM_GROUPINGS: [&str; 2] = [PARTIAL_KEY_GROUPING, N_GROUPING];
+
+/// Storm's class of the grouping to the first tasks.
+const N_GROUPING: &str = "org.apache.storm.testing.NGrouping";
 
 /// Storm's class of the partial key grouping.
 pub const PARTIAL_KEY_GROUPING: &str = "org.apache.storm.grouping.PartialKeyGrouping";

@@ -36,19 +36,45 @@ pub fn conf(
     for key in CLUSTER_DECIDES {
         conf.set(key, daemon.get(key).cloned().unwrap_or(Value::Null));
     }
+    if !merged.contains(keys::TOPOLOGY_METRICS_REPORTERS)
+        && let Some(reporters) = merged.get(keys::STORM_METRICS_REPORTERS)
+    {
+        conf.set(keys::TOPOLOGY_METRICS_REPORTERS, reporters.clone());
+    }
+    remove_forbidden(daemon, &mut conf)?;
+    hold(daemon, &mut conf)?;
+    Ok(conf)
+}
+
+/// Settings that are to be laid over a topology's stored conf, without those that only the cluster
+/// may decide, or that say which topology it is.
+pub fn overrides(daemon: &Conf, mut conf: Conf) -> Result<Conf, InvalidTopology> {
+    for key in CLUSTER_DECIDES.into_iter().chain(TLS_TO_NIMBUS) {
+        conf.remove(key);
+    }
+    for key in [keys::STORM_ID, keys::TOPOLOGY_NAME] {
+        conf.remove(key);
+    }
+    remove_forbidden(daemon, &mut conf)?;
+    Ok(conf)
+}
+
+/// Holds a topology's conf to what its cluster asks of all: links, and calls to Nimbus, that are as
+/// safe as the cluster's, and a worker time-out that is not above the cluster's longest.
+pub fn hold(daemon: &Conf, conf: &mut Conf) -> Result<(), InvalidTopology> {
     let key = keys::STORM_MESSAGING_NETTY_AUTHENTICATION;
-    conf.set(key, flag(daemon, key)? || flag(submitted, key)?);
+    conf.set(key, flag(daemon, key)? || flag(conf, key)?);
     // A topology may ask for more than its cluster does, never for less.
     if flag(daemon, keys::STORMWIRE_LINK_ENCRYPTION)?
         || flag(daemon, keys::STORM_MESSAGING_NETTY_TLS_ENABLE)?
     {
         conf.set(keys::STORMWIRE_LINK_ENCRYPTION, true);
     }
-    if !merged.contains(keys::TOPOLOGY_METRICS_REPORTERS)
-        && let Some(reporters) = merged.get(keys::STORM_METRICS_REPORTERS)
-    {
-        conf.set(keys::TOPOLOGY_METRICS_REPORTERS, reporters.clone());
-    }
+    let [of_workers, of_clients] = TLS_TO_NIMBUS;
+    let is_tls = flag(daemon, of_workers)? || flag(conf, of_workers)?;
+    conf.set(of_workers, is_tls);
+    conf.set(of_clients, is_tls || flag(daemon, of_clients)?);
+    let merged = daemon.overlay(conf);
     let timeout_secs = int(&merged, keys::TOPOLOGY_WORKER_TIMEOUT_SECS)?;
     let max_secs = int(&merged, keys::WORKER_MAX_TIMEOUT_SECS)?;
     if let (Some(timeout_secs), Some(max_secs)) = (timeout_secs, max_secs)
@@ -56,8 +82,7 @@ pub fn conf(
     {
         conf.set(keys::TOPOLOGY_WORKER_TIMEOUT_SECS, max_secs);
     }
-    remove_forbidden(daemon, &mut conf)?;
-    Ok(conf)
+    Ok(())
 }
 
 /// The topology as it is stored: each component's `json_conf` says its `topology.tasks`. `conf` is
@@ -141,7 +166,10 @@ fn estimated_workers(topology: &StormTopology, conf: &Conf) -> Result<i32, Inval
         total_mb += Resources::of(&component, conf)?.onheap_mb * f64::from(n_tasks);
     }
     let acker_mb = Resources::of_system(super::ACKER, conf)?.memory_mb();
-    total_mb += acker_mb * f64::from(system::n_ackers(conf)?);
+    // Storm's estimate caps ackers as it does any component's tasks, though their number is not.
+    let n_ackers = system::n_ackers(conf)?;
+    let n_max = int(conf, keys::TOPOLOGY_MAX_TASK_PARALLELISM)?.unwrap_or(n_ackers);
+    total_mb += acker_mb * f64::from(n_ackers.min(n_max));
     let heap_mb = float(conf, keys::TOPOLOGY_WORKER_MAX_HEAP_SIZE_MB)?;
     let daemon_mb = float(conf, keys::WORKER_HEAP_MEMORY_MB)?.unwrap_or(HEAP_DEFAULT_MB);
     let heap_mb = heap_mb.unwrap_or(daemon_mb);
@@ -284,11 +312,13 @@ const WRITTEN_OUT: [&str; 3] = [
 ];
 
 /// Taken from the daemon's conf whatever the topology says.
-const CLUSTER_DECIDES: [&str; 4] = [
-    keys::STORM_CGROUP_HIERARCHY_DIR,
-    keys::WORKER_METRICS,
-    keys::NIMBUS_THRIFT_CLIENT_USE_TLS,
+const CLUSTER_DECIDES: [&str; 2] = [keys::STORM_CGROUP_HIERARCHY_DIR, keys::WORKER_METRICS];
+
+/// Whether a topology's workers call Nimbus over TLS: its own key, which it may set where its
+/// cluster does not, and that of all clients, which follows.
+const TLS_TO_NIMBUS: [&str; 2] = [
     keys::TOPOLOGY_WORKER_NIMBUS_THRIFT_CLIENT_USE_TLS,
+    keys::NIMBUS_THRIFT_CLIENT_USE_TLS,
 ];
 
 const RESOURCE_AWARE_SCHEDULER: &str = "org.apache.storm.scheduler.resource.ResourceAwareScheduler";

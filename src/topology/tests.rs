@@ -326,5 +326,10 @@ fn knows_the_partial_key_grouping_by_its_class() {
     assert_eq!(of(class, vec![]), Some(CustomGrouping::PartialKey(vec![])));
     assert_eq!(of(class, vec![JavaObjectArg::IntArg(1)]), None);
     assert_eq!(of("grouping.PartialKeyGrouping", vec![word.clone()]), None);
-    assert_eq!(of("my.Grouping", vec![word]), None);
+    assert_eq!(of("my.Grouping", vec![word.clone()]), None);
+    let first = "org.apache.storm.testing.NGrouping";
+    let one = vec![JavaObjectArg::IntArg(1)];
+    assert_eq!(of(first, one), Some(CustomGrouping::First(1)));
+    assert_eq!(of(first, vec![JavaObjectArg::IntArg(-1)]), None);
+    assert_eq!(of(first, vec![word]), None);
 }

@@ -105,7 +105,11 @@ fn dangling(topology: &StormTopology) -> impl Iterator<Item = InvalidTopology> {
         .map(|component| (component.id, component))
         .collect();
     let mut fields_of: BTreeMap<&str, HashSet<&str>> = BTreeMap::new();
-    let inputs = components(topology).flat_map(|subscriber| {
+    // Where kinds share an id, the last of them counts, for its own subscriptions too.
+    let counting: Vec<Component<'_>> = components(topology)
+        .filter(|one| std::ptr::eq(sources[one.id].common, one.common))
+        .collect();
+    let inputs = counting.into_iter().flat_map(|subscriber| {
         let inputs = subscriber.common.inputs.iter();
         inputs.map(move |(input, grouping)| (subscriber.id, input, grouping))
     });
@@ -128,7 +132,8 @@ fn dangling(topology: &StormTopology) -> impl Iterator<Item = InvalidTopology> {
         let known = fields_of
             .entry(source.id)
             .or_insert_with(|| all_fields(source));
-        let missing: BTreeSet<&str> = fields
+        // In the order that the grouping has them.
+        let missing: Vec<&str> = fields
             .iter()
             .map(String::as_str)
             .filter(|field| !known.contains(field))
@@ -209,7 +214,7 @@ fn amount(conf: &Conf, key: &str) -> Result<Option<f64>, InvalidTopology> {
     conf.float(key).map_err(InvalidTopology::conf)
 }
 
-fn join(names: BTreeSet<&str>) -> String {
+fn join<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     names.into_iter().collect::<Vec<_>>().join(", ")
 }
 

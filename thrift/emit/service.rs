@@ -12,7 +12,7 @@ pub(super) fn emit(out: &mut String, place: Place<'_>, service: &Service) {
     put(out, "use std::future::Future;\nuse std::sync::Arc;\n");
     put(
         out,
-        "use bytes::Bytes;\n\nuse crate::rpc::{Caller, Channel, Close, Dispatch, Failure};",
+        "use bytes::Bytes;\n\nuse crate::rpc::{Caller, Channel, Close, Dispatch, Failure, Refusal};",
     );
     put(
         out,
@@ -185,6 +185,17 @@ fn emit_error(out: &mut String, place: Place<'_>, method: &Method) {
     }
     put(out, "        }\n    }\n}\n");
     line!(out, "impl std::error::Error for {name} {{}}\n");
+    line!(out, "impl Refusal for {name} {{");
+    put(out, "    fn exception(&self) -> Option<&'static str> {");
+    put(out, "        match self {");
+    for (variant, kind) in &variants {
+        let named = match variant.as_str() {
+            "Failure" => "None".to_owned(),
+            _ => format!("Some({:?})", kind.rsplit("::").next().unwrap_or(kind)),
+        };
+        line!(out, "            Self::{variant}(_) => {named},");
+    }
+    put(out, "        }\n    }\n}\n");
 }
 
 /// The structs of arguments and result, and the way between a result and its struct.

@@ -84,7 +84,7 @@ async fn start(authority: &Authority, clients: &Clients) -> (Running, Address) {
         port_key: "test.port",
     };
     let limits = Limits {
-        greeting_wait_max: std::time::Duration::from_millis(200),
+        greeting_wait_max: std::time::Duration::from_secs(2),
         ..Limits::default()
     };
     let server = Server::bind(&endpoint, limits).await.unwrap();

@@ -19,7 +19,7 @@ const BOUNDS: Bounds = Bounds {
 };
 
 fn requests() -> Under {
-    Requests::new(BOUNDS)
+    Requests::new(BOUNDS, 0)
 }
 
 fn execute(requests: &mut Under, function: &str, args: &str, now_us: u64) -> u64 {
@@ -55,7 +55,7 @@ fn check_empty(requests: &Under) {
 }
 
 #[test]
-fn ids_count_from_1_over_all_functions_and_each_is_first_in_first_out() {
+fn ids_are_counted_over_all_functions_and_each_is_first_in_first_out() {
     let mut requests = requests();
     for (expected, function) in (1..).zip(["a", "b", "a"]) {
         assert_eq!(execute(&mut requests, function, function, 0), expected);
@@ -365,7 +365,7 @@ proptest! {
         let functions = ["a", "b", "c"];
         let sessions = ["x", "y", "z"];
         let port = |session: usize| u16::try_from(session).expect("few") + 1;
-        let mut requests: Requests<u64, u64> = Requests::new(BOUNDS);
+        let mut requests: Requests<u64, u64> = Requests::new(BOUNDS, 0);
         let (mut now, mut n_opened, mut n_ended) = (0, 0_u64, 0_u64);
         // Parked calls are number 1: every later one has seen their reply.
         let mut calls = 1;

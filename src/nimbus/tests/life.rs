@@ -38,7 +38,7 @@ async fn a_submitted_topology_is_placed_at_once() {
             .expect("a directive");
     }
     let took = begun.elapsed();
-    assert!(took.as_millis() < 2000, "{took:?}");
+    assert!(took.as_millis() < 5000, "parked to its end: {took:?}");
     let (id, work) = directive.topologies.first_key_value().expect("work");
     assert!(id.starts_with("words-1-"), "{id}");
     assert_eq!(work.epoch, 1);

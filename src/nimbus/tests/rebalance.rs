@@ -146,3 +146,56 @@ async fn a_kill_overtakes_a_rebalance_for_good() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn overrides_get_round_no_rule_of_a_submission() {
+    let bounded = Conf::new()
+        .with(keys::STORMWIRE_TOPOLOGY_EXECUTORS_MAX, 10)
+        .with(keys::STORMWIRE_TOPOLOGY_TASKS_MAX, 10);
+    let fixture = Fixture::with(bounded).await;
+    let mut client = fixture.client().await;
+    submit(&mut client, "words", &words(1)).await;
+    let id = summary(&mut client).await.id;
+    let asking = |overrides: &str| RebalanceOptions {
+        wait_secs: Some(0),
+        topology_conf_overrides: Some(overrides.to_owned()),
+        ..RebalanceOptions::default()
+    };
+    let refused = [
+        // Nobody here could encrypt: there is no TLS to tell workers their keys.
+        (r#"{"stormwire.link.encryption": true}"#, "encrypt"),
+        (r#"{"stormwire.link.codecs": ["gzip"]}"#, "gzip"),
+        (
+            r#"{"topology.acker.executors": 50, "stormwire.topology.executors.max": 99,
+                "stormwire.topology.tasks.max": 99}"#,
+            "executors",
+        ),
+    ];
+    for (overrides, reason) in refused {
+        let asked = client
+            .rebalance(Some("words"), Some(&asking(overrides)))
+            .await;
+        let text = format!("{:?}", asked.expect_err(overrides));
+        assert!(text.contains(reason), "{overrides}: {text}");
+    }
+    let overrides = r#"{"topology.worker.timeout.secs": 100000, "storm.id": "other-1-1",
+                        "topology.name": "other", "topology.max.spout.pending": 7}"#;
+    let asked = client
+        .rebalance(Some("words"), Some(&asking(overrides)))
+        .await;
+    asked.expect("accepted");
+    let mut line = fixture.line().await;
+    work(&mut line, "node").await;
+    let conf = eventually("the change is seen", async || {
+        let conf = conf_of(&mut client, &id).await;
+        (conf.get(keys::TOPOLOGY_MAX_SPOUT_PENDING) == Some(&7.into())).then_some(conf)
+    })
+    .await;
+    assert_eq!(conf.get(keys::STORM_ID), Some(&id.as_str().into()));
+    assert_eq!(conf.get(keys::TOPOLOGY_NAME), Some(&"words".into()));
+    let timeout_secs = conf.get(keys::TOPOLOGY_WORKER_TIMEOUT_SECS);
+    assert_eq!(
+        timeout_secs,
+        Conf::defaults().get(keys::WORKER_MAX_TIMEOUT_SECS)
+    );
+}

@@ -53,7 +53,6 @@ async fn scripted(bytes: &'static [u8]) -> Address {
 fn hasty() -> ClientOptions {
     ClientOptions {
         call_wait_max: Duration::from_millis(100),
-        reply_bytes_max: 1000,
         ..ClientOptions::default()
     }
 }
@@ -116,14 +115,18 @@ async fn a_late_reply_never_answers_the_next_call() {
 async fn replies_that_cannot_be_ours_are_refused() {
     let address =
         scripted(b"\x00\x00\x00\x0e\x80\x01\x00\x02\x00\x00\x00\x01m\x00\x00\x00\x07\x00").await;
-    let mut connection = Connection::open(&address, &hasty()).await.unwrap();
+    let options = ClientOptions {
+        reply_bytes_max: 1000,
+        ..ClientOptions::default()
+    };
+    let mut connection = Connection::open(&address, &options).await.unwrap();
     let text = failure_of(&mut connection, message(6)).await;
     assert!(
         text.contains("answered call 7 while call 6 was asked"),
         "{text}"
     );
     let address = scripted(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
-    let mut connection = Connection::open(&address, &hasty()).await.unwrap();
+    let mut connection = Connection::open(&address, &options).await.unwrap();
     let text = failure_of(&mut connection, message(6)).await;
     assert!(
         text.contains("a frame announces 1213486160 bytes"),
@@ -189,8 +192,10 @@ async fn an_idle_connection_that_the_server_closed_costs_no_call() {
         .unwrap();
     let accepted = tokio::spawn(async move { listener.accept().await.unwrap() });
     // The call goes to the new server on a new connection; nobody answers there.
-    let _ = timeout(Duration::from_millis(50), client.call(message(2))).await;
-    accepted.await.unwrap();
+    tokio::select! {
+        reply = client.call(message(2)) => panic!("{reply:?}"),
+        accepted = accepted => drop(accepted.unwrap()),
+    }
 }
 
 #[test]

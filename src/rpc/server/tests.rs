@@ -226,7 +226,7 @@ async fn a_half_sent_request_is_closed_at_its_deadline() {
 #[tokio::test]
 async fn a_slow_line_that_moves_is_granted_time() {
     let limits = Limits {
-        rate_min: 1000,
+        rate_min: 100,
         ..short()
     };
     let server = start(limits).await;

@@ -49,7 +49,7 @@ fn orders(slot: &mut Slot) -> Vec<Order> {
 fn running(now_ms: u64) -> Slot {
     let mut slot = slot();
     slot.handle_desired(Some(desired("t", 1)), now_ms);
-    slot.handle_localized(&"t".into(), Ok(()), now_ms);
+    slot.handle_localized(&"t".into(), 0, Ok(()), now_ms);
     slot.handle_launched(launched("w"), now_ms);
     slot.handle_beat(now_ms);
     orders(&mut slot);
@@ -61,7 +61,7 @@ fn an_assignment_is_localised_launched_and_runs() {
     let mut slot = slot();
     slot.handle_desired(Some(desired("t", 1)), 0);
     assert_eq!(orders(&mut slot), [localize()]);
-    slot.handle_localized(&"t".into(), Ok(()), 10);
+    slot.handle_localized(&"t".into(), 0, Ok(()), 10);
     assert_eq!(
         orders(&mut slot),
         [Order::Launch(Box::new(desired("t", 1)))]
@@ -114,7 +114,7 @@ fn another_conf_needs_another_process_once() {
         since: 7,
     };
     assert_eq!(orders(&mut slot), [Order::CleanUp(worker("w")), localize]);
-    slot.handle_localized(&"t".into(), Ok(()), 20);
+    slot.handle_localized(&"t".into(), 0, Ok(()), 20);
     slot.handle_launched(launched("v"), 30);
     orders(&mut slot);
     let mut later = rebalanced();
@@ -129,13 +129,26 @@ fn files_that_became_old_on_their_way_are_fetched_again() {
     slot.handle_desired(Some(desired("t", 1)), 0);
     slot.handle_desired(Some(rebalanced()), 1);
     orders(&mut slot);
-    slot.handle_localized(&"t".into(), Ok(()), 2);
+    slot.handle_localized(&"t".into(), 0, Ok(()), 2);
     let again = orders(&mut slot);
     assert!(
         matches!(again[..], [Order::Localize { since: 7, .. }]),
         "{again:?}"
     );
-    slot.handle_localized(&"t".into(), Ok(()), 3);
+    slot.handle_localized(&"t".into(), 7, Ok(()), 3);
+    assert_eq!(orders(&mut slot), [Order::Launch(Box::new(rebalanced()))]);
+}
+
+/// Other slots of the topology have their files fetched too, older ones before.
+#[test]
+fn only_files_that_are_new_enough_are_launched() {
+    let mut slot = slot();
+    slot.handle_desired(Some(rebalanced()), 0);
+    orders(&mut slot);
+    slot.handle_localized(&"t".into(), 0, Ok(()), 1);
+    slot.handle_localized(&"t".into(), 6, Err("x".into()), 2);
+    assert_eq!(orders(&mut slot), [], "its own answer comes too");
+    slot.handle_localized(&"t".into(), 8, Ok(()), 3);
     assert_eq!(orders(&mut slot), [Order::Launch(Box::new(rebalanced()))]);
 }
 
@@ -175,7 +188,7 @@ fn a_worker_that_dies_at_start_waits_longer_each_time() {
         while slot.worker().is_none() {
             now_ms += 100;
             slot.handle_timer(now_ms);
-            slot.handle_localized(&"t".into(), Ok(()), now_ms);
+            slot.handle_localized(&"t".into(), 0, Ok(()), now_ms);
             slot.handle_launched(launched("w"), now_ms);
         }
         waits.push(now_ms - died_ms);
@@ -201,11 +214,11 @@ fn work_withdrawn_while_localising_or_launching_leaves_an_empty_slot() {
     let mut slot = slot();
     slot.handle_desired(Some(desired("t", 1)), 0);
     slot.handle_desired(None, 1);
-    slot.handle_localized(&"t".into(), Ok(()), 2);
+    slot.handle_localized(&"t".into(), 0, Ok(()), 2);
     assert!(slot.is_empty());
 
     slot.handle_desired(Some(desired("t", 1)), 3);
-    slot.handle_localized(&"t".into(), Ok(()), 4);
+    slot.handle_localized(&"t".into(), 0, Ok(()), 4);
     slot.handle_desired(None, 5);
     orders(&mut slot);
     slot.handle_launched(launched("w"), 6);
@@ -217,7 +230,7 @@ fn a_failed_download_is_reported_and_tried_again() {
     let mut slot = slot();
     slot.handle_desired(Some(desired("t", 1)), 0);
     orders(&mut slot);
-    slot.handle_localized(&"t".into(), Err("disk full".into()), 10);
+    slot.handle_localized(&"t".into(), 0, Err("disk full".into()), 10);
     assert!(
         matches!(&orders(&mut slot)[..], [Order::Report { reason, .. }] if reason == "disk full")
     );
@@ -240,7 +253,7 @@ fn a_changed_blob_needs_another_process_of_its_topology_only() {
         "{after:?}"
     );
     // While the next one is launched its files may become old already.
-    slot.handle_localized(&"t".into(), Ok(()), 20);
+    slot.handle_localized(&"t".into(), 0, Ok(()), 20);
     orders(&mut slot);
     slot.handle_blob_changed(&"t".into(), 25);
     assert_eq!(orders(&mut slot), []);
@@ -248,7 +261,7 @@ fn a_changed_blob_needs_another_process_of_its_topology_only() {
     assert_eq!(orders(&mut slot), [Order::Terminate(worker("v"))]);
     slot.handle_exit(&worker("v"), "exit status 0", 40);
     orders(&mut slot);
-    slot.handle_localized(&"t".into(), Ok(()), 50);
+    slot.handle_localized(&"t".into(), 0, Ok(()), 50);
     slot.handle_launched(launched("u"), 60);
     let after = orders(&mut slot);
     assert!(matches!(after[..], [Order::Launch(_)]), "{after:?}");
@@ -294,7 +307,7 @@ proptest! {
                 }
                 Event::Localized(well) => {
                     let outcome = if well { Ok(()) } else { Err("x".into()) };
-                    slot.handle_localized(&"t".into(), outcome, now_ms);
+                    slot.handle_localized(&"t".into(), 0, outcome, now_ms);
                 }
                 Event::Launched(well) if matches!(slot.state, State::Launching { .. }) => {
                     prop_assert!(alive.is_none(), "a second worker in one slot");
@@ -327,7 +340,7 @@ proptest! {
             now_ms += 31_000;
             slot.handle_beat(now_ms);
             slot.handle_timer(now_ms);
-            slot.handle_localized(&"t".into(), Ok(()), now_ms);
+            slot.handle_localized(&"t".into(), 0, Ok(()), now_ms);
             if matches!(slot.state, State::Launching { .. }) {
                 alive = Some(worker("last"));
                 slot.handle_launched(launched("last"), now_ms);

@@ -65,6 +65,35 @@ fn keys_that_only_the_cluster_decides_are_overruled() {
 }
 
 #[test]
+fn workers_call_nimbus_over_tls_where_topology_or_cluster_says_so() {
+    for (cluster, own) in [(false, false), (false, true), (true, false)] {
+        let key = keys::TOPOLOGY_WORKER_NIMBUS_THRIFT_CLIENT_USE_TLS;
+        let daemon = Conf::defaults().overlay(&Conf::new().with(key, cluster));
+        let submitted = Conf::new().with(key, own);
+        let conf = conf(&daemon, &submitted, &StormTopology::default()).unwrap();
+        for key in [key, keys::NIMBUS_THRIFT_CLIENT_USE_TLS] {
+            assert_eq!(conf.get(key), Some(&json!(cluster || own)), "{key}");
+        }
+    }
+}
+
+#[test]
+fn the_estimate_of_workers_caps_ackers_too() {
+    let conf = |n_max: i32| {
+        let own = Conf::new()
+            .with(keys::TOPOLOGY_ACKER_EXECUTORS, 12)
+            .with(keys::TOPOLOGY_MAX_TASK_PARALLELISM, n_max);
+        Conf::defaults().overlay(&own)
+    };
+    let estimated = |n_max| {
+        let numbers = resource_aware(&with_json_conf("{}"), &conf(n_max)).unwrap();
+        (numbers.estimated_workers, numbers.acker_executors)
+    };
+    assert_eq!(estimated(1), (1, 12));
+    assert_eq!(estimated(12), (3, 12));
+}
+
+#[test]
 fn kryo_settings_that_are_none_are_refused() {
     for (key, value) in [
         ("topology.kryo.register", json!("com.A")),
@@ -143,4 +172,20 @@ fn a_component_runs_with_the_few_keys_it_may_set() {
         "topology.tick.tuple.freq.secs": 2,
     }));
     assert_eq!(component_conf(&base, &component).unwrap(), expected);
+}
+
+#[test]
+fn a_cluster_that_encrypts_has_no_topology_without() {
+    for key in [
+        keys::STORMWIRE_LINK_ENCRYPTION,
+        keys::STORM_MESSAGING_NETTY_TLS_ENABLE,
+    ] {
+        let daemon = Conf::defaults().with(key, true);
+        let mut conf = daemon.clone().with(keys::STORMWIRE_LINK_ENCRYPTION, false);
+        hold(&daemon, &mut conf).expect("a conf");
+        assert_eq!(
+            conf.get(keys::STORMWIRE_LINK_ENCRYPTION),
+            Some(&true.into())
+        );
+    }
 }

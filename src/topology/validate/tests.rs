@@ -170,6 +170,31 @@ fn is_native(class: &str) -> bool {
 }
 
 #[test]
+fn missing_fields_are_named_in_the_order_of_the_grouping() {
+    let mut topology = words();
+    let fields = ["z", "word", "a", "z"].map(str::to_owned).to_vec();
+    topology
+        .bolts
+        .insert("count".to_owned(), reader(Grouping::Fields(fields)));
+    refused(structure(&topology), &["non-existent fields: [z, a, z]"]);
+}
+
+#[test]
+fn of_components_that_share_an_id_the_last_subscribes() {
+    let mut topology = words();
+    let mut spout = shell_spout();
+    let source = GlobalStreamId {
+        component_id: "nobody".to_owned(),
+        stream_id: "default".to_owned(),
+    };
+    let shuffle = Grouping::Shuffle(NullStruct::default());
+    spout.common.inputs = [(source, shuffle)].into();
+    topology.spouts.insert("count".to_owned(), spout);
+    assert_eq!(structure(&topology), Ok(()));
+    refused(basic(&topology), &["Duplicate component ids: [count]"]);
+}
+
+#[test]
 fn what_needs_a_jvm_is_refused_by_name() {
     assert_eq!(runnable(&words(), &is_native), Ok(()));
     let with = |object: ComponentObject| {
