@@ -1,17 +1,22 @@
-//! Bytes: a control struct as large as what `getClusterInfo` answers, and batches of tuples.
+//! Bytes: a control struct as large as what `getClusterInfo` answers, batches of tuples, and what
+//! their frames cost to pack and to encrypt.
 //!
-//! Throughput is in structs and in tuples. Frames, sockets and compression are not measured here.
+//! Throughput is in structs and in tuples. Sockets are not measured here.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use ring::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey};
 use stormwire::id::{ExecutorId, TaskId};
+use stormwire::messaging::codec;
 use stormwire::messaging::codec::BatchHead;
+use stormwire::messaging::compress::{Codec, Packer, Unpacker};
 use stormwire::messaging::decode::Incoming;
-use stormwire::messaging::{codec, frame};
+use stormwire::messaging::frame::{self, Checksums};
 use stormwire::tuple::{
     Anchor, Fields, StreamInfo, StreamNumber, StreamTable, TupleBatch, TupleHead,
 };
@@ -152,12 +157,71 @@ fn batches(c: &mut Criterion) {
                 incoming.and_then(|incoming| incoming.read_into(&mut batch, executor))
             });
         });
-        group.bench_function("checksum", |b| b.iter(|| frame::head(black_box(&frame))));
+        let mut checksums = Checksums::new(Some(1));
+        group.bench_function("checksum", |b| {
+            b.iter(|| frame::head(black_box(&frame), &mut checksums));
+        });
+        packed(&mut group, name, &frame);
+        encrypted(&mut group, &frame);
         group.finish();
     }
 }
 
+fn packed(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, frame: &[u8]) {
+    for codec in Codec::ALL {
+        let mut packer = Packer::new(*codec, ZSTD_LEVEL).expect("memory for a codec's tables");
+        let mut bytes = Vec::new();
+        assert!(packer.pack(frame, &mut bytes), "a batch becomes smaller");
+        let ratio = frame.len() as f64 / bytes.len() as f64;
+        println!("batch {name}: {} to 1 by {}", ratio, codec.name());
+        let (packed, mut scratch) = (bytes.clone(), bytes);
+        group.bench_function(format!("pack/{}", codec.name()), |b| {
+            b.iter(|| packer.pack(black_box(frame), &mut scratch));
+        });
+        let mut unpacker = Unpacker::new(frame.len());
+        group.bench_function(format!("unpack/{}", codec.name()), |b| {
+            b.iter(|| unpacker.open(black_box(&packed)).map(<[u8]>::len));
+        });
+    }
+}
+
+/// What TLS does with a frame beside its own records: AES-GCM, in place.
+fn encrypted(group: &mut BenchmarkGroup<'_, WallTime>, frame: &[u8]) {
+    for (name, algorithm) in [
+        ("aes-128-gcm", &aead::AES_128_GCM),
+        ("aes-256-gcm", &aead::AES_256_GCM),
+    ] {
+        let key = [7; 32];
+        let key = UnboundKey::new(algorithm, &key[..algorithm.key_len()]).expect("its own length");
+        let key = LessSafeKey::new(key);
+        // One number for all: nothing of this is ever sent.
+        let number = || Nonce::assume_unique_for_key([1; aead::NONCE_LEN]);
+        let mut bytes = frame.to_vec();
+        group.bench_function(format!("seal/{name}"), |b| {
+            b.iter(|| {
+                key.seal_in_place_separate_tag(number(), Aad::empty(), black_box(&mut bytes))
+                    .expect("not too long")
+            });
+        });
+        let mut sealed = frame.to_vec();
+        key.seal_in_place_append_tag(number(), Aad::empty(), &mut sealed)
+            .expect("not too long");
+        let mut bytes = sealed.clone();
+        group.bench_function(format!("open/{name}"), |b| {
+            b.iter(|| {
+                // Opened in place, so each needs a copy: a small part of what opening takes.
+                bytes.copy_from_slice(&sealed);
+                key.open_in_place(number(), Aad::empty(), black_box(&mut bytes))
+                    .map(|plain| plain.len())
+                    .expect("what was sealed")
+            });
+        });
+    }
+}
+
 const N_TUPLES: u64 = 1000;
+/// Storm's.
+const ZSTD_LEVEL: i32 = 3;
 /// Thrift's code of a struct.
 const STRUCT: u8 = 12;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use stormwire::acker::{AckLedger, AckRecord, Pending, PendingTable};
+use stormwire::acker::{AckLedger, LedgerRecord, Pending, PendingTable};
 use stormwire::grouping::{self, Grouping};
 use stormwire::id::TaskId;
 use stormwire::tuple::{
@@ -125,7 +125,7 @@ fn acking(criterion: &mut Criterion) {
                     },
                 );
                 ledger.handle(
-                    AckRecord::Init {
+                    LedgerRecord::Init {
                         root,
                         value: n,
                         spout_task: task,
@@ -135,7 +135,7 @@ fn acking(criterion: &mut Criterion) {
                 roots.push(root);
             }
             for (value, root) in (0..).zip(&roots) {
-                let notice = ledger.handle(AckRecord::Ack { root: *root, value }, 0);
+                let notice = ledger.handle(LedgerRecord::Ack { root: *root, value }, 0);
                 if let Some(notice) = notice {
                     table.handle_done(notice.root, notice.outcome);
                 }

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::Figure;
+use super::histogram::Histogram;
+use super::measure::QUANTILES;
 
 /// Ring, line, wake and loopback, each as often as there are values.
 pub fn machine() -> Result<Vec<Figure>> {
@@ -65,30 +67,124 @@ fn ring() -> Result<f64> {
 fn line() -> Result<f64> {
     let turn = Arc::new(AtomicU64::new(0));
     let theirs = Arc::clone(&turn);
-    let other = thread::spawn(move || {
-        loop {
-            match theirs.load(Ordering::Acquire) {
-                STOP => return,
-                number if number % 2 == 1 => theirs.store(number + 1, Ordering::Release),
-                _ => spin_loop(),
-            }
-        }
-    });
+    let other = thread::spawn(move || answer(&theirs));
     let started = Instant::now();
     let mut number = 0;
     while started.elapsed() < SPAN {
         for _ in 0..64 {
-            turn.store(number + 1, Ordering::Release);
-            while turn.load(Ordering::Acquire) != number + 2 {
-                spin_loop();
-            }
-            number += 2;
+            pass(&turn, &mut number);
         }
     }
     let nanos = started.elapsed().as_nanos() as f64;
     turn.store(STOP, Ordering::Release);
     joined(other)?;
     Ok(nanos / number as f64)
+}
+
+/// What `line` finds in its best moment of a few milliseconds: on a host that moves virtual cores
+/// about it tells whether ours are near each other just now.
+pub fn quiet_line() -> Result<f64> {
+    let turn = Arc::new(AtomicU64::new(0));
+    let theirs = Arc::clone(&turn);
+    let other = thread::spawn(move || answer(&theirs));
+    let mut best = f64::MAX;
+    let started = Instant::now();
+    let mut number = 0;
+    while started.elapsed() < QUIET_SPAN {
+        let burst = Instant::now();
+        for _ in 0..32 {
+            pass(&turn, &mut number);
+        }
+        best = best.min(burst.elapsed().as_nanos() as f64 / 64.0);
+    }
+    turn.store(STOP, Ordering::Release);
+    joined(other)?;
+    Ok(best)
+}
+
+/// Writes the next number into the line and waits for the one that the other thread writes.
+#[inline]
+fn pass(turn: &AtomicU64, number: &mut u64) {
+    turn.store(*number + 1, Ordering::Release);
+    while turn.load(Ordering::Acquire) != *number + 2 {
+        spin_loop();
+    }
+    *number += 2;
+}
+
+/// The other thread: adds one to each odd number, until told to stop.
+fn answer(turn: &AtomicU64) {
+    loop {
+        match turn.load(Ordering::Acquire) {
+            STOP => return,
+            number if number % 2 == 1 => turn.store(number + 1, Ordering::Release),
+            _ => spin_loop(),
+        }
+    }
+}
+
+/// Two threads that never sleep and two rings: numbers go there and come back at a rate, each due
+/// at its time. What is late here, no engine has on its conscience.
+pub fn there_and_back(
+    case: &str,
+    rate: f64,
+    n_windows: usize,
+    window: Duration,
+) -> Result<Vec<Figure>> {
+    let mut quantiles = vec![Vec::new(); QUANTILES.len()];
+    for _ in 0..n_windows {
+        let late = paced_ring(rate, window)?;
+        for ((quantile, _), values) in QUANTILES.iter().zip(&mut quantiles) {
+            values.push(late.quantile(*quantile).unwrap_or(0) as f64 / 1e3);
+        }
+    }
+    let named = QUANTILES.iter().zip(quantiles);
+    let figure = |((_, name), values): (&(f64, &str), Vec<f64>)| {
+        let what = format!("a bare ring there and back, {name}");
+        Figure::new(case, (what, "us"), values).better_when_less()
+    };
+    Ok(named.map(figure).collect())
+}
+
+fn paced_ring(rate: f64, span: Duration) -> Result<Histogram> {
+    let (mut there, mut taken) = rtrb::RingBuffer::<u64>::new(8192);
+    let (mut back, mut returned) = rtrb::RingBuffer::<u64>::new(8192);
+    let stop = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&stop);
+    let echo = thread::spawn(move || {
+        while !seen.load(Ordering::Relaxed) {
+            match taken.pop() {
+                // As large as the other ring, which holds all that is under way.
+                Ok(item) => drop(back.push(item)),
+                Err(_) => spin_loop(),
+            }
+        }
+    });
+    let nanos_each = 1e9 / rate.max(1.0);
+    let due = |number: u64| (number as f64 * nanos_each) as u64;
+    let (mut n_sent, mut n_back) = (0, 0);
+    let mut late = Histogram::new();
+    let started = Instant::now();
+    let n_nanos = span.as_nanos() as u64;
+    loop {
+        let now = started.elapsed().as_nanos() as u64;
+        if now >= n_nanos {
+            break;
+        }
+        while n_sent - n_back < UNDER_WAY_MAX && due(n_sent) <= now && there.push(n_sent).is_ok() {
+            n_sent += 1;
+        }
+        while let Ok(number) = returned.pop() {
+            n_back += 1;
+            if number % STAMP_EVERY == 0 {
+                let now = started.elapsed().as_nanos() as u64;
+                late.record(now.saturating_sub(due(number)));
+            }
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    joined(echo)?;
+    Ok(late)
 }
 
 /// Microseconds from an unpark to the thread that was parked.
@@ -150,6 +246,11 @@ fn joined<T>(thread: JoinHandle<T>) -> Result<T> {
 
 const N_TIMES: usize = 5;
 const SPAN: Duration = Duration::from_millis(200);
+const QUIET_SPAN: Duration = Duration::from_millis(20);
+/// As many as a spout of the acked cases may have pending.
+const UNDER_WAY_MAX: u64 = 5000;
+/// One number in so many is looked at.
+const STAMP_EVERY: u64 = 64;
 const N_WAKES: u64 = 2000;
 const BLOCK: usize = 64 * 1024;
 const STOP: u64 = u64::MAX;

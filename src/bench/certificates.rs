@@ -6,16 +6,14 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 
-use crate::auth::link_authority::LinkAuthority;
+use crate::auth::link_authority::{LinkAuthority, pem};
 use crate::conf::{Conf, keys};
 
 /// Writes an authority and a certificate of it; gives the settings by which links use them.
 pub fn given(directory: &Path) -> Result<Conf> {
     let authority = LinkAuthority::new("bench", &LinkAuthority::new_key()?)?;
-    let issued = authority.issue("worker", SystemTime::now() + LIFE)?;
+    let issued = authority.issue(("worker", None), SystemTime::now() + LIFE)?;
     let files = [
         (
             keys::STORMWIRE_LINK_AUTHORITIES,
@@ -39,18 +37,4 @@ pub fn given(directory: &Path) -> Result<Conf> {
     Ok(conf)
 }
 
-fn pem(label: &str, der: &[u8]) -> String {
-    let text = STANDARD.encode(der);
-    // Base64 is ASCII: every place is a boundary.
-    let lines: Vec<&str> = (0..text.len())
-        .step_by(LINE_CHARS)
-        .map(|at| &text[at..text.len().min(at + LINE_CHARS)])
-        .collect();
-    format!(
-        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
-        lines.join("\n")
-    )
-}
-
 const LIFE: Duration = Duration::from_secs(24 * 3600);
-const LINE_CHARS: usize = 64;

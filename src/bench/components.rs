@@ -1,10 +1,11 @@
-//! Spout and bolts that count, and the topologies made of them: what the guards look at.
+//! A constant spout, a bolt that acks, and chains made of them: what is looked at where nothing is
+//! to be metered.
 //!
-//! Counters are plain stores of the task's own. Starts no engine, stamps no latency.
+//! Starts no engine, stamps no latency, counts no more than what tells the end.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
 
 use crate::component::native::pass::IdBolt;
 use crate::component::{
@@ -16,19 +17,6 @@ use crate::tuple::{Tuple, Value};
 use crate::values;
 use crate::wire::storm;
 
-/// What the components count and who reads it.
-#[derive(Default)]
-pub struct Gauges {
-    emitted: Line,
-    acked: Line,
-    executed: Line,
-}
-
-/// A counter with cache lines of its own.
-#[derive(Default)]
-#[repr(align(128))]
-struct Line(AtomicU64);
-
 /// Whether the spout gives message ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tracking {
@@ -36,42 +24,61 @@ pub enum Tracking {
     Untracked,
 }
 
-/// Makes the components, all for one pair of gauges.
-pub struct CountingFactory {
-    pub gauges: Arc<Gauges>,
+/// Makes the components.
+pub struct ConstFactory {
     pub tracking: Tracking,
+    /// None: the spout goes on and on.
+    pub end: Option<End>,
+}
+
+/// So many tuples, and who is told when the last one is done.
+#[derive(Clone)]
+pub struct End {
+    pub n_tuples: u64,
+    pub done: SyncSender<()>,
 }
 
 /// Emits the same text again and again.
 struct ConstSpout {
-    gauges: Arc<Gauges>,
     tracking: Tracking,
-    n_emitted: u64,
-    n_acked: u64,
+    n_left: u64,
+    countdown: Countdown,
 }
 
-/// Acks and counts.
+/// Acks.
 struct NullBolt {
-    gauges: Arc<Gauges>,
-    n_executed: u64,
+    countdown: Countdown,
 }
 
-// === impl CountingFactory ===
+/// Tells once that all is done.
+struct Countdown {
+    n_left: u64,
+    done: Option<SyncSender<()>>,
+}
 
-impl Factory for CountingFactory {
+// === impl ConstFactory ===
+
+impl Factory for ConstFactory {
     fn create(&self, component: &ComponentId, _: Blueprint<'_>) -> Result<Instance> {
-        let gauges = Arc::clone(&self.gauges);
+        let n_tuples = self.end.as_ref().map_or(u64::MAX, |end| end.n_tuples);
+        // An acked tuple is done when the spout hears of it, another one when the last bolt had it.
+        let countdown = |is_last: bool| Countdown {
+            n_left: n_tuples,
+            done: self
+                .end
+                .as_ref()
+                .filter(|_| is_last)
+                .map(|end| end.done.clone()),
+        };
         match component.as_str() {
             SPOUT => Ok(Instance::Spout(Box::new(ConstSpout {
-                gauges,
                 tracking: self.tracking,
-                n_emitted: 0,
-                n_acked: 0,
+                n_left: n_tuples,
+                countdown: countdown(self.tracking == Tracking::Tracked),
             }))),
             ID => Ok(Instance::Bolt(Box::new(IdBolt))),
             SINK => Ok(Instance::Bolt(Box::new(NullBolt {
-                gauges,
-                n_executed: 0,
+                countdown: countdown(self.tracking == Tracking::Untracked),
             }))),
             other => Err(ComponentFailure::new(format!(
                 "no benchmark has a `{other}`"
@@ -89,22 +96,20 @@ impl Spout for ConstSpout {
 
     #[inline]
     fn next_tuple(&mut self, out: &mut SpoutCollector<'_>) -> Result<()> {
-        let id = self.n_emitted as i64;
-        self.n_emitted += 1;
-        self.gauges
-            .emitted
-            .0
-            .store(self.n_emitted, Ordering::Relaxed);
-        if self.tracking == Tracking::Untracked {
-            return out.emit(values![TEXT]);
+        if self.n_left == 0 {
+            out.wake_after(LONG);
+            return Ok(());
         }
-        out.emit_reliable(values![TEXT], Value::Long(id))
+        self.n_left -= 1;
+        match self.tracking {
+            Tracking::Untracked => out.emit(values![TEXT]),
+            Tracking::Tracked => out.emit_reliable(values![TEXT], Value::Long(self.n_left as i64)),
+        }
     }
 
     #[inline]
     fn ack(&mut self, _: &Value) {
-        self.n_acked += 1;
-        self.gauges.acked.0.store(self.n_acked, Ordering::Relaxed);
+        self.countdown.count();
     }
 }
 
@@ -117,13 +122,24 @@ impl Bolt for NullBolt {
 
     #[inline]
     fn execute(&mut self, tuple: &Tuple<'_>, out: &mut Collector<'_>) -> Result<()> {
-        self.n_executed += 1;
-        self.gauges
-            .executed
-            .0
-            .store(self.n_executed, Ordering::Relaxed);
         out.ack(tuple);
+        self.countdown.count();
         Ok(())
+    }
+}
+
+// === impl Countdown ===
+
+impl Countdown {
+    #[inline]
+    fn count(&mut self) {
+        self.n_left -= 1;
+        if self.n_left == 0
+            && let Some(done) = &self.done
+        {
+            // Who does not wait any more need not be told.
+            let _ = done.send(());
+        }
     }
 }
 
@@ -168,6 +184,9 @@ fn common(from: Option<&str>) -> storm::ComponentCommon {
 pub const ID: &str = "id";
 pub const SINK: &str = "sink";
 const SPOUT: &str = "spout";
+
+/// What a spout that is done waits for.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// Storm-perf's constant.
 const TEXT: &str = "some data";

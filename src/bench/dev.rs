@@ -3,7 +3,6 @@
 //! Measures nothing.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -14,6 +13,7 @@ use nix::sys::signal::Signal;
 use super::machine;
 use super::submission::Nimbus;
 use crate::conf::keys;
+use crate::ports;
 use crate::process::Process;
 use crate::rpc::client::{Address, ClientOptions, Connection};
 use crate::wire::storm::nimbus::Client;
@@ -47,7 +47,12 @@ impl Dev {
             (keys::DRPC_PORT, "0".to_owned()),
             (keys::DRPC_INVOCATIONS_PORT, "0".to_owned()),
             (keys::DRPC_HTTP_PORT, "0".to_owned()),
-            (keys::SUPERVISOR_SLOTS_PORTS, free_ports(n_slots)?),
+            (keys::UI_PORT, "0".to_owned()),
+            (keys::LOGVIEWER_PORT, "0".to_owned()),
+            (
+                keys::SUPERVISOR_SLOTS_PORTS,
+                format!("{:?}", ports::free(n_slots)?),
+            ),
         ];
         let mut command = Command::new(program);
         command.arg("dev");
@@ -137,18 +142,6 @@ fn parse(text: &str) -> Option<Address> {
     let address = text.split_ascii_whitespace().next()?;
     let (host, port) = address.rsplit_once(':')?;
     Some(Address::new(host, port.parse().ok()?))
-}
-
-/// A list of ports that nobody listens on.
-fn free_ports(n: usize) -> Result<String> {
-    let bind = |_| TcpListener::bind("127.0.0.1:0").context("no free port");
-    // All are held until each is known, so that none is given twice.
-    let listeners: Vec<TcpListener> = (0..n).map(bind).collect::<Result<_>>()?;
-    let ports: Vec<u16> = listeners
-        .iter()
-        .map(|listener| Ok(listener.local_addr()?.port()))
-        .collect::<Result<_>>()?;
-    Ok(format!("{ports:?}"))
 }
 
 /// For it to end its workers and itself.

@@ -1,4 +1,4 @@
-//! An engine of a chain of counting components, for the guards.
+//! An engine of a chain of constant components: for the guards, and for what counts instructions.
 //!
 //! Benchmarks run theirs by `side`.
 

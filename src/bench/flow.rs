@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::measure::{self, Windows};
+use super::calibrate;
+use super::measure::{self, MIB, Windows};
 use super::meters::Count;
 use super::side::{Running, Setting, Side};
 use super::suite::{Flow, Kind, Variant};
@@ -40,18 +41,28 @@ pub fn run(variant: &Variant, options: &Options, checked: &mut Checked) -> Resul
     Ok(figures)
 }
 
-/// What encryption costs, of cases that ran with and without it.
+/// What encryption costs, of cases that ran with and without it on the same side. The ladder's
+/// rates double, so its ratio is no measure of what is wanted.
 pub fn penalties(figures: &[Figure]) -> Vec<Figure> {
     let penalty = |encrypted: &Figure| {
-        let case = encrypted.case.strip_suffix(", TLS")?;
-        let same = |there: &&Figure| there.case == case && there.what == encrypted.what;
+        let case = Variant::plain_name(&encrypted.case)?;
+        let is_ladder = match encrypted.unit {
+            "M/s" => false,
+            "sentences/s" => true,
+            _ => return None,
+        };
+        let same = |there: &&Figure| {
+            (&*there.case, there.side, &there.what) == (case, encrypted.side, &encrypted.what)
+        };
         let plain = figures.iter().find(same)?;
         let ratio = plain.median() / encrypted.median();
         let figure = Figure::new(&encrypted.case, ("plain rate over this", "x"), vec![ratio]);
-        Some(figure.against(ReferenceKind::AtMost, 1.6).aiming_at(1.3))
+        Some(match is_ladder {
+            true => figure.better_when_less().headline(),
+            false => figure.against(ReferenceKind::AtMost, 1.6).aiming_at(1.3),
+        })
     };
-    let speeds = figures.iter().filter(|figure| figure.unit == "M/s");
-    speeds.filter_map(penalty).collect()
+    figures.iter().filter_map(penalty).collect()
 }
 
 /// One run of a variant, again and again.
@@ -84,9 +95,40 @@ impl Round<'_> {
                 }
             }
             eprintln!("  ours, round {}", round + 1);
+            let before = calibrate::quiet_line()?;
             merge(&mut figures, self.once(ours)?);
+            if ours == Side::Embedded {
+                let lines = vec![before, calibrate::quiet_line()?];
+                let what = ("a line between cores, before and after", "ns");
+                let line = Figure::new(&self.case, what, lines).of(ours);
+                merge(&mut figures, vec![line.better_when_less()]);
+            }
+            if self.has_half() {
+                let bare = self.bare_ring(&figures)?;
+                merge(&mut figures, bare);
+            }
         }
         Ok(figures)
+    }
+
+    /// Whether it is measured at half its rate, too.
+    fn has_half(&self) -> bool {
+        let variant = self.variant;
+        variant.flow == Flow::ConstNull && variant.n_workers == 1 && variant.is_acked
+    }
+
+    /// What two bare threads reach at the same rate on the same machine a moment later.
+    fn bare_ring(&self, figures: &[Figure]) -> Result<Vec<Figure>> {
+        let case = self.half_case();
+        let Some(rate) = our_rate(figures, &case) else {
+            return Ok(Vec::new());
+        };
+        let span = self.options.ours.window;
+        calibrate::there_and_back(&case, rate * 1e6, self.options.ours.n_windows, span)
+    }
+
+    fn half_case(&self) -> String {
+        format!("{} at half load", self.case)
     }
 
     fn once(&mut self, side: Side) -> Result<Vec<Figure>> {
@@ -100,11 +142,12 @@ impl Round<'_> {
         if self.variant.flow.kind() == Kind::Ladder {
             running.set_rate(RATES[0])?;
         }
+        let cpu_before = super::machine::tree_usage(running.pid()).all.cpu;
         let submitted = running.submit(&plan)?;
         let first = running.until("the first tuple", |meters| meters.first_nanos().is_some())?;
         let mut figures = match self.variant.flow.kind() {
             Kind::Full => self.full(&mut running, side)?,
-            Kind::Drained => self.drained(&running, side)?,
+            Kind::Drained => self.drained(&running, side, cpu_before)?,
             Kind::Slow => self.slow(&running, side)?,
             Kind::Blocked => self.blocked(&running, side)?,
             Kind::Ladder => self.ladder(&running, side)?,
@@ -145,8 +188,10 @@ impl Round<'_> {
         }
         figures.extend(full.latencies(&self.case, side));
         figures.extend(full.costs(&self.case, side, self.variant.n_workers));
-        let is_halved = self.variant.flow == Flow::ConstNull && self.variant.n_workers == 1;
-        if is_halved && self.variant.is_acked {
+        if matches!(self.variant.flow, Flow::Shell(_)) {
+            figures.extend(full.engine_costs(&self.case, side));
+        }
+        if self.has_half() {
             figures.extend(self.half(running, side, full.rate())?);
         }
         if !self.checked.0.contains(&side) {
@@ -174,7 +219,7 @@ impl Round<'_> {
         running.set_rate((rate / 2.0) as u64)?;
         std::thread::sleep(span.warm_up / 2);
         let half = measure::windows(running, span, Count::Acked)?;
-        let case = format!("{} at half load", self.case);
+        let case = self.half_case();
         let mut figures = vec![half.speed(&case, side, "tuples")];
         figures.extend(with_goals(half.latencies(&case, side), &HALF_LOAD_GOALS));
         figures.extend(half.costs(&case, side, 1));
@@ -197,16 +242,26 @@ impl Round<'_> {
         Ok(Figure::new(&self.case, what, vec![ratio]).of(side))
     }
 
-    fn drained(&self, running: &Running, side: Side) -> Result<Vec<Figure>> {
+    /// Until the last ack. It may be over before a look of ours, so CPU counts from the submit.
+    fn drained(&self, running: &Running, side: Side, before: Duration) -> Result<Vec<Figure>> {
         let meters = running.until("the last ack", |meters| meters.done_nanos().is_some())?;
-        let span = meters.done_nanos().zip(meters.first_nanos());
-        let (done, first) = span.context("nothing was emitted")?;
-        let millis = (done - first) as f64 / 1e6;
-        let drained = Figure::new(&self.case, ("first emit to last ack", "ms"), vec![millis]);
-        let drained = drained.of(side).better_when_less().headline();
-        let rate = meters.latest(Count::Acked) as f64 / millis / 1e3;
-        let rate = Figure::new(&self.case, ("tuples", "M/s"), vec![rate]).of(side);
-        Ok(vec![drained, rate])
+        let used = super::machine::tree_usage(running.pid()).all;
+        let span = meters.first_nanos().zip(meters.done_nanos());
+        let (first, done) = span.context("nothing was emitted")?;
+        let figure = |what: &'static str, unit, value| {
+            Figure::new(&self.case, (what, unit), vec![value]).of(side)
+        };
+        let drained = figure("first emit to last ack", "ms", (done - first) as f64 / 1e6);
+        let whole = Windows::whole(&meters, (first, done));
+        let mut figures = vec![drained.better_when_less().headline()];
+        figures.push(whole.speed(&self.case, side, "tuples"));
+        figures.extend(whole.latencies(&self.case, side));
+        let cpu = used.cpu.saturating_sub(before).as_secs_f64();
+        figures.push(figure("CPU, submit to last ack", "s", cpu));
+        let resident = used.resident_bytes as f64 / MIB;
+        figures.push(figure("memory", "MiB", resident));
+        figures.extend(whole.allocations(&self.case, side));
+        Ok(figures)
     }
 
     fn slow(&self, running: &Running, side: Side) -> Result<Vec<Figure>> {
@@ -222,21 +277,23 @@ impl Round<'_> {
         Ok(figures)
     }
 
-    /// How much memory grows while a bolt is too slow.
+    /// How much memory grows while a bolt is too slow, and how many tuples it gets.
     fn blocked(&self, running: &Running, side: Side) -> Result<Vec<Figure>> {
         let span = self.span(side);
         std::thread::sleep(span.warm_up);
-        let before = super::machine::tree_usage(running.pid()).resident_bytes;
+        let before = super::machine::tree_usage(running.pid()).all.resident_bytes;
         let watched = Span {
             n_windows: 1,
             window: self.options.blocked,
             ..span.clone()
         };
         let windows = measure::windows(running, &watched, Count::Executed)?;
-        let after = super::machine::tree_usage(running.pid()).resident_bytes;
-        let grown = (after as f64 - before as f64) / 1024.0 / 1024.0;
+        let after = super::machine::tree_usage(running.pid()).all.resident_bytes;
+        let grown = (after as f64 - before as f64) / MIB;
         let grown = Figure::new(&self.case, ("memory grown meanwhile", "MiB"), vec![grown]);
-        let mut figures = vec![grown.of(side).better_when_less()];
+        let rate = Figure::new(&self.case, ("tuples", "a second"), vec![windows.rate()]);
+        let mut figures = vec![grown.of(side).better_when_less(), rate.of(side)];
+        figures.extend(windows.latencies(&self.case, side));
         figures.extend(windows.costs(&self.case, side, 1));
         Ok(figures)
     }
@@ -275,6 +332,13 @@ impl Round<'_> {
         }
         Ok(figures)
     }
+}
+
+/// Million a second, of the side that is ours: genuine Storm's half load is another.
+fn our_rate(figures: &[Figure], case: &str) -> Option<f64> {
+    let is_ours = |figure: &&Figure| figure.case == case && !figure.is_genuine();
+    let mut ours = figures.iter().filter(is_ours);
+    Some(ours.find(|figure| figure.unit == "M/s")?.median())
 }
 
 fn doubled() -> impl Iterator<Item = u64> {
@@ -346,14 +410,44 @@ mod tests {
     }
 
     #[test]
-    fn the_cost_of_encryption_is_of_the_same_case() {
+    fn a_yardstick_runs_at_the_rate_of_ours_also_beside_genuine_storm() {
+        let genuine = rate("a at half load", &[0.9]).of(Side::Genuine);
         let figures = [
+            genuine,
+            rate("a", &[28.0]),
+            rate("a at half load", &[13.0, 15.0]),
+        ];
+        assert_eq!(our_rate(&figures, "a at half load"), Some(14.0));
+        assert_eq!(our_rate(&figures[..2], "a at half load"), None);
+    }
+
+    #[test]
+    fn the_cost_of_encryption_is_of_the_same_case() {
+        let highest = |case: &str, value| {
+            let what = ("highest rate with p99 under 100 ms", "sentences/s");
+            Figure::new(case, what, vec![value]).of(Side::Cluster)
+        };
+        let figures = [
+            rate("tls, acked", &[0.4]).of(Side::Genuine),
             rate("tls, acked", &[6.0]),
-            rate("tls, acked, TLS", &[4.0]),
-            rate("b, TLS", &[1.0]),
+            rate("tls, acked, TLS AES-128", &[4.0]),
+            rate("tls, acked, TLS AES-256", &[3.0]),
+            rate("b, TLS AES-128", &[1.0]),
+            highest("ladder", 170_000.0),
+            highest("ladder, TLS AES-128", 85_000.0),
         ];
         let penalties = penalties(&figures);
-        let found: Vec<f64> = penalties.iter().map(Figure::median).collect();
-        assert_eq!(found, [1.5]);
+        let found = penalties.iter().map(|each| (&*each.case, each.median()));
+        assert_eq!(
+            found.collect::<Vec<_>>(),
+            [
+                ("tls, acked, TLS AES-128", 1.5),
+                ("tls, acked, TLS AES-256", 2.0),
+                ("ladder, TLS AES-128", 2.0)
+            ]
+        );
+        let wanted = |each: &Figure| each.reference.map(|reference| reference.value);
+        let wanted: Vec<_> = penalties.iter().map(wanted).collect();
+        assert_eq!(wanted, [Some(1.6), Some(1.6), None]);
     }
 }

@@ -35,6 +35,16 @@ pub struct Usage {
     pub n_threads: u64,
 }
 
+// === impl Usage ===
+
+impl Usage {
+    fn add(&mut self, other: &Usage) {
+        self.cpu += other.cpu;
+        self.resident_bytes += other.resident_bytes;
+        self.n_threads += other.n_threads;
+    }
+}
+
 /// Of a process that is there, else all zero.
 pub fn usage(pid: i32) -> Usage {
     let stat = stat_fields(pid).unwrap_or_default();
@@ -47,16 +57,28 @@ pub fn usage(pid: i32) -> Usage {
     }
 }
 
-/// Of a process and all that it started, and they.
-pub fn tree_usage(root: i32) -> Usage {
-    let mut sum = usage(root);
+/// What a process and those that it started have used, and they.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TreeUsage {
+    pub all: Usage,
+    /// Of those below it that started none: the children of shell components, where there are any.
+    pub leaves: Usage,
+}
+
+pub fn tree_usage(root: i32) -> TreeUsage {
+    let mut tree = TreeUsage {
+        all: usage(root),
+        leaves: Usage::default(),
+    };
     for child in children(root) {
         let theirs = tree_usage(child);
-        sum.cpu += theirs.cpu;
-        sum.resident_bytes += theirs.resident_bytes;
-        sum.n_threads += theirs.n_threads;
+        tree.all.add(&theirs.all);
+        match theirs.leaves.n_threads {
+            0 => tree.leaves.add(&theirs.all),
+            _ => tree.leaves.add(&theirs.leaves),
+        }
     }
-    sum
+    tree
 }
 
 /// Bytes that went over loopback since boot, headers and all.
@@ -88,16 +110,40 @@ pub fn busy() -> Duration {
 
 /// Processes that a process started and that run.
 pub fn children(parent: i32) -> Vec<i32> {
+    let runs = |pid: &i32| {
+        let stat = stat_fields(*pid);
+        stat.is_some_and(|stat| stat.first().is_some_and(|state| state != "Z"))
+    };
+    let pids = listed_children(parent).unwrap_or_else(|| all_children(parent));
+    pids.into_iter().filter(runs).collect()
+}
+
+/// By the kernel's lists for each thread. `None` where it keeps none.
+fn listed_children(parent: i32) -> Option<Vec<i32>> {
+    let tasks = fs::read_dir(format!("/proc/{parent}/task")).ok()?;
+    let mut pids = Vec::new();
+    for task in tasks.flatten() {
+        match fs::read_to_string(task.path().join("children")) {
+            Ok(list) => {
+                let numbers = list.split_ascii_whitespace();
+                pids.extend(numbers.filter_map(|text| text.parse::<i32>().ok()));
+            }
+            // A thread that has just ended has no directory any more.
+            Err(_) if !task.path().exists() => {}
+            Err(_) => return None,
+        }
+    }
+    Some(pids)
+}
+
+/// By a look at all processes: some milliseconds of a core that may be measured at the time.
+fn all_children(parent: i32) -> Vec<i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let is_child = |pid: &i32| {
-        let Some(stat) = stat_fields(*pid) else {
-            return false;
-        };
-        let parent_is = stat
-            .get(PARENT)
-            .is_some_and(|text| text.parse() == Ok(parent));
-        parent_is && stat.first().is_some_and(|state| state != "Z")
+        let stat = stat_fields(*pid);
+        let parent_is = stat.and_then(|stat| stat.get(PARENT)?.parse::<i32>().ok());
+        parent_is == Some(parent)
     };
     pids.filter(is_child).collect()
 }
@@ -138,6 +184,22 @@ const TICK_MS: u64 = 10;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_process_started_is_seen() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        assert!(children(own_pid()).contains(&pid));
+        assert!(all_children(own_pid()).contains(&pid));
+        let tree = tree_usage(own_pid());
+        assert!(tree.leaves.n_threads >= 1 && tree.all.n_threads > tree.leaves.n_threads);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!children(own_pid()).contains(&pid));
+    }
 
     #[test]
     fn this_process_is_seen() {

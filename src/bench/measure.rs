@@ -25,6 +25,8 @@ pub struct Window {
     pub to_ack: Option<[f64; 3]>,
     pub to_bolt: Option<[f64; 3]>,
     pub cores: f64,
+    /// Of them, what processes took that started none.
+    pub leaf_cores: f64,
     pub other_cores: f64,
     pub resident_mib: f64,
     pub n_threads: f64,
@@ -39,6 +41,7 @@ pub struct Window {
 struct Look {
     nanos: u64,
     usage: Usage,
+    leaves: Usage,
     busy: Duration,
     loopback_bytes: u64,
 }
@@ -61,9 +64,10 @@ pub fn windows(running: &Running, span: &Span, done: Count) -> Result<Windows> {
 
 impl Look {
     fn now(running: &Running) -> Self {
-        let usage = machine::tree_usage(running.pid());
+        let tree = machine::tree_usage(running.pid());
         Look {
-            usage,
+            usage: tree.all,
+            leaves: tree.leaves,
             busy: machine::busy(),
             loopback_bytes: machine::loopback_bytes(),
             nanos: clock::machine_nanos(),
@@ -80,6 +84,7 @@ impl Window {
         let grown = |count| meters.at(count, to) - meters.at(count, from);
         let n_done = grown(done);
         let own = after.usage.cpu.saturating_sub(before.usage.cpu);
+        let leaves = after.leaves.cpu.saturating_sub(before.leaves.cpu);
         let all = after.busy.saturating_sub(before.busy);
         let quantiles = |leg| quantiles(&meters.latencies(leg, from, to));
         let n_bytes = after.loopback_bytes - before.loopback_bytes;
@@ -88,6 +93,7 @@ impl Window {
             to_ack: quantiles(Leg::EmitToAck),
             to_bolt: quantiles(Leg::EmitToBolt),
             cores: own.as_secs_f64() / secs,
+            leaf_cores: leaves.as_secs_f64() / secs,
             other_cores: all.saturating_sub(own).as_secs_f64() / secs,
             resident_mib: after.usage.resident_bytes as f64 / MIB,
             n_threads: after.usage.n_threads as f64,
@@ -115,6 +121,18 @@ impl Windows {
 
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Of a run that has come to its end: from its first emit to its last ack, without what it
+    /// took of the machine.
+    pub fn whole(meters: &Meters, (first, done): (u64, u64)) -> Self {
+        let n_acked = meters.latest(Count::Acked) as f64;
+        Windows(vec![Window {
+            rate: n_acked / ((done - first) as f64 / 1e9),
+            to_ack: quantiles(&meters.latencies(Leg::EmitToAck, 0, u64::MAX)),
+            allocations: meters.grown(Count::Allocations) as f64 / n_acked * 1e3,
+            ..Window::default()
+        }])
     }
 
     /// Those in which others used no more than a twentieth of a core; all if there is none.
@@ -170,6 +188,18 @@ impl Windows {
         figures
     }
 
+    /// What the engine of a shell bolt took, and what its child did.
+    pub fn engine_costs(&self, case: &str, side: Side) -> Vec<Figure> {
+        let figure = |what, values| Figure::new(case, (what, "cores"), values).of(side);
+        vec![
+            figure(
+                "CPU of the engine",
+                self.each(|window| window.cores - window.leaf_cores),
+            ),
+            figure("CPU of the child", self.each(|window| window.leaf_cores)),
+        ]
+    }
+
     /// What the processes took.
     pub fn costs(&self, case: &str, side: Side, n_workers: usize) -> Vec<Figure> {
         let figure =
@@ -187,23 +217,32 @@ impl Windows {
         if self.0.iter().any(|window| window.failed > 0.0) {
             figures.push(figure("failed", "", self.each(|window| window.failed)));
         }
-        let countable = |values: Vec<f64>| values.iter().all(|value| value.is_finite());
         let bytes = self.each(|window| window.loopback_bytes);
-        if n_workers > 1 && countable(bytes.clone()) {
+        if n_workers > 1 && is_countable(&bytes) {
             figures.push(figure("loopback for a tuple", "B", bytes));
         }
-        let allocations = self.each(|window| window.allocations);
-        if side != Side::Genuine && countable(allocations.clone()) {
-            figures.push(figure("allocations for 1000 tuples", "", allocations));
-        }
+        figures.extend(self.allocations(case, side));
         figures
     }
+
+    /// None of genuine Storm, whose meters do not count them.
+    pub fn allocations(&self, case: &str, side: Side) -> Option<Figure> {
+        let values = self.each(|window| window.allocations);
+        let is_known = side != Side::Genuine && is_countable(&values);
+        let what = ("allocations for 1000 tuples", "");
+        is_known.then(|| Figure::new(case, what, values).of(side))
+    }
+}
+
+/// Whether there was anything to divide by.
+fn is_countable(values: &[f64]) -> bool {
+    values.iter().all(|value| value.is_finite())
 }
 
 pub const QUANTILES: [(f64, &str); 3] = [(0.5, "p50"), (0.99, "p99"), (0.999, "p99.9")];
 /// Of a core.
 const OTHERS_MAX: f64 = 0.05;
-const MIB: f64 = 1024.0 * 1024.0;
+pub const MIB: f64 = 1024.0 * 1024.0;
 
 #[cfg(test)]
 mod tests {

@@ -84,6 +84,16 @@ impl Meters {
         last.map(|line| line.counts[count as usize]).sum()
     }
 
+    /// How much a count has grown from each process's first line to its last.
+    pub fn grown(&self, count: Count) -> u64 {
+        let ends = self
+            .0
+            .iter()
+            .filter_map(|lines| lines.first().zip(lines.last()));
+        ends.map(|(first, last)| last.counts[count as usize] - first.counts[count as usize])
+            .sum()
+    }
+
     /// Whether a line of every process is at or behind a time.
     pub fn reach(&self, nanos: u64) -> bool {
         let last = |lines: &Vec<Line>| lines.last().is_some_and(|line| line.nanos >= nanos);
@@ -197,6 +207,7 @@ mod tests {
         assert_eq!(meters.at(Count::Executed, 90), 0.0);
         assert_eq!(meters.at(Count::Allocations, 1000), 9.0);
         assert_eq!(meters.latest(Count::Acked), 24);
+        assert_eq!(meters.grown(Count::Allocations), 2);
         assert_eq!(meters.latencies(Leg::EmitToAck, 150, 300).len(), 3);
         assert_eq!(meters.latencies(Leg::EmitToBolt, 200, 300).len(), 0);
         assert_eq!(

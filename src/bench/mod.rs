@@ -5,10 +5,12 @@
 
 pub mod calibrate;
 pub mod certificates;
+pub mod child;
 pub mod cluster;
 pub mod control;
 pub mod dev;
 pub mod drpc;
+pub mod fixed;
 pub mod fleet;
 pub mod flow;
 pub mod gateway;
@@ -23,9 +25,7 @@ pub mod submission;
 pub mod suite;
 pub mod words;
 
-#[cfg(test)]
 mod components;
-#[cfg(test)]
 mod engine;
 #[cfg(test)]
 mod guards;
@@ -41,7 +41,7 @@ use anyhow::{Context, Result};
 use flow::Checked;
 use genuine::Installed;
 use side::Side;
-use suite::{Flow, Variant};
+use suite::{Child, Flow, Variant};
 
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,8 +225,14 @@ impl Case {
             Case::Flow(Flow::Files) => "30,000 random texts to a file, synced each 1000",
             Case::Flow(Flow::LowThroughput) => "a tuple each 1 ms (--long: 10, 100): latency, CPU",
             Case::Flow(Flow::BackPressure) => "against a bolt that sleeps 1 ms: memory",
-            Case::Flow(Flow::ThroughputLatency) => "word count at rates that double",
-            Case::Flow(Flow::Tls) => "ConstSpout to NullBolt between two workers, plain and TLS",
+            Case::Flow(Flow::ThroughputLatency) => {
+                "word count at rates that double; over two workers under TLS, too"
+            }
+            Case::Flow(Flow::Tls) => {
+                "ConstSpout to NullBolt between two workers, plain and under TLS"
+            }
+            Case::Flow(Flow::Shell(Child::Fast)) => "ConstSpout to a child that acks in bulk",
+            Case::Flow(Flow::Shell(Child::Plain)) => "ConstSpout to a child in plain Python",
             Case::Calibrate => "what the machine can do: ring, line, wake, loopback",
             Case::ClusterInfo => "getClusterInfo calls a second",
             Case::Submit => "submit to first tuple, kill to free slot",

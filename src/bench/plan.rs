@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::conf::Conf;
 use crate::wire::storm::{
     Bolt, ComponentCommon, ComponentObject, GlobalStreamId, Grouping, JavaObject, JavaObjectArg,
-    NullStruct, SpoutSpec, StormTopology, StreamInfo,
+    NullStruct, ShellComponent, SpoutSpec, StormTopology, StreamInfo,
 };
 
 /// A topology and its settings.
@@ -61,10 +61,7 @@ impl Plan {
     pub fn topology(&self) -> StormTopology {
         let mut topology = StormTopology::default();
         for part in &self.parts {
-            let object = ComponentObject::JavaObject(JavaObject {
-                full_class_name: part.class.to_owned(),
-                args_list: part.args.iter().map(Arg::thrift).collect(),
-            });
+            let object = part.object();
             let common = part.common();
             match part.input {
                 None => {
@@ -153,6 +150,19 @@ impl Part {
         self
     }
 
+    fn object(&self) -> ComponentObject {
+        if let (SHELL, [Arg::Text(command), Arg::Text(script)]) = (self.class, &*self.args) {
+            return ComponentObject::Shell(ShellComponent {
+                execution_command: Some(command.clone()),
+                script: Some(script.clone()),
+            });
+        }
+        ComponentObject::JavaObject(JavaObject {
+            full_class_name: self.class.to_owned(),
+            args_list: self.args.iter().map(Arg::thrift).collect(),
+        })
+    }
+
     fn common(&self) -> ComponentCommon {
         let stream = StreamInfo {
             output_fields: self.fields.iter().map(|name| (*name).to_owned()).collect(),
@@ -206,6 +216,9 @@ impl Arg {
         }
     }
 }
+
+/// The class of a bolt that is a child process: its arguments are program and script.
+pub const SHELL: &str = "stormwire.bench.ShellBolt";
 
 /// The id of every plan's spout.
 pub const SPOUT: &str = "spout";

@@ -8,8 +8,8 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::meters::Count;
-use super::plan::{Arg, By, Part, Plan, SPOUT};
-use super::{certificates, words};
+use super::plan::{self, Arg, By, Part, Plan, SPOUT};
+use super::{certificates, child, words};
 use crate::conf::{Conf, keys};
 
 /// A tuple case.
@@ -26,6 +26,17 @@ pub enum Flow {
     BackPressure,
     ThroughputLatency,
     Tls,
+    /// A bolt that is a child process.
+    Shell(Child),
+}
+
+/// What a shell bolt's child is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Child {
+    /// As fast as a child can be (`child`): the engine is the limit.
+    Fast,
+    /// Of Python, a message at a time: the child is the limit.
+    Plain,
 }
 
 /// What is done with a topology that runs.
@@ -66,7 +77,14 @@ pub struct Variant {
 pub enum Link {
     Plain,
     Compressed,
-    Encrypted,
+    Encrypted(Cipher),
+}
+
+/// What encrypts a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cipher {
+    Aes128,
+    Aes256,
 }
 
 /// What a figure has to reach, by the project's own word.
@@ -93,6 +111,8 @@ impl Flow {
             Flow::BackPressure => "back-pressure",
             Flow::ThroughputLatency => "throughput-latency",
             Flow::Tls => "tls",
+            Flow::Shell(Child::Fast) => "shell-bolt",
+            Flow::Shell(Child::Plain) => "shell-bolt-python",
         }
     }
 
@@ -124,21 +144,15 @@ impl Flow {
         };
         match self {
             Flow::ConstSpout => vec![base.acked(false)],
+            Flow::ConstNull if is_long => base.bounds_and_batches(),
             Flow::ConstNull => [both(&base), both(&two)].concat(),
             Flow::ConstIdNull if is_long => [both(&base), both(&two)].concat(),
             Flow::ConstIdNull | Flow::WordCount | Flow::SimpleWordCount => both(&base).into(),
             Flow::Compression => vec![two.clone(), two.link(Link::Compressed)],
-            Flow::Tls => vec![
-                two.clone().acked(false),
-                two.clone().acked(false).link(Link::Encrypted),
-                two.clone(),
-                two.clone().link(Link::Encrypted),
-                Variant {
-                    flow: Flow::ThroughputLatency,
-                    width: 4,
-                    ..two.link(Link::Encrypted)
-                },
-            ],
+            Flow::Tls => {
+                let links = |variant: Variant| LINKS.map(|link| variant.clone().link(link));
+                both(&two).into_iter().flat_map(links).collect()
+            }
             Flow::Files => vec![base],
             Flow::LowThroughput => {
                 let sleeps: &[i64] = if is_long { &[1, 10, 100] } else { &[1] };
@@ -149,23 +163,36 @@ impl Flow {
                 sleeps.iter().map(sleeping).collect()
             }
             Flow::BackPressure => both(&base).into(),
+            // Children are no business of an engine without daemons.
+            Flow::Shell(_) => vec![Variant {
+                in_cluster: true,
+                ..base
+            }],
             Flow::ThroughputLatency => {
                 let shapes: &[(i32, usize)] = match is_long {
                     true => &[(1, 1), (1, 2), (1, 4), (4, 1), (4, 2), (4, 4)],
                     false => &[(1, 1), (4, 2)],
                 };
-                let shaped = |(width, n_workers): &(i32, usize)| Variant {
-                    width: *width,
-                    n_workers: *n_workers,
-                    in_cluster: true,
-                    ..base.clone()
+                let shaped = |(width, n_workers): &(i32, usize)| {
+                    let links = match ((width, n_workers), is_long) {
+                        ((4, 2), true) => &LINKS[..],
+                        ((4, 2), false) => &LINKS[..2],
+                        _ => &LINKS[..1],
+                    };
+                    let variant = Variant {
+                        width: *width,
+                        n_workers: *n_workers,
+                        in_cluster: true,
+                        ..base.clone()
+                    };
+                    links.iter().map(move |link| variant.clone().link(*link))
                 };
-                shapes.iter().map(shaped).collect()
+                shapes.iter().flat_map(shaped).collect()
             }
         }
     }
 
-    pub const ALL: [Flow; 11] = [
+    pub const ALL: [Flow; 13] = [
         Flow::ConstSpout,
         Flow::ConstNull,
         Flow::ConstIdNull,
@@ -177,6 +204,8 @@ impl Flow {
         Flow::BackPressure,
         Flow::ThroughputLatency,
         Flow::Tls,
+        Flow::Shell(Child::Fast),
+        Flow::Shell(Child::Plain),
     ];
 }
 
@@ -207,6 +236,25 @@ impl Variant {
         self
     }
 
+    /// As storm-perf varies it: workers, batches, and how many tuples may be pending.
+    fn bounds_and_batches(&self) -> Vec<Variant> {
+        let mut variants = Vec::new();
+        for (n_workers, batch) in [(1, BATCH), (1, 1), (2, BATCH), (2, 1)] {
+            let each = Variant {
+                n_workers,
+                batch,
+                ..self.clone()
+            };
+            variants.push(each.clone().acked(false));
+            let bounds = [Some(PENDING), None, Some(PENDING_FEW)];
+            variants.extend(bounds.map(|pending| Variant {
+                pending,
+                ..each.clone()
+            }));
+        }
+        variants
+    }
+
     /// Whether ours runs in worker processes.
     pub fn needs_cluster(&self) -> bool {
         self.in_cluster || self.n_workers > 1
@@ -225,7 +273,7 @@ impl Variant {
             name.push_str(text);
         };
         match self.flow {
-            Flow::ConstSpout | Flow::Files => {}
+            Flow::ConstSpout | Flow::Files | Flow::Shell(_) => {}
             Flow::LowThroughput => add(&format!("{} ms", self.sleep_ms)),
             Flow::ThroughputLatency => add(&format!("{0}/{0}/{0}", self.width)),
             _ if !self.is_acked => add("no acks"),
@@ -250,9 +298,15 @@ impl Variant {
         match self.link {
             Link::Plain => {}
             Link::Compressed => add("compressed"),
-            Link::Encrypted => add("TLS"),
+            Link::Encrypted(cipher) => add(&format!("{TLS} {}", cipher.name())),
         }
         name
+    }
+
+    /// The same without encryption, by name, if it has any.
+    pub fn plain_name(encrypted: &str) -> Option<&str> {
+        let (plain, _) = encrypted.split_once(&format!(", {TLS} "))?;
+        Some(plain)
     }
 
     /// What of the topology counts.
@@ -261,14 +315,20 @@ impl Variant {
             Flow::ConstSpout => Count::Emitted,
             _ if self.is_acked && self.flow != Flow::BackPressure => Count::Acked,
             // Sentences, not words, and all that are emitted are soon counted: queues are bounded.
-            Flow::WordCount | Flow::Compression => Count::Emitted,
+            Flow::WordCount | Flow::Compression | Flow::Shell(_) => Count::Emitted,
             _ => Count::Executed,
         }
     }
 
+    /// Whether it has the settings of which goals and recorded figures are.
+    fn has_best_settings(&self) -> bool {
+        let is_bounded = !self.is_acked || self.pending == Some(PENDING);
+        self.link == Link::Plain && self.batch == BATCH && is_bounded
+    }
+
     /// What the project wants of it.
     pub fn goal(&self) -> Option<Goal> {
-        if self.link != Link::Plain {
+        if !self.has_best_settings() {
             return None;
         }
         let (at_least, aim) = match (self.flow, self.is_acked, self.n_workers) {
@@ -287,7 +347,7 @@ impl Variant {
     /// What genuine Storm reached at its best settings when the suite was designed, in million a
     /// second: from, to. Of another machine; for a run without genuine Storm.
     pub fn recorded(&self) -> Option<(f64, f64)> {
-        if self.link != Link::Plain || self.batch != BATCH {
+        if !self.has_best_settings() {
             return None;
         }
         Some(match (self.flow, self.is_acked, self.n_workers) {
@@ -360,6 +420,7 @@ impl Variant {
                 let sleeping = end("stormwire.bench.SleepBolt", from_spout);
                 vec![constant(), sleeping.with(Arg::Whole(1))]
             }
+            Flow::Shell(child) => vec![constant(), shell(child, directory)?],
             Flow::ThroughputLatency => {
                 let sentences = spout("stormwire.bench.SentenceSpout");
                 vec![sentences, split(By::Shuffle), by_word("split")]
@@ -397,6 +458,20 @@ impl Variant {
     }
 }
 
+/// A shell bolt whose child does nothing but ack.
+fn shell(child: Child, directory: &Path) -> Result<Part> {
+    let [program, script] = match child {
+        Child::Fast => [std::env::current_exe()?, child::VERB.into()],
+        Child::Plain => {
+            let script = directory.join("child.py");
+            std::fs::write(&script, child::PLAIN)?;
+            ["python3".into(), script]
+        }
+    };
+    let bolt = Part::bolt("shell", plan::SHELL, (SPOUT, By::LocalOrShuffle));
+    Ok(bolt.with(Arg::path(&program)).with(Arg::path(&script)))
+}
+
 // === impl Link ===
 
 impl Link {
@@ -405,13 +480,45 @@ impl Link {
         Ok(match self {
             Link::Plain => Conf::new(),
             Link::Compressed => Conf::new().with(keys::TOPOLOGY_TUPLE_COMPRESSION_ENABLE, true),
-            Link::Encrypted => certificates::given(directory)?,
+            Link::Encrypted(cipher) => {
+                let conf = certificates::given(directory)?;
+                conf.with(keys::STORM_MESSAGING_NETTY_TLS_CIPHERS, cipher.suite())
+            }
         })
     }
 }
 
+// === impl Cipher ===
+
+impl Cipher {
+    fn name(self) -> &'static str {
+        match self {
+            Cipher::Aes128 => "AES-128",
+            Cipher::Aes256 => "AES-256",
+        }
+    }
+
+    /// Of TLS 1.3, the only one that is allowed then.
+    fn suite(self) -> &'static str {
+        match self {
+            Cipher::Aes128 => "TLS_AES_128_GCM_SHA256",
+            Cipher::Aes256 => "TLS_AES_256_GCM_SHA384",
+        }
+    }
+}
+
+/// Those that are held against each other, one after another.
+const LINKS: [Link; 3] = [
+    Link::Plain,
+    Link::Encrypted(Cipher::Aes128),
+    Link::Encrypted(Cipher::Aes256),
+];
+/// In names.
+const TLS: &str = "TLS";
+
 /// Genuine Storm's best for acked cases.
 const PENDING: i64 = 5000;
+const PENDING_FEW: i64 = 500;
 const BATCH: i64 = 500;
 const RECEIVE_BUFFER: i64 = 50_000;
 /// As storm-perf's string generator is shipped.

@@ -11,7 +11,9 @@ import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
 
 import org.apache.storm.task.OutputCollector;
+import org.apache.storm.task.ShellBolt;
 import org.apache.storm.task.TopologyContext;
+import org.apache.storm.topology.IRichBolt;
 import org.apache.storm.topology.OutputFieldsDeclarer;
 import org.apache.storm.topology.base.BaseRichBolt;
 import org.apache.storm.tuple.Fields;
@@ -186,6 +188,25 @@ final class Bolts {
             held.forEach(collector::ack);
             held.clear();
             lines.setLength(0);
+        }
+    }
+
+    /** A child process: program and script. */
+    static final class Shell extends ShellBolt implements IRichBolt {
+        Shell(String program, String script) {
+            super(program, script);
+            // Nothing was unpacked here that it could run in.
+            changeChildCWD(false);
+        }
+
+        @Override
+        public void declareOutputFields(OutputFieldsDeclarer declarer) {
+            // It emits nothing.
+        }
+
+        @Override
+        public Map<String, Object> getComponentConfiguration() {
+            return null;
         }
     }
 

@@ -65,6 +65,7 @@ final class Graph {
             case "SleepBolt" -> new Bolts.Null(directory, fields, number(args, 1));
             case "CountBolt" -> new Bolts.Count(directory, fields);
             case "LatencyBolt" -> new Bolts.Latency(directory, fields);
+            case "ShellBolt" -> new Bolts.Shell((String) args.get(0), (String) args.get(1));
             case "FileBolt" -> new Bolts.ToFile(directory, fields, number(args, 1));
             default -> throw new IllegalArgumentException("no bolt " + name(part));
         };
