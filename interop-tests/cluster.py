@@ -7,6 +7,7 @@ process behind.
 
 import io
 import os
+import random
 import resource
 import signal
 import socket
@@ -16,7 +17,9 @@ from collections import namedtuple
 from pathlib import Path
 
 import thriftpy2
+from thrift.transport.TTransport import TTransportException
 from thriftpy2.protocol import TBinaryProtocolFactory
+from thriftpy2.transport import TTransportException as ThriftpyTransportException
 from thriftpy2.utils import deserialize
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,21 +36,28 @@ launches = thriftpy2.load_fp(
 Worker = namedtuple("Worker", "id pid start_ticks topology port")
 
 
+# Multiplies how long is waited for what must happen, for slow machines.
+PATIENCE = float(os.environ.get("STORMWIRE_PATIENCE") or 1)
+
+
 class DaemonEndedError(Exception):
     """A daemon did not become ready but ended."""
+
+
+# Of tests, of sockets, and of both Thrift libraries for Python, whose errors are no OSError.
+NOT_YET = (AssertionError, OSError, TTransportException, ThriftpyTransportException)
 
 
 def eventually(what, probe, seconds=30.0):
     """Calls `probe` until it returns something true, and returns that.
 
-    An assertion or a lost connection in it counts as "not yet". STORMWIRE_PATIENCE multiplies the
-    time, for slow machines.
+    An assertion or a lost connection in it counts as "not yet".
     """
-    deadline = time.monotonic() + seconds * float(os.environ.get("STORMWIRE_PATIENCE") or 1)
+    deadline = time.monotonic() + seconds * PATIENCE
     while True:
         try:
             outcome, error = probe(), None
-        except (AssertionError, OSError) as failure:
+        except NOT_YET as failure:
             outcome, error = None, failure
         if outcome:
             return outcome
@@ -56,25 +66,48 @@ def eventually(what, probe, seconds=30.0):
         time.sleep(0.05)
 
 
+PORTS_GIVEN = set()
+
+
 def free_ports(count):
-    """Ports of this machine that nobody uses now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    """Ports of this machine that nobody uses now, and that nobody here was given before.
+
+    Not from those that the kernel hands out by itself: while the owner of one restarts, a daemon
+    that asks for any port would get it.
+    """
+    first_of_kernel = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    # Where it hands out nearly all there are, some of them have to do.
+    end = max(first_of_kernel, 20_000)
+    sockets = []
+    while len(sockets) < count:
+        port = random.randrange(10_000, end)
+        if port in PORTS_GIVEN:
+            continue
+        try:
+            sockets.append(socket.create_server(("127.0.0.1", port)))
+        except OSError:
+            pass  # taken
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:
         each.close()
+    PORTS_GIVEN.update(ports)
     return ports
 
 
 def tail(path, lines=60):
-    """The end of a text file, or why there is none."""
+    """The end of a text file, all of it for None, or why there is none."""
     try:
-        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+        found = path.read_text(errors="replace").splitlines()
+        return "\n".join(found[-lines:] if lines else found)
     except OSError as error:
         return f"({error})"
 
 
 class Cluster:
     """`stormwire dev`. As a context manager it starts on entry; on exit all of it is killed."""
+
+    # Those that were started and not yet killed: their logs are shown beside a failure.
+    running = []
 
     def __init__(
         self,
@@ -98,6 +131,8 @@ class Cluster:
             "drpc.port": 0,
             "drpc.invocations.port": 0,
             "drpc.http.port": 0,
+            "ui.port": 0,
+            "logviewer.port": 0,
             **(settings or {}),
         }
         self.limits = {
@@ -126,6 +161,8 @@ class Cluster:
         assert PROGRAM.is_file(), f"{PROGRAM} is missing: cargo build --release"
         self.directory.mkdir(parents=True, exist_ok=True)
         self.runs += 1
+        if self not in Cluster.running:
+            Cluster.running.append(self)
         settings = [f"-c{key}={self._setting(value)}" for key, value in self.settings.items()]
         environment = {
             **os.environ,
@@ -173,12 +210,13 @@ class Cluster:
     def stop(self):
         """Ctrl-C. Checks that it exits with 0 and that nothing of it remains."""
         self.end(signal.SIGINT)
-        assert self.processes() == {}, f"processes remain after SIGINT\n{tail(self.log)}"
+        # What was killed is there until the kernel has run it once more.
+        eventually("nothing remains after SIGINT", lambda: not self.processes(), seconds=5)
 
     def end(self, order):
         """Tells the daemon to end and checks that it does with 0."""
         self.process.send_signal(order)
-        code = self.process.wait(timeout=40)
+        code = self.process.wait(timeout=40 * PATIENCE)
         assert code == 0, f"`{self.command}` ended with {code} after {order}\n{tail(self.log)}"
 
     def kill(self):
@@ -197,6 +235,8 @@ class Cluster:
                 except ProcessLookupError:
                     pass
             time.sleep(0.02)
+        if self in Cluster.running:
+            Cluster.running.remove(self)
 
     # ---- Looks ---------------------------------------------------------------------------------
 
@@ -268,12 +308,15 @@ class Cluster:
 
     def worker_log(self, topology):
         """The text of all worker logs of the topology with this id."""
-        logs = sorted(self.local.glob(f"**/workers-artifacts/{topology}/*/worker.log*"))
-        return "\n".join(log.read_text(errors="replace") for log in logs)
+        return "\n".join(tail(log, lines=None) for log in self._worker_logs(topology))
+
+    def _worker_logs(self, topology):
+        # By their place: other directories vanish while one looks through them.
+        return sorted(self.local.glob(f"logs/workers-artifacts/{topology}/*/worker.log*"))
 
     def log_tails(self):
         """What a person reads first after a failure."""
-        logs = [self.log, *sorted(self.local.glob("**/workers-artifacts/*/*/worker.log*"))[-8:]]
+        logs = [self.log, *self._worker_logs("*")[-8:]]
         return "\n".join(f"--- {log}\n{tail(log)}" for log in logs)
 
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 from cluster import PROGRAM, eventually, tail
@@ -17,6 +18,9 @@ SUBNET = f"10.{64 + os.getpid() // 250 % 64}.{os.getpid() % 250}"
 BRIDGE = f"swb{os.getpid()}"
 # Where the tests themselves are: on the bridge.
 HERE = f"{SUBNET}.254"
+
+# The address of no network card here.
+NOBODY = "02:00:00:00:00:01"
 
 WHAT_IS_NEEDED = "this test needs root and iproute2 (apt-get install iproute2), run it so"
 
@@ -62,7 +66,7 @@ class Machine:
         self.address = f"{SUBNET}.{number}"
         self.space = f"{BRIDGE}-{number}"
         self.outer = f"{BRIDGE}o{number}"
-        inner = f"{BRIDGE}i{number}"
+        self.inner = inner = f"{BRIDGE}i{number}"
         self.daemons = {}
         ip("netns", "add", self.space)
         ip("link", "add", self.outer, "type", "veth", "peer", "name", inner)
@@ -107,6 +111,26 @@ class Machine:
 
     def mend(self):
         ip("link", "set", self.outer, "up")
+
+    def deafen(self, other):
+        """What this machine sends to the other goes nowhere: to a card that nobody has. Nothing is
+        refused and no link is down, and the way back stays."""
+        ip("-n", self.space, "neigh", "replace", other.address, "lladdr", NOBODY, "nud", "permanent",
+           "dev", self.inner)  # fmt: skip
+
+    def heal(self, other):
+        """As before `deafen`."""
+        ip("-n", self.space, "neigh", "del", other.address, "dev", self.inner)
+
+    def reaches(self, other):
+        """Whether a packet comes there and an answer back: that nobody listens is one."""
+        attempt = f"import socket; socket.create_connection(('{other.address}', 1), 1)"
+        done = subprocess.run(
+            ["ip", "netns", "exec", self.space, sys.executable, "-c", attempt],
+            capture_output=True,
+            text=True,
+        )
+        return "ConnectionRefusedError" in done.stderr
 
     def pids(self):
         return [int(pid) for pid in ip("netns", "pids", self.space).split()]

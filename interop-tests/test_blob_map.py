@@ -216,7 +216,7 @@ def test_the_blobstore_command(quick, peer, tmp_path):
     blobstore("update", "data.tgz", stdin=b"new")
     assert blobstore("cat", "data.tgz") == b"new"
     told = blobstore("set-acl", "data.tgz", "-s", "u:bob:r,o::rwa")
-    assert told == b"Set ACL of data.tgz to [u:bob:r--, o::rwa]\n"
+    assert told == b"Setting ACL for data.tgz to [u:bob:r--, o::rwa]\n"
     assert blobstore("replication", "data.tgz", "--read") == b"Current replication factor 1\n"
     assert b"cannot" in blobstore("replication", "data.tgz", "--update", "-r", "3", code=1)
     assert b"cannot create data.tgz" in blobstore("create", "data.tgz", code=1)

@@ -158,7 +158,7 @@ def test_a_failed_tuple_fails_its_request_at_once(cluster, peer, nimbus):
         outcome = Call(cluster.addresses[CLIENTS], "fails", "fail now").outcome()
         took = time.monotonic() - started
     assert (outcome.msg, outcome.type) == ("Request failed", 3)
-    assert took < 2, f"{took:.3f} s"
+    assert took < 10, f"{took:.3f} s: it is no time-out"
 
 
 def test_a_child_that_dies_fails_its_requests_and_answers_the_next(cluster, peer, nimbus):
@@ -191,10 +191,10 @@ def test_a_server_that_is_killed_and_started_again(peer, nimbus, tmp_path):
         builder = exclaim(peer, "phoenix")
         with running(peer, nimbus, "drpc-phoenix", builder, EXCLAIM_FILES, at(drpc)):
             assert functions.call(drpc.addresses[CLIENTS], "phoenix", "1") == "1!!!"
-            waiting = Call(drpc.addresses[CLIENTS], "phoenix", "nap 1")
-            time.sleep(0.3)
+            waiting = Call(drpc.addresses[CLIENTS], "phoenix", "nap 3")
+            time.sleep(1)
             drpc.kill()
-            assert isinstance(waiting.outcome(5), Exception), "its server is gone"
+            assert isinstance(waiting.outcome(20), Exception), "its server is gone"
             drpc.start()
             started = time.monotonic()
             assert functions.call(drpc.addresses[CLIENTS], "phoenix", "2") == "2!!!"
@@ -204,12 +204,12 @@ def test_a_server_that_is_killed_and_started_again(peer, nimbus, tmp_path):
 def test_a_server_that_ends_tells_its_clients(tmp_path):
     with server(tmp_path) as drpc:
         over_thrift = Call(drpc.addresses[CLIENTS], "nobody", "x")
-        time.sleep(0.3)
+        time.sleep(1)
         started = time.monotonic()
         drpc.end(signal.SIGTERM)
         outcome = over_thrift.outcome()
         assert (outcome.msg, outcome.type) == ("Server Shutting Down", 1)
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 10, "it does not wait for the request's own end"
 
 
 def test_a_worker_killed_with_requests_in_flight(cluster, peer, nimbus):
@@ -217,7 +217,7 @@ def test_a_worker_killed_with_requests_in_flight(cluster, peer, nimbus):
         address = cluster.addresses[CLIENTS]
         functions.call(address, "in-flight", "warm")
         waiting = [Call(address, "in-flight", f"nap 60 {n}") for n in range(4)]
-        time.sleep(0.5)
+        time.sleep(2)
         started = time.monotonic()
         for worker in cluster.workers(id):
             os.kill(worker.pid, signal.SIGKILL)
@@ -227,16 +227,16 @@ def test_a_worker_killed_with_requests_in_flight(cluster, peer, nimbus):
         took = time.monotonic() - started
         assert functions.call(address, "in-flight", "again") == "again!!!"
         print(f"clients heard after {took:.2f} s that their worker is gone")
-        assert took < 6
+        assert took < 20, "not at the end of a nap or of a time-out"
 
 
 def test_a_client_that_leaves_takes_its_request_along(cluster):
     address = cluster.addresses[CLIENTS]
     with functions.client(peers.Apache, address) as drpc:
         drpc.send_execute("left alone", "1")
-        time.sleep(0.3)
+        time.sleep(1)
     with functions.spout(cluster.addresses[SPOUTS]) as invocations:
-        time.sleep(0.3)
+        time.sleep(1)
         assert invocations.fetchRequest("left alone").request_id == ""
 
 
@@ -249,10 +249,12 @@ def test_time_is_up_when_it_is(tmp_path):
             outcome = Call(drpc.addresses[CLIENTS], "nobody", "x").outcome()
             took.append(time.monotonic() - started)
             assert (outcome.msg, outcome.type) == ("Timed Out", 2)
-        assert all(2.0 <= each < 2.2 for each in took), took
+        assert min(took) >= 2.0, took
+        # One that no busy machine held up tells that nothing rounds it up.
+        assert min(took) < 2.9, took
         started = time.monotonic()
         status, _, body = functions.get(drpc.addresses[HTTP], "nobody", "x")
-        assert 2.0 <= time.monotonic() - started < 2.2
+        assert time.monotonic() - started >= 2.0
         assert (status, json.loads(body)["error"]) == (504, "SERVER_TIMEOUT")
 
 

@@ -1,6 +1,7 @@
 """Topologies as programs of their own, on real processes: run here, submitted to a cluster, refused.
 
-The programs are the project's examples and `programs/`, built beside the program under test.
+The programs are the project's examples and `programs/`, of STORMWIRE_EXAMPLES or else built beside
+the program under test.
 """
 
 import io
@@ -10,14 +11,17 @@ import signal
 import stat
 import subprocess
 import zipfile
+from pathlib import Path
 
 import pytest
 
 import peers
-from cluster import PROGRAM, ROOT, eventually, tail
+import secured
+from cluster import PROGRAM, ROOT, Cluster, eventually, tail
+from contract import rules
 from topologies import Builder, kill, upload
 
-PROGRAMS = PROGRAM.parent / "examples"
+PROGRAMS = Path(os.environ.get("STORMWIRE_EXAMPLES", PROGRAM.parent / "examples"))
 OWN = "stormwire.Program"
 MANIFEST = "stormwire/manifest.json"
 
@@ -29,7 +33,7 @@ def peer():
 
 def program(name):
     path = PROGRAMS / name
-    assert path.is_file(), f"{path} is missing: cargo build --examples, as {PROGRAM.name} was built"
+    assert path.is_file(), f"{path} is missing: cargo build --examples, or name STORMWIRE_EXAMPLES"
     return path
 
 
@@ -164,6 +168,75 @@ def test_a_program_submits_itself_and_is_what_runs(own_cluster, peer):
         eventually("a start is refused by name", refused)
         kill(peer, nimbus, "loud")
     cluster.stop()
+
+
+def logins(kind, directory):
+    """Settings of a cluster that asks who submits, of the client `ann`, and how she looks at it."""
+    if kind == "tls":
+        ours = secured.Certificates(directory)
+        chain, key = ours.issue("super", file="daemon")
+        cluster = {
+            "storm.thrift.transport": secured.TLS,
+            "stormwire.tls.certificates": str(chain),
+            "stormwire.tls.key": str(key),
+            "stormwire.tls.authorities": str(ours.authority),
+            "storm.principal.tolocal": secured.AUTH + "X509CertPrincipalToLocal",
+            **secured.rules(),
+        }
+        own_chain, own_key = ours.issue("ann")
+        client = {
+            "storm.thrift.transport": secured.TLS,
+            "stormwire.tls.authorities": ours.authority,
+            "nimbus.thrift.tls.client.cert.path": own_chain,
+            "nimbus.thrift.tls.client.key.path": own_key,
+        }
+        made = secured.context(ours.authority, (own_chain, own_key))
+        return cluster, client, lambda address: secured.over_tls(address, made)
+    transport, mechanism = {
+        "digest": (secured.DIGEST, "DIGEST-MD5"),
+        "plain": (secured.PLAIN, "PLAIN"),
+    }[kind]
+    client = {
+        "storm.thrift.transport": transport,
+        "java.security.auth.login.config": secured.login_file(directory / "ann", client="ann"),
+    }
+    cluster = secured.digest(directory, transport=transport)
+    return cluster, client, lambda address: secured.login(address, "ann", mechanism=mechanism)
+
+
+@pytest.mark.parametrize("kind", ["tls", "digest", "plain"])
+def test_a_program_submits_itself_where_nimbus_asks_who_it_is(kind, tmp_path):
+    """By the keys of Storm's own client; its workers get in by their tokens."""
+    settings, client, connect = logins(kind, tmp_path)
+    # A third of the bytes to pack, and the same program.
+    lean = tmp_path / "exclamation"
+    subprocess.run(["strip", "-o", lean, program("exclamation")], check=True)
+    with Cluster(tmp_path / "cluster", slots=1, settings=settings) as cluster:
+        given = [f"-c{key}={value}" for key, value in client.items()]
+        told = submit(cluster, lean, "--name", "loud", *given)[0]
+        assert told == "Submitted topology: loud\n"
+        with connect(cluster.nimbus) as nimbus:
+            summary = nimbus.getTopologySummaryByName("loud")
+            assert summary.owner == "ann"
+            eventually("it prints", lambda: "mike!!!!!!" in cluster.worker_log(summary.id), 90)
+
+            def reported():
+                executors = nimbus.getTopologyInfo(summary.id).executors
+                return executors and all(executor.stats for executor in executors)
+
+            eventually("its workers report", reported)
+            conf = nimbus.getTopologyConf(summary.id)
+            assert secured.MARK not in conf and "PRIVATE" not in conf
+        # Who is not let in leaves nothing behind. Once is enough: each attempt packs the program.
+        if kind == "digest":
+            wrong = secured.login_file(tmp_path / "wrong", client="ann")
+            wrong.write_text(wrong.read_text().replace(secured.password("ann"), "guess"))
+            given[1] = f"-cjava.security.auth.login.config={wrong}"
+            told = submit(cluster, lean, "--name", "forged", *given, code=1)[1]
+            assert "wrong" in told and "guess" not in told, told
+        with connect(cluster.nimbus) as nimbus:
+            assert [each.name for each in nimbus.getTopologySummaries()] == ["loud"]
+            rules.kill(nimbus, peers.Apache().types, "loud")
 
 
 def test_what_a_program_cannot_build_is_said_before_anything_is_sent(cluster):

@@ -15,7 +15,7 @@ from figures import figure
 from test_access import launch_of, parts, refusal
 from topologies import Builder
 
-LIFE_SECS = 8
+LIFE_SECS = 12
 
 
 @pytest.fixture

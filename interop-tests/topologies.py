@@ -173,12 +173,16 @@ def words_files():
     return {path.name: path for path in WORDS.glob("*.py")}
 
 
+def counters(totals):
+    """The files of the counter's tasks, without those that are being written."""
+    paths = totals.parent.glob(f"{totals.name}.[0-9]*")
+    return [path for path in paths if path.suffix[1:].isdigit()]
+
+
 def counts(totals):
     """What the counter's tasks have written: (words counted, how often each word)."""
     n_words, by_word = 0, {}
-    for path in totals.parent.glob(f"{totals.name}.[0-9]*"):
-        if not path.suffix[1:].isdigit():
-            continue  # being written
+    for path in counters(totals):
         task = json.loads(path.read_text())
         n_words += task["words"]
         for word, count in task["counts"].items():

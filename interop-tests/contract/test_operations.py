@@ -99,11 +99,11 @@ def test_a_level_ends(topology, nimbus, types):
         nimbus,
         types,
         topology.id,
-        ROOT=level(types, "UPDATE", "DEBUG", 1),
+        ROOT=level(types, "UPDATE", "DEBUG", 3),
         a__b=level(types, "UPDATE", "WARN"),
     )
     assert set(nimbus.getLogConfig(topology.id).named_logger_level) == {"ROOT", "a.b"}
-    time.sleep(1.1)
+    time.sleep(3.1)
     assert set(nimbus.getLogConfig(topology.id).named_logger_level) == {"a.b"}
 
 

@@ -77,7 +77,7 @@ def test_a_rebalance_goes_back_to_what_was(submitted, nimbus, types, initial):
     """C 5.1: REBALANCING for the delay, then the status before; options may be empty."""
     topology = submitted(builder=graph(types), status=initial)
     topology.placed()
-    nimbus.rebalance(topology.name, types.RebalanceOptions(wait_secs=1))
+    nimbus.rebalance(topology.name, types.RebalanceOptions(wait_secs=3))
     assert status_of(nimbus, topology) == "REBALANCING"
     back(nimbus, topology, initial)
 

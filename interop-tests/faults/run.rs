@@ -1,36 +1,45 @@
 //! One loaded cluster: a ledger topology that runs, is fed, struck and judged.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Cursor, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use serde_json::{Map, Value, json};
 use stormwire::process;
 use stormwire::testing::cluster::{TestCluster, WorkerProcess, eventually};
-use stormwire::testing::ledger::{Ledger, Verdict};
+use stormwire::testing::ledger::{Deal, Ledger, Verdict};
 use stormwire::testing::nemesis::{Fault, Strike};
-use stormwire::window::WindowConfig;
-use stormwire::wire::storm::{
-    Bolt, ComponentCommon, ComponentObject, ExecutorInfo, GlobalStreamId, Grouping, JavaObject,
-    JavaObjectArg, KillOptions, NullStruct, RebalanceOptions, ShellComponent, SpoutSpec,
-    StormTopology, StreamInfo,
-};
+use stormwire::wire::storm::{ExecutorInfo, KillOptions, RebalanceOptions, StormTopology};
+
+use crate::graphs;
+use crate::proxy::Links;
 
 /// A cluster with a ledger topology under load.
 pub struct Run {
     pub cluster: TestCluster,
-    ledger: Ledger,
-    n_ackers: u64,
+    /// The ways between workers, where they can be harmed.
+    pub links: Links,
+    pub ledger: Ledger,
+    conf: Map<String, Value>,
+    burst: u64,
     // Removed last.
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 /// What stands between the source and the sink, and who watches over the tuples.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Shape {
     pub relay: Relay,
     /// Acker tasks; 0 leaves tuples untracked.
     pub n_ackers: u64,
+    pub n_workers: u64,
+    /// Of the topology, beside what all have.
+    pub conf: Vec<(&'static str, Value)>,
+    pub deal: Deal,
+    /// Workers reach each other over `Run::links`.
+    pub is_apart: bool,
+    /// Nobody is given up for some seconds of silence.
+    pub is_unhurried: bool,
 }
 
 /// How the relay is made.
@@ -38,29 +47,34 @@ pub struct Shape {
 pub enum Relay {
     /// A native bolt of six tasks, fed by the ids' partition.
     Native,
+    /// The same, and from it to the sink's three tasks by partition too.
+    Keyed,
     /// Two Python children.
     Shell,
     /// A windowed bolt that holds tuples for some tenths of a second.
     Windows,
-    /// Code of the topology's own program, which is its workers too.
-    Program,
+    /// Code of the topology's own program, which is its workers too, and what it is told.
+    Program(&'static [&'static str]),
 }
 
 /// `topology.max.spout.pending` of the ledger topology.
 pub const PENDING_MAX: u64 = 200;
 
-/// Ids fed right before a fault: some tenths of a second of work.
+/// Ids fed right before a fault: some tenths of a second of work, where Python children or windows
+/// have a part in it.
 const BURST: u64 = 4_000;
 
-/// Time for the spout to take up a burst, and too little to finish it.
-const BURST_HEAD_START: Duration = Duration::from_millis(40);
+/// The same, for what is native.
+const BURST_NATIVE: u64 = 40_000;
 
-/// Acked, but not yet in the source's committed position, which follows by some 20 ms: comes again
-/// when the spout's worker dies, since only the source can say what is done.
-pub const UNCOMMITTED_MAX: u64 = 1_000;
+/// Bursts until one is seen under way.
+const BURSTS_MAX: usize = 10;
 
 /// How long nothing may arrive before a run without acks counts as over.
 const CALM: Duration = Duration::from_secs(2);
+
+/// How long what has not arrived may still be on its way, if nothing else arrives.
+const CALM_MAX: Duration = Duration::from_secs(60);
 
 /// For a rebalance with all its bounds, on a busy machine.
 const STATUS_WAIT_MAX: Duration = Duration::from_secs(180);
@@ -68,47 +82,132 @@ const STATUS_WAIT_MAX: Duration = Duration::from_secs(180);
 /// Its spout tasks.
 pub const N_SPOUTS: u64 = 2;
 
+// === impl Shape ===
+
+impl Shape {
+    /// Over two workers that know each other's addresses.
+    pub fn new(relay: Relay, n_ackers: u64) -> Self {
+        Shape {
+            relay,
+            n_ackers,
+            n_workers: 2,
+            conf: Vec::new(),
+            deal: Deal::Even,
+            is_apart: false,
+            is_unhurried: false,
+        }
+    }
+
+    /// The same with a setting of the topology.
+    pub fn with(mut self, key: &'static str, value: impl Into<Value>) -> Self {
+        self.conf.push((key, value.into()));
+        self
+    }
+
+    /// The same over links that can be harmed.
+    pub fn apart(self) -> Self {
+        Shape {
+            is_apart: true,
+            ..self
+        }
+    }
+
+    /// The same where nobody is given up for a moment's silence of the machine: for faults that
+    /// are to move and to repeat nothing.
+    pub fn unhurried(self) -> Self {
+        let patient = self.with("topology.message.timeout.secs", 60);
+        Shape {
+            is_unhurried: true,
+            ..patient
+        }
+    }
+
+    /// Time-outs scaled down, so that one fault's cycle takes seconds.
+    fn conf(&self) -> Map<String, Value> {
+        let common = [
+            ("topology.workers", json!(self.n_workers)),
+            ("topology.acker.executors", json!(self.n_ackers)),
+            ("topology.message.timeout.secs", json!(5)),
+            ("topology.max.spout.pending", json!(PENDING_MAX)),
+        ];
+        let all = common.into_iter().chain(self.conf.iter().cloned());
+        all.map(|(key, value)| (key.to_owned(), value)).collect()
+    }
+}
+
 // === impl Run ===
 
 impl Run {
     /// Starts a cluster with two slots more than the topology needs, submits, and waits until
     /// tuples are acked.
     pub fn start(program: &Path, n_supervisors: usize) -> Self {
-        let shape = Shape {
-            relay: Relay::Shell,
-            n_ackers: 2,
-        };
-        Self::start_as(program, n_supervisors, shape)
+        Self::start_as(program, n_supervisors, Shape::new(Relay::Shell, 2))
     }
 
     /// As `start`, with a topology of that shape.
     pub fn start_as(program: &Path, n_supervisors: usize, shape: Shape) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let cluster = TestCluster::start(program, dir.path(), n_supervisors, 3)
-            .setting("nimbus.task.timeout.secs=6")
-            .setting("nimbus.monitor.freq.secs=1")
-            .setting("storm.zookeeper.session.timeout=4000")
-            .setting("supervisor.worker.timeout.secs=6")
-            .boot();
-        let ledger = Ledger::create(&dir.path().join("ledger")).expect("the ledger's files");
-        let mut run = Run {
-            cluster,
-            ledger,
-            n_ackers: shape.n_ackers,
-            _dir: dir,
-        };
-        match shape.relay {
-            Relay::Program => run.submit_program(program),
-            relay => {
-                let topology = ledger_topology(&run.ledger, relay);
-                let scripts = [("relay.py", include_str!("relay.py"))];
-                let submitted = run.submit("ledger", &topology, jar(&scripts));
-                submitted.expect("submitted");
-            }
-        }
+        let mut run = Self::prepare(program, n_supervisors, &shape);
+        run.submit_ledger(program, shape.relay);
         run.feed();
         eventually("the ledger topology acks", || run.ledger.n_committed() > 0);
+        run.await_workers(&shape);
         run
+    }
+
+    /// Waits until each of the topology's workers runs.
+    pub fn await_workers(&self, shape: &Shape) {
+        eventually("all workers run", || {
+            self.worker_pids().len() as u64 == shape.n_workers
+        });
+    }
+
+    /// A cluster without its topology.
+    pub fn prepare(program: &Path, n_supervisors: usize, shape: &Shape) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let start = match shape.is_apart {
+            true => TestCluster::start_apart,
+            false => TestCluster::start,
+        };
+        let (worker_secs, session_ms) = match shape.is_unhurried {
+            true => (30, 20_000),
+            false => (6, 4_000),
+        };
+        let cluster = start(program, dir.path(), n_supervisors, 3)
+            .setting(&format!("nimbus.task.timeout.secs={worker_secs}"))
+            .setting("nimbus.monitor.freq.secs=1")
+            .setting(&format!("storm.zookeeper.session.timeout={session_ms}"))
+            .setting(&format!("supervisor.worker.timeout.secs={worker_secs}"))
+            .boot();
+        let links = match shape.is_apart {
+            true => Links::open(cluster.doors()),
+            false => Links::default(),
+        };
+        let ledger = Ledger::create_dealt(&dir.path().join("ledger"), shape.deal);
+        Run {
+            cluster,
+            links,
+            ledger: ledger.expect("the ledger's files"),
+            conf: shape.conf(),
+            burst: match shape.relay {
+                Relay::Shell | Relay::Windows => BURST,
+                Relay::Native | Relay::Keyed | Relay::Program(_) => BURST_NATIVE,
+            },
+            dir,
+        }
+    }
+
+    pub fn submit_ledger(&self, program: &Path, relay: Relay) {
+        if let Relay::Program(args) = relay {
+            return self.submit_program(program, args);
+        }
+        let topology = graphs::ledger_topology(&self.ledger, relay);
+        let jar = graphs::jar(&[("relay.py", include_str!("relay.py"))]);
+        self.submit("ledger", &topology, jar).expect("submitted");
+    }
+
+    /// A file of this run, that its topology may be told of.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
     }
 
     /// Feeds ids at a steady rate for so long.
@@ -121,18 +220,49 @@ impl Run {
     }
 
     fn feed(&mut self) {
+        self.feed_many(100);
+    }
+
+    pub fn feed_many(&mut self, n_ids: u64) {
         self.ledger
-            .feed(100)
+            .feed(n_ids)
             .expect("the ledger's source can be written");
     }
 
-    /// Carries a fault out; false when there was no victim.
-    pub fn carry_out(&mut self, strike: &Strike) -> bool {
-        // So much that tuples are pending when it strikes.
+    /// Feeds a burst, and returns when it is under way: how many ids are then fed and not yet
+    /// committed. Those, and no others, may come again when a worker dies: only the source can say
+    /// what is done, and its position follows the acks by some 20 ms.
+    pub fn load(&mut self) -> u64 {
+        // One that is over before this looks is no load.
+        let bursts = (0..BURSTS_MAX).map(|_| self.load_once());
+        bursts
+            .into_iter()
+            .find(|n_uncommitted| *n_uncommitted > 0)
+            .unwrap_or(0)
+    }
+
+    fn load_once(&mut self) -> u64 {
+        let before = self.ledger.n_committed();
+        self.feed_burst();
+        eventually("a burst is under way", || {
+            (0..20).any(|_| {
+                std::thread::sleep(Duration::from_millis(1));
+                self.ledger.n_committed() > before
+            })
+        });
         self.ledger
-            .feed(BURST)
-            .expect("the ledger's source can be written");
-        std::thread::sleep(BURST_HEAD_START);
+            .n_fed()
+            .saturating_sub(self.ledger.n_committed())
+    }
+
+    /// Carries a fault out under load; returns how many ids were then not committed, or nothing
+    /// when there was no victim.
+    pub fn carry_out(&mut self, strike: &Strike) -> Option<u64> {
+        let n_uncommitted = self.load();
+        self.strike(strike).then_some(n_uncommitted)
+    }
+
+    fn strike(&mut self, strike: &Strike) -> bool {
         let workers = self.workers_of("ledger");
         let picked = |n: usize| usize::try_from(strike.pick % n.max(1) as u64).unwrap_or(0);
         match strike.fault {
@@ -224,13 +354,18 @@ impl Run {
         eventually("everything fed is emitted", || {
             self.ledger.n_committed() >= goal
         });
+        let until = Instant::now() + CALM_MAX;
         let mut n_bytes = None;
-        eventually("nothing arrives any more", || {
+        loop {
             std::thread::sleep(CALM);
             let now = self.ledger.n_sunk_bytes();
-            n_bytes.replace(now) == Some(now)
-        });
-        self.ledger.check().expect("the ledger's files can be read")
+            let verdict = self.ledger.check().expect("the ledger's files can be read");
+            // What is lost may be late only, where workers do not get to run.
+            let is_over = verdict.n_lost == 0 || Instant::now() >= until;
+            if n_bytes.replace(now) == Some(now) && is_over {
+                return verdict;
+            }
+        }
     }
 
     /// Asks for a rebalance, works on, and returns when it is over.
@@ -277,9 +412,7 @@ impl Run {
     }
 
     pub fn feed_burst(&mut self) {
-        self.ledger
-            .feed(BURST)
-            .expect("the ledger's source can be written");
+        self.feed_many(self.burst);
     }
 
     pub fn worker_pids(&self) -> BTreeSet<i32> {
@@ -293,7 +426,7 @@ impl Run {
             .collect()
     }
 
-    fn workers_of(&self, name: &str) -> Vec<(String, WorkerProcess)> {
+    pub fn workers_of(&self, name: &str) -> Vec<(String, WorkerProcess)> {
         let prefix = format!("{name}-");
         let mut workers = self.cluster.workers();
         workers.retain(|(_, worker)| worker.launch.topology_id.starts_with(&prefix));
@@ -316,6 +449,18 @@ impl Run {
         acker.map(|executor| executor.port)
     }
 
+    /// The logs of a topology's slots, by directory.
+    pub fn worker_logs(&self, name: &str) -> Vec<String> {
+        self.cluster.worker_logs(&format!("{name}-"))
+    }
+
+    /// Of the topology's largest worker.
+    pub fn rss_kib(&self) -> u64 {
+        let workers = self.workers_of("ledger").into_iter();
+        let rss = workers.filter_map(|(_, worker)| rss_kib(worker.process.pid));
+        rss.max().unwrap_or(0)
+    }
+
     /// Errors that Nimbus shows for a topology.
     pub fn errors_of(&self, name: &str) -> Vec<String> {
         let info = self.cluster.nimbus(|mut nimbus| async move {
@@ -330,8 +475,8 @@ impl Run {
         errors.map(|error| error.error).collect()
     }
 
-    /// Has `programs/ledger.rs`, which was built beside the program under test, submit itself.
-    fn submit_program(&self, program: &Path) {
+    /// Has `programs/ledger`, which was built beside the program under test, submit itself.
+    fn submit_program(&self, program: &Path, args: &[&str]) {
         let examples = program.parent().expect("a directory").join("examples");
         let ledger = examples.join("ledger");
         assert!(
@@ -339,55 +484,34 @@ impl Run {
             "{} is missing: build the examples as the program under test",
             ledger.display()
         );
-        let conf = CONF.replace("PENDING", &PENDING_MAX.to_string());
-        let conf = conf.replace("ACKERS", &self.n_ackers.to_string());
-        let conf: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(&conf).expect("JSON");
         let mut submit = std::process::Command::new(&ledger);
         submit.args(["submit", "--nimbus", &self.cluster.nimbus_address()]);
-        for (key, value) in conf {
+        for (key, value) in &self.conf {
             submit.args(["-c".to_owned(), format!("{key}={value}")]);
         }
         submit.arg("--").arg(self.ledger.source());
         submit.arg(self.ledger.positions()).arg(self.ledger.sink());
+        let nap = self.path("nap").display().to_string();
+        submit.args(args.iter().map(|arg| arg.replace("NAP", &nap)));
         let status = submit.status().expect("the topology's program starts");
         assert!(status.success(), "{} submit: {status}", ledger.display());
     }
 
     fn submit(&self, name: &str, topology: &StormTopology, jar: Vec<u8>) -> Result<(), String> {
-        let conf = CONF.replace("PENDING", &PENDING_MAX.to_string());
-        let conf = conf.replace("ACKERS", &self.n_ackers.to_string());
-        self.cluster.nimbus(|mut nimbus| async move {
-            let location = nimbus
-                .begin_file_upload()
-                .await
-                .map_err(|e| e.to_string())?;
-            let location = Some(location.as_str());
-            nimbus
-                .upload_chunk(location, Some(&jar))
-                .await
-                .map_err(|e| e.to_string())?;
-            nimbus
-                .finish_file_upload(location)
-                .await
-                .map_err(|e| e.to_string())?;
-            let submitted = nimbus
-                .submit_topology(Some(name), location, Some(&conf), Some(topology))
-                .await;
-            submitted.map_err(|e| e.to_string())
-        })
+        let conf = Value::Object(self.conf.clone());
+        submit(&self.cluster, (name, &conf), topology, jar)
     }
 
     /// Submits a small topology and kills Nimbus so many milliseconds after the start of that;
     /// returns whether the submit was acknowledged.
     pub fn submit_while_nimbus_dies(&mut self, name: &str, after_ms: u64) -> bool {
-        let topology = idle_topology();
+        let topology = graphs::idle_topology();
         let killed = self.cluster.process_of("nimbus");
         let killer = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(after_ms));
             killed.signal(nix::sys::signal::SIGKILL);
         });
-        let submitted = self.submit(name, &topology, jar(&[])).is_ok();
+        let submitted = self.submit(name, &topology, graphs::jar(&[])).is_ok();
         killer.join().expect("the killer does not panic");
         self.cluster.kill("nimbus");
         submitted
@@ -429,131 +553,37 @@ impl Run {
 
     /// A topology whose shell bolt's program does not exist.
     pub fn submit_crasher(&self, name: &str) {
-        let mut topology = idle_topology();
-        let crasher = bolt(
-            ComponentObject::Shell(ShellComponent {
-                execution_command: Some("no-such-program".to_owned()),
-                script: Some("x".to_owned()),
-            }),
-            "timer",
-            &[],
-        );
-        topology.bolts.insert("crasher".to_owned(), crasher);
-        self.submit(name, &topology, jar(&[])).expect("submitted");
+        let submitted = self.submit(name, &graphs::crashing_topology(), graphs::jar(&[]));
+        submitted.expect("submitted");
     }
 }
 
-/// Spout, relay, sink: two executors of each, over two workers.
-fn ledger_topology(ledger: &Ledger, relay: Relay) -> StormTopology {
-    let text = |path: std::path::PathBuf| JavaObjectArg::StringArg(path.display().to_string());
-    let spout = SpoutSpec {
-        spout_object: ComponentObject::JavaObject(JavaObject {
-            full_class_name: "stormwire.testing.LedgerSpout".to_owned(),
-            args_list: vec![text(ledger.source()), text(ledger.positions())],
-        }),
-        common: common(&["partition", "seq", "attempt"], N_SPOUTS as i32),
-    };
-    let fields = ["partition", "seq", "attempt"];
-    let relay = match relay {
-        Relay::Shell => {
-            let relay = ComponentObject::Shell(ShellComponent {
-                execution_command: Some("python3".to_owned()),
-                script: Some("relay.py".to_owned()),
-            });
-            bolt(relay, "source", &fields)
-        }
-        Relay::Native | Relay::Program => {
-            let relay = ComponentObject::JavaObject(JavaObject {
-                full_class_name: "stormwire.IdBolt".to_owned(),
-                args_list: Vec::new(),
-            });
-            let mut relay = bolt(relay, "source", &fields);
-            for grouping in relay.common.inputs.values_mut() {
-                *grouping = Grouping::Fields(vec!["partition".to_owned()]);
-            }
-            relay.common.json_conf = Some(r#"{"topology.tasks": 6}"#.to_owned());
-            relay
-        }
-        Relay::Windows => {
-            let relay = ComponentObject::JavaObject(JavaObject {
-                full_class_name: "stormwire.WindowPass".to_owned(),
-                args_list: Vec::new(),
-            });
-            let config = WindowConfig::new()
-                .with_window(Duration::from_millis(200), Duration::from_millis(50));
-            let mut relay = bolt(relay, "source", &fields);
-            relay.common.json_conf = Some(config.to_conf().to_json());
-            relay
-        }
-    };
-    let sink = ComponentObject::JavaObject(JavaObject {
-        full_class_name: "stormwire.testing.LedgerSink".to_owned(),
-        args_list: vec![text(ledger.sink())],
-    });
-    let mut topology = StormTopology::default();
-    topology.spouts.insert("source".to_owned(), spout);
-    topology.bolts.insert("relay".to_owned(), relay);
-    let mut sink = bolt(sink, "relay", &[]);
-    sink.common.json_conf = Some(r#"{"topology.tasks": 3}"#.to_owned());
-    topology.bolts.insert("sink".to_owned(), sink);
-    topology
+/// Uploads a jar and submits a topology with it.
+pub fn submit(
+    cluster: &TestCluster,
+    (name, conf): (&str, &Value),
+    topology: &StormTopology,
+    jar: Vec<u8>,
+) -> Result<(), String> {
+    let conf = conf.to_string();
+    cluster.nimbus(|mut nimbus| async move {
+        let location = nimbus.begin_file_upload().await;
+        let location = location.map_err(|e| e.to_string())?;
+        let location = Some(location.as_str());
+        let uploaded = nimbus.upload_chunk(location, Some(&jar)).await;
+        uploaded.map_err(|e| e.to_string())?;
+        let finished = nimbus.finish_file_upload(location).await;
+        finished.map_err(|e| e.to_string())?;
+        let submitted = nimbus
+            .submit_topology(Some(name), location, Some(&conf), Some(topology))
+            .await;
+        submitted.map_err(|e| e.to_string())
+    })
 }
 
-/// A timer and nothing else.
-fn idle_topology() -> StormTopology {
-    let timer = SpoutSpec {
-        spout_object: ComponentObject::JavaObject(JavaObject {
-            full_class_name: "stormwire.TimerSpout".to_owned(),
-            args_list: vec![JavaObjectArg::LongArg(1_000)],
-        }),
-        common: common(&["sequence", "ms"], 1),
-    };
-    let mut topology = StormTopology::default();
-    topology.spouts.insert("timer".to_owned(), timer);
-    topology
+/// Resident memory of a process.
+fn rss_kib(pid: i32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
 }
-
-fn bolt(object: ComponentObject, source: &str, fields: &[&str]) -> Bolt {
-    let mut common = common(fields, 2);
-    let from = GlobalStreamId {
-        component_id: source.to_owned(),
-        stream_id: "default".to_owned(),
-    };
-    common
-        .inputs
-        .insert(from, Grouping::Shuffle(NullStruct::default()));
-    Bolt {
-        bolt_object: object,
-        common,
-    }
-}
-
-fn common(fields: &[&str], parallelism: i32) -> ComponentCommon {
-    let output_fields = fields.iter().map(|field| (*field).to_owned()).collect();
-    let stream = StreamInfo {
-        output_fields,
-        direct: false,
-    };
-    ComponentCommon {
-        streams: [("default".to_owned(), stream)].into(),
-        parallelism_hint: Some(parallelism),
-        ..ComponentCommon::default()
-    }
-}
-
-fn jar(scripts: &[(&str, &str)]) -> Vec<u8> {
-    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    let options = zip::write::SimpleFileOptions::default();
-    zip.add_directory("resources/", options)
-        .expect("a zip in memory");
-    for (name, text) in scripts {
-        zip.start_file(format!("resources/{name}"), options)
-            .expect("a zip in memory");
-        zip.write_all(text.as_bytes()).expect("a zip in memory");
-    }
-    zip.finish().expect("a zip in memory").into_inner()
-}
-
-/// Time-outs scaled down, so that one fault's cycle takes seconds.
-const CONF: &str = r#"{"topology.workers": 2, "topology.acker.executors": ACKERS,
-    "topology.message.timeout.secs": 5, "topology.max.spout.pending": PENDING}"#;

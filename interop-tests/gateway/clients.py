@@ -7,6 +7,7 @@ the stock compiler, with its accelerated protocol; and thriftpy2, which reads th
 import ssl
 import sys
 import time
+import zlib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,7 +20,12 @@ class ThriftPy2:
 
     def __init__(self):
         import thriftpy2
+        from thriftpy2.protocol import TCyBinaryProtocolFactory
+        from thriftpy2.utils import deserialize, serialize
 
+        factory = TCyBinaryProtocolFactory()
+        self.to_bytes = lambda struct: serialize(struct, factory)
+        self.from_bytes = lambda struct, data: deserialize(struct, data, factory)
         self.types = thriftpy2.load(str(ROOT / "thrift/messages.thrift"), "messages_thrift")
 
     def connect(self, address, kind="Gateway", authorities=None):
@@ -46,23 +52,35 @@ class Apache:
     def __init__(self):
         sys.path.insert(0, str(GENERATED))
         import stormwire.messages.ttypes
+        from thrift.protocol.TBinaryProtocol import TBinaryProtocolAcceleratedFactory
+        from thrift.TSerialization import deserialize, serialize
 
+        factory = TBinaryProtocolAcceleratedFactory(fallback=False)
+        self.to_bytes = lambda struct: serialize(struct, factory)
+        self.from_bytes = lambda struct, data: deserialize(struct, data, factory)
         self.types = stormwire.messages.ttypes
 
-    def connect(self, address, kind="Gateway", authorities=None):
+    def connect(
+        self, address, kind="Gateway", authorities=None, context=None, framed=True, host=None
+    ):
+        """`host` is the name that the certificate of `context` must show, where it is another."""
         import importlib
 
         from thrift.protocol.TBinaryProtocol import TBinaryProtocolAccelerated
         from thrift.transport.TSocket import TSocket
         from thrift.transport.TSSLSocket import TSSLSocket
-        from thrift.transport.TTransport import TFramedTransport
+        from thrift.transport.TTransport import TBufferedTransport, TFramedTransport
 
-        if authorities:
+        if context:
+            socket = TSSLSocket(
+                *address, ssl_context=context, server_hostname=host or address[0]
+            )
+        elif authorities:
             socket = TSSLSocket(*address, cert_reqs=ssl.CERT_REQUIRED, ca_certs=str(authorities))
         else:
             socket = TSocket(*address)
         socket.setTimeout(TIMEOUT_SECS * 1000)
-        transport = TFramedTransport(socket)
+        transport = TFramedTransport(socket) if framed else TBufferedTransport(socket)
         transport.open()
         service = importlib.import_module(f"stormwire.messages.{kind}")
         # Without the C code the tests would measure another client than they say.
@@ -70,6 +88,27 @@ class Apache:
         client = service.Client(protocol)
         client.close = transport.close
         return client
+
+
+def pack(kind, messages=None, columns=None):
+    """What a call emits, packed by zlib: for a session that agreed on it."""
+    types = kind.types
+    plain = kind.to_bytes(types.GatewayEmitted(messages=messages, columns=columns))
+    return types.PackedFrame(
+        codec=types.LinkCodec.ZLIB, plain_length=len(plain), body=zlib.compress(plain, 1)
+    )
+
+
+def unpack(kind, delivery):
+    """A delivery as it was before it was packed, if it was."""
+    packed = delivery.packed
+    if packed:
+        assert packed.codec == kind.types.LinkCodec.ZLIB
+        plain = zlib.decompress(packed.body)
+        assert len(plain) == packed.plain_length
+        delivered = kind.from_bytes(kind.types.GatewayDelivered(), plain)
+        delivery.tuples, delivery.runs = delivered.tuples or [], delivered.runs or []
+    return delivery
 
 
 KINDS = {"apache": Apache, "thriftpy2": ThriftPy2}

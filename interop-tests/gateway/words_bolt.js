@@ -7,6 +7,7 @@
 "use strict";
 
 const fs = require("fs");
+const zlib = require("zlib");
 const thrift = require("thrift");
 const messages = require("messages_types");
 const Finder = require("GatewayFinder");
@@ -26,6 +27,20 @@ function connect(service, host, port) {
         connection.on("connect", () =>
             resolve({ client: thrift.createClient(service, connection), connection }));
     });
+}
+
+// A delivery as it was before the worker packed it, if it did.
+function unpack(delivery) {
+    if (!delivery.packed) {
+        return delivery;
+    }
+    const plain = zlib.inflateSync(delivery.packed.body);
+    let delivered;
+    thrift.TBufferedTransport.receiver((transport) => {
+        delivered = new messages.GatewayDelivered();
+        delivered.read(new thrift.TBinaryProtocol(transport));
+    })(plain);
+    return { tuples: delivered.tuples || [], runs: delivered.runs || [] };
 }
 
 async function find() {
@@ -48,12 +63,13 @@ async function main() {
         component,
         role: messages.GatewayRole.BOLT,
         peer: "node",
+        codecs: [messages.LinkCodec.ZLIB],
     }));
-    console.log(`session ${opened.tasks}`);
+    console.log(`session ${opened.tasks}, packs by ${opened.codec}`);
     let answers = {};
     for (;;) {
         const request = new messages.GatewayReceive({ session: opened.session, ...answers });
-        const delivery = await client.receive(request);
+        const delivery = unpack(await client.receive(request));
         const lines = [];
         answers = { acks: [], messages: [] };
         for (const tuple of delivery.tuples) {

@@ -1,7 +1,7 @@
 """A bolt's peer for the tests: writes what it gets to a file, a line for each tuple, then emits it
 again, anchored, and acks it.
 
-    words_bolt.py CLIENT NIMBUS TOPOLOGY COMPONENT FILE [moody] [slow=SECONDS] [tls=AUTHORITIES]
+    words_bolt.py CLIENT NIMBUS TOPOLOGY COMPONENT FILE [moody] [slow=SECONDS] [zlib] [tls=AUTHORITIES]
 
 It counts nothing: a peer that is killed takes its memory along, but not its file. `moody` fails each
 third tuple that it sees for the first time.
@@ -29,19 +29,29 @@ def main(client, nimbus, topology, component, path, *manners):
                     peer=path.rpartition("/")[2],
                     form=types.GatewayForm.COLUMNS,
                     lease_ms=5000,
+                    codecs=[types.LinkCodec.ZLIB] if "zlib" in manners else None,
                 )
                 opened = gateway.open(request)
-                print(f"session {opened.tasks}", flush=True)
-                serve(gateway, types, opened.session, file, seen, manners)
+                print(f"session {opened.tasks}, packs by {opened.codec}", flush=True)
+                serve(gateway, kind, opened, file, seen, manners)
             except Exception as error:  # The worker is gone, or this peer was too slow.
                 print(repr(error), flush=True)
                 time.sleep(0.2)
 
 
-def serve(gateway, types, session, file, seen, manners):
+def serve(gateway, kind, opened, file, seen, manners):
+    types, session = kind.types, opened.session
     request = types.GatewayReceive(session=session)
+    n_packed = 0
     while True:
+        if opened.codec and request.columns:
+            request.packed = clients.pack(kind, columns=request.columns)
+            request.columns = None
         delivery = gateway.receive(request)
+        if delivery.packed and not n_packed:
+            n_packed += 1
+            print(f"packed {delivery.packed.plain_length} -> {len(delivery.packed.body)}", flush=True)
+        delivery = clients.unpack(kind, delivery)
         request = types.GatewayReceive(session=session, columns=[], acks=[], fails=[])
         for run in delivery.runs:
             words, numbers, positions = (

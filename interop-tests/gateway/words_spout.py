@@ -1,7 +1,7 @@
 """A spout's peer for the tests: emits the lines of a file as (number, line) until each is acked, and
 writes how often it had to emit a line again.
 
-    words_spout.py CLIENT NIMBUS TOPOLOGY COMPONENT LINES REPORT
+    words_spout.py CLIENT NIMBUS TOPOLOGY COMPONENT LINES REPORT [zlib]
 """
 
 import sys
@@ -12,7 +12,7 @@ import clients
 BATCH = 200
 
 
-def main(client, nimbus, topology, component, path, report):
+def main(client, nimbus, topology, component, path, report, *manners):
     kind = clients.KINDS[client]()
     types = kind.types
     lines = dict(enumerate(Path(path).read_text().splitlines(), start=1))
@@ -21,8 +21,13 @@ def main(client, nimbus, topology, component, path, report):
         try:
             place = clients.find(kind, clients.address(nimbus), topology, component)[0]
             gateway = kind.connect((place.host, place.port))
-            request = types.GatewayOpen(component=component, role=types.GatewayRole.SPOUT)
-            session = gateway.open(request).session
+            request = types.GatewayOpen(
+                component=component,
+                role=types.GatewayRole.SPOUT,
+                codecs=[types.LinkCodec.ZLIB] if "zlib" in manners else None,
+            )
+            opened = gateway.open(request)
+            session = opened.session
             while lines:
                 batch, waiting = waiting[:BATCH], waiting[BATCH:]
                 columns = types.GatewayColumns(
@@ -32,11 +37,12 @@ def main(client, nimbus, topology, component, path, report):
                     ],
                     ids=batch,
                 )
-                fates = gateway.emit(
-                    types.GatewayEmit(
-                        session=session, columns=[columns] if batch else None, wait_ms=10_000
-                    )
-                )
+                emit = types.GatewayEmit(session=session, wait_ms=10_000)
+                if batch and opened.codec:
+                    emit.packed = clients.pack(kind, columns=[columns])
+                elif batch:
+                    emit.columns = [columns]
+                fates = gateway.emit(emit)
                 for number in fates.acked:
                     lines.pop(number, None)
                 replays += len(fates.failed)

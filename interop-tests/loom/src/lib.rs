@@ -160,4 +160,85 @@ mod tests {
             assert_eq!(receiver.join().unwrap(), [10, 11]);
         });
     }
+
+    /// Both at once: batches of a sender that rings after each and sleeps over none, of a receiver
+    /// that sleeps when nothing is there and gives the empty ones back without a word.
+    ///
+    /// The sender never sleeps: nobody tells it of empties or of room in a ring. In the worker it
+    /// makes a new batch where none came back, and looks after a full ring again and again
+    /// (`RING_RETRY`); a model that has it park there without a time-out ends in a deadlock that
+    /// the worker does not have. `Waiting::Parked` shows that one.
+    ///
+    /// The door takes `parked` by an exchange that writes nothing when it fails. A swap would do as
+    /// well, but not here: loom knows that a swap read some store, not that it comes right after
+    /// that one, so that it has a swap of false for false hide the `parked` that was stored next.
+    fn travel(waiting: Waiting) {
+        loom::model(move || {
+            let batches = [Vec::new(), Vec::new()].map(UnsafeCell::new);
+            let batches = Arc::new(Batches(batches));
+            let door = Arc::new(Door::<u32>::default());
+            let senders_door = Arc::new(Door::<u32>::default());
+            let data = Arc::new(Ring::new());
+            let empties = Arc::new(Ring::new());
+            let receiver = {
+                let (batches, door) = (batches.clone(), door.clone());
+                let (data, empties) = (data.clone(), empties.clone());
+                thread::spawn(move || {
+                    door.occupy();
+                    let mut received = Vec::new();
+                    while received.len() < N_VALUES {
+                        let Some(number) = data.pop() else {
+                            door.park(None, || !data.is_empty());
+                            continue;
+                        };
+                        batches.0[number].with_mut(|batch| {
+                            received.append(unsafe { &mut *batch });
+                        });
+                        let _ = empties.push(number);
+                    }
+                    received
+                })
+            };
+            senders_door.occupy();
+            let mut own = vec![1, 0];
+            for value in 0..N_VALUES as u32 {
+                let number = loop {
+                    match empties.pop().or_else(|| own.pop()) {
+                        Some(number) => break number,
+                        None => thread::yield_now(),
+                    }
+                };
+                batches.0[number].with_mut(|batch| unsafe { (*batch).push(value) });
+                while !data.push(number) {
+                    match waiting {
+                        Waiting::Looking => thread::yield_now(),
+                        Waiting::Parked => senders_door.park(None, || false),
+                    }
+                }
+                door.ring();
+            }
+            let all: Vec<u32> = (0..N_VALUES as u32).collect();
+            assert_eq!(receiver.join().unwrap(), all);
+        });
+    }
+
+    /// How the sender bears a full ring.
+    #[derive(Clone, Copy)]
+    enum Waiting {
+        Looking,
+        Parked,
+    }
+
+    const N_VALUES: usize = 2;
+
+    #[test]
+    fn batches_travel_to_a_thread_that_sleeps_and_come_back() {
+        travel(Waiting::Looking);
+    }
+
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn a_sender_that_slept_at_a_full_ring_without_a_time_out_would_sleep_on() {
+        travel(Waiting::Parked);
+    }
 }
