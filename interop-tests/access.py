@@ -3,19 +3,33 @@
 import csv
 from pathlib import Path
 
+from thrift.transport.TTransport import TTransportException as ApacheTransportException
+from thriftpy2.transport import TTransportException
+
 _TABLE = Path(__file__).resolve().parent / "access.tsv"
+# A connection that ends or is silent says nothing about rights.
+_NO_ANSWER = (OSError, ApacheTransportException, TTransportException)
 
 
 def rows(service):
+    return [row for row in _table() if row["service"] == service]
+
+
+def services():
+    return {row["service"] for row in _table()}
+
+
+def _table():
     lines = (line for line in _TABLE.read_text().splitlines() if not line.startswith("#"))
-    table = csv.DictReader(lines, delimiter="\t")
-    return [row for row in table if row["service"] == service]
+    return list(csv.DictReader(lines, delimiter="\t"))
 
 
 def is_permitted(call):
     """Whether a call gets past the check of rights, whatever becomes of it then."""
     try:
         call()
+    except _NO_ANSWER:
+        raise
     except Exception as refusal:
         text = getattr(refusal, "msg", None) or getattr(refusal, "message", None) or str(refusal)
         return "is not authorized" not in text

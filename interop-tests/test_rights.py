@@ -14,7 +14,7 @@ from thriftpy2.thrift import TClient
 
 import peers
 import secured
-from access import arguments, is_permitted, rows
+from access import arguments, is_permitted, rows, services
 from cluster import Cluster, eventually, messages
 from contract import rules
 from figures import figure
@@ -34,8 +34,6 @@ ADDRESS_OF = {
     "TopologyFlows": "nimbus",
     "MetricReader": "nimbus",
 }
-# Cells of each service that were asked: (service, call, role).
-asked = set()
 
 
 def drpc_rules(directory):
@@ -102,21 +100,30 @@ def words(guarded, types):
 
 
 class Table:
-    """Asks a service's cells and remembers those that are not as the table says."""
+    """Asks a service's cells for these roles, of all calls or of some, and remembers those that are not
+    as the table says.
+    """
 
-    def __init__(self, service):
-        self.service, self.rows, self.wrong = service, rows(service), []
+    def __init__(self, service, roles=tuple(secured.USERS), calls=None):
+        self.service, self.roles = service, roles
+        self.rows = [row for row in rows(service) if calls is None or row["call"] in calls]
+        self.asked, self.wrong = set(), []
 
     def ask(self, row, role, question):
         self.hear(row, role, is_permitted(question))
 
     def hear(self, row, role, permitted):
-        asked.add((self.service, row["call"], role))
+        self.asked.add((row["call"], role))
         if permitted != (row[role] == "yes"):
             self.wrong.append((row["call"], role, permitted))
 
     def close(self):
+        """A new call has its row (`no_call_is_without_a_row`), and its cells are asked or this fails."""
+        cells = {(row["call"], role) for row in self.rows for role in self.roles}
+        assert self.asked == cells, (self.service, cells ^ self.asked)
         assert not self.wrong, self.service
+        n_roles, n_calls = len(self.roles), len(self.rows)
+        figure("G1", f"{self.service}: {len(cells)} cells as in the table, {n_calls} calls x {n_roles} roles")
 
 
 def test_every_call_of_nimbus(guarded, words, types):
@@ -301,7 +308,7 @@ def open_request(cluster):
 def test_nobody_is_not_heard_where_logins_are_asked_for(guarded):
     """A call without a login gets no answer; that is `no` for every call behind the port."""
     for service, port in ADDRESS_OF.items():
-        table = Table(service)
+        table = Table(service, ["nobody"])
         for row in table.rows:
             table.hear(row, "nobody", has_answer(guarded.addresses[port], row["call"]))
         table.close()
@@ -341,15 +348,14 @@ def test_nobody_may_do_anything_where_nobody_has_a_name(tmp_path, types):
             "DistributedRPCInvocations": {"fetchRequest": ("f",)},
         }
         for service, calls in given.items():
-            table = Table(service)
+            table = Table(service, ["nobody"], calls)
             with rules.connection(cluster, service) as client:
                 if service == "DistributedRPC":
                     # CVE-2026-124496: a header gives nobody a name.
                     assert not is_served_over_http(cluster, "ann")
                 for row in table.rows:
-                    if row["call"] in calls:
-                        question = calls[row["call"]]
-                        table.ask(row, "nobody", lambda: getattr(client, row["call"])(*question))
+                    question = calls[row["call"]]
+                    table.ask(row, "nobody", lambda: getattr(client, row["call"])(*question))
             table.close()
 
 
@@ -365,23 +371,6 @@ def is_served_over_http(cluster, user):
         connection.close()
 
 
-def test_every_cell_was_asked():
-    """G1: the last test of this file. A new call has its row (`no_call_is_without_a_row`), and its
-    cells are asked here or this fails.
-    """
-    roles = ["nobody", *secured.USERS]
-    cells = {
-        (service, row["call"], role)
-        for service in ADDRESS_OF
-        for row in rows(service)
-        for role in roles
-    }
-    if not asked:
-        pytest.fail("run the whole file: this test counts what the others asked")
-    if "STORMWIRE_AGAIN" in os.environ:
-        # The others that passed do not run again.
-        assert asked <= cells, asked - cells
-        return
-    assert asked == cells, cells ^ asked
-    n_calls = len(cells) // len(roles)
-    figure("G1", f"{len(asked)} / {len(cells)} cells as in the table: {n_calls} calls x {len(roles)} roles")
+def test_every_service_has_a_port():
+    """The tests above ask the services of `ADDRESS_OF`, each whole."""
+    assert services() == set(ADDRESS_OF)
