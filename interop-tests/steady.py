@@ -5,8 +5,7 @@
 These tests start hundreds of processes on a machine that others may use too. One that fails here
 and passes alone does not end a landing, but it is not forgotten either: it is named as unsteady at
 the end of the run, for somebody to look at. What fails twice has failed, and so has a run of which
-more than MOST tests fail: that is no accident. The second time STORMWIRE_AGAIN is set, for a test
-that counts what others did.
+more than MOST tests fail: that is no accident. A test must not count on what others did, then.
 """
 
 import os
@@ -22,11 +21,9 @@ PYTEST_LINE = re.compile(r"^(?:FAILED|ERROR) (\S+::.+?)(?: - .*)?$")
 LIBTEST_LINE = re.compile(r"^    (\S+)$")
 
 
-def run(command, **variables):
+def run(command):
     """Passes the output on, and returns the exit code with the names of what failed."""
-    child = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, errors="replace", env={**os.environ, **variables}
-    )
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace")
     failed, in_list = [], False
     for line in child.stdout:
         print(line, end="", flush=True)
@@ -55,7 +52,7 @@ def main(command):
         return code
     names = failed or [" ".join(command)]
     print(f"\n-- once more, by themselves: {', '.join(names)}", flush=True)
-    again, _ = run(only(command, failed), STORMWIRE_AGAIN="1")
+    again, _ = run(only(command, failed))
     if again == 0 and (path := os.environ.get("STORMWIRE_UNSTEADY")):
         with open(path, "a", encoding="utf-8") as file:
             file.writelines(f"{name}\n" for name in names)
