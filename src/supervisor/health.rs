@@ -229,21 +229,22 @@ mod tests {
         std::fs::set_permissions(&path, mode).expect("ours");
     }
 
-    fn checks(dir: &Path) -> Checks {
+    fn checks(dir: &Path, timeout_ms: i64) -> Checks {
         let conf = Conf::defaults()
             .with(keys::STORM_LOCAL_DIR, dir.display().to_string())
             .with(keys::STORM_HEALTH_CHECK_DIR, "checks")
-            .with(keys::STORM_HEALTH_CHECK_TIMEOUT_MS, 1000);
+            .with(keys::STORM_HEALTH_CHECK_TIMEOUT_MS, timeout_ms);
         Checks::from_conf(&conf).expect("sound")
     }
 
     #[tokio::test]
     async fn scripts_are_judged_by_code_output_and_time() {
         let dir = tempfile::tempdir().expect("a directory");
+        let checks = checks(dir.path(), 60_000);
         let run = async || {
-            let report = checks(dir.path()).run().await;
+            let report = checks.run().await;
             let outcomes: Vec<_> = report.scripts.iter().map(|(_, outcome)| *outcome).collect();
-            (outcomes, checks(dir.path()).is_fit(&report))
+            (outcomes, checks.is_fit(&report))
         };
         assert_eq!(run().await, (vec![], true), "no directory");
         script(dir.path(), "a", "echo fine; echo no ERROR here");
@@ -265,7 +266,8 @@ mod tests {
         let pid = dir.path().join("pid");
         let text = format!("sleep 600 & echo $! > {}; wait", pid.display());
         script(dir.path(), "slow", &text);
-        let checks = checks(dir.path());
+        // Time enough for the shell to start and to write the pid.
+        let checks = checks(dir.path(), 3000);
         let report = checks.run().await;
         assert_eq!(report.scripts[0].1, Outcome::Timeout);
         assert!(!checks.is_fit(&report));
