@@ -20,7 +20,7 @@ import pytest
 
 import peers
 import secured
-from cluster import ROOT, eventually
+from cluster import eventually
 from topologies import Builder, running
 
 HERE = Path(__file__).resolve().parent
@@ -354,7 +354,7 @@ def test_what_a_lost_spouts_peer_had_pending_fails(cluster, nimbus):
         spout.close()
         eventually("the statistics show that they failed", lambda: failed() == n)
         told = eventually("the loss is told", lambda: errors(nimbus, id, "in"))
-        assert any(f"`peer of in` of component in is lost" in text for text in told), told
+        assert any("`peer of in` of component in is lost" in text for text in told), told
         assert any(f"{n} tuples of task" in text for text in told), told
         holder.close()
 

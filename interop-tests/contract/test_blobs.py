@@ -1,7 +1,5 @@
 """Blobs: sessions, pages, access lists, and what a live topology keeps from being deleted."""
 
-from pathlib import Path
-
 import pytest
 
 from cluster import eventually
