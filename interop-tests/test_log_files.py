@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import time
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -247,6 +248,19 @@ def test_a_daemons_log_is_a_file_of_its_name(tmp_path, command):
         assert "listens on" in plain.log.read_text()
         assert not (plain.local / f"logs/{command}.log").exists()
         plain.stop()
+
+
+def test_the_ui_of_dev_links_to_the_log_that_its_daemons_share(tmp_path):
+    with daemon(tmp_path, "dev", **{"stormwire.daemon.log.bytes.max": 1 << 20}) as dev:
+        ui, viewer = dev.addresses["ui"], dev.addresses["logviewer"]
+        of_nimbus = get(ui, "nimbus/summary")["nimbuses"][0]["nimbusLogLink"]
+        of_supervisor = get(ui, "supervisor/summary")["supervisors"][0]["logLink"]
+        for link in (of_nimbus, of_supervisor):
+            site = urlsplit(link)
+            assert site.port == viewer[1]
+            page = ask(viewer, f"{site.path}?{site.query}")
+            assert page.status == 200 and "nimbus listens on" in page.text, (link, page.text)
+        dev.stop()
 
 
 def test_a_daemons_log_is_bounded_and_shown(tmp_path):

@@ -8,11 +8,11 @@ use super::daemon::{announce, complain, runtime, say, told_to_stop};
 use crate::conf::{Conf, keys};
 use crate::http::{OpenError, Ports, StartError};
 use crate::logviewer::Logviewer;
-use crate::ui::Ui;
+use crate::ui::{DaemonLogs, Ui};
 
 /// `stormwire ui`.
 pub fn ui(conf: &Conf) -> Result<i32> {
-    runtime()?.block_on(async { serve(Ui::start(conf).await?).await })
+    runtime()?.block_on(async { serve(Ui::start(conf, DaemonLogs::OfEach).await?).await })
 }
 
 /// `stormwire logviewer`.
@@ -48,7 +48,8 @@ impl Site {
             }
             Err(error) => return Err(error.into()),
         };
-        let ui = match Ui::start(&with_links(conf, viewer.as_ref())).await {
+        let links = with_links(conf, viewer.as_ref());
+        let ui = match Ui::start(&links, DaemonLogs::InOne(LOG)).await {
             Ok(ui) => Some(ui),
             // Without what it takes to call Nimbus the rest of the cluster is of use, too.
             Err(error @ (StartError::Http(OpenError::Bind { .. }) | StartError::Door(_))) => {
@@ -88,3 +89,6 @@ fn with_links(conf: &Conf, viewer: Option<&Ports>) -> Conf {
             port(viewer.and_then(Ports::https)),
         )
 }
+
+/// Of `dev`, where its conf asks for a file: `logging` makes the name out of the command's.
+const LOG: &str = "dev.log";

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use self::answer::Ui as Answers;
 use self::nimbus::Pool;
 use self::pages::Site;
+pub use self::pages::links::DaemonLogs;
 use crate::auth::{Daemon, Gate};
 use crate::conf::{Conf, ConfError, keys};
 use crate::http::body::Bodies;
@@ -32,7 +33,7 @@ pub struct Ui;
 
 impl Ui {
     /// Binds its ports. Nimbus is looked for with the first request.
-    pub async fn start(conf: &Conf) -> Result<Ports, StartError> {
+    pub async fn start(conf: &Conf, daemons: DaemonLogs) -> Result<Ports, StartError> {
         let flag =
             |key, default| -> Result<bool, ConfError> { Ok(conf.flag(key)?.unwrap_or(default)) };
         let visitors = Visitors::new(conf, &[(keys::UI_FILTER, keys::UI_FILTER_PARAMS)])?;
@@ -42,7 +43,7 @@ impl Ui {
             visitors,
             origins: Origins::new(conf)?,
             bodies: Bodies::new(limits::UI_BODY_BYTES_MAX),
-            site: Site::new(conf)?,
+            site: Site::new(conf, daemons)?,
             has_actions: flag(keys::UI_ACTIONS_ENABLED, true)?,
             may_profile: flag(keys::WORKER_PROFILER_ENABLED, false)?,
         };

@@ -7,17 +7,27 @@ use serde_json::{Map, Value, json};
 use crate::conf::{Conf, ConfError, keys};
 use crate::percent::encode;
 
+/// Where the daemons of a cluster log to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DaemonLogs {
+    /// Each to the file of its name, as Storm's.
+    OfEach,
+    /// All to this one, since they are one process.
+    InOne(&'static str),
+}
+
 /// Scheme and port of all log viewers; none where they have no port, or one that only the system
 /// knows: then there are no links.
 #[derive(Clone, Debug)]
 pub(in crate::ui) struct Links {
     viewer: Option<(&'static str, u16)>,
+    daemons: DaemonLogs,
 }
 
 // === impl Links ===
 
 impl Links {
-    pub fn new(conf: &Conf) -> Result<Self, ConfError> {
+    pub fn new(conf: &Conf, daemons: DaemonLogs) -> Result<Self, ConfError> {
         let https = conf.int_or(keys::LOGVIEWER_HTTPS_PORT, -1)?;
         let http = conf.int_or(keys::LOGVIEWER_PORT, 8000)?;
         let is_http_closed = https >= 0
@@ -32,7 +42,10 @@ impl Links {
             let port = u16::try_from(port?).ok().filter(|port| *port > 0)?;
             Some((scheme, port))
         });
-        Ok(Links { viewer: known })
+        Ok(Links {
+            viewer: known,
+            daemons,
+        })
     }
 
     /// Puts port and scheme on a page.
@@ -52,8 +65,12 @@ impl Links {
         self.log(host, &format!("{topology}/{port}/events.log"))
     }
 
-    /// A daemon's log.
+    /// The log of a daemon that would write `file` if it were alone.
     pub fn daemon_log(&self, host: &str, file: &str) -> Option<String> {
+        let file = match self.daemons {
+            DaemonLogs::OfEach => file,
+            DaemonLogs::InOne(file) => file,
+        };
         self.address(host, &format!("daemonlog?file={}", encode(file)))
     }
 
@@ -85,7 +102,7 @@ mod tests {
                 false => conf.with(key, *value),
             }
         });
-        let links = Links::new(&conf).expect("a conf");
+        let links = Links::new(&conf, DaemonLogs::OfEach).expect("a conf");
         let link = links.worker_log("h", 6700, "t-1-1");
         let expected =
             expected.map(|site| format!("{site}/api/v1/log?file=t-1-1%2F6700%2Fworker.log"));
@@ -105,5 +122,16 @@ mod tests {
         check(&[(http, 8000), (https, -1)], Some("http://h:8000"));
         let both = [(http, 8000), (https, 0), (closed, 0)];
         check(&both, Some("http://h:8000"));
+    }
+
+    #[test]
+    fn daemons_of_one_process_have_one_log() {
+        let log_of = |daemons| {
+            let links = Links::new(&Conf::new(), daemons).expect("a conf");
+            links.daemon_log("h", "nimbus.log")
+        };
+        let at = |file| Some(format!("http://h:8000/api/v1/daemonlog?file={file}"));
+        assert_eq!(log_of(DaemonLogs::OfEach), at("nimbus.log"));
+        assert_eq!(log_of(DaemonLogs::InOne("dev.log")), at("dev.log"));
     }
 }

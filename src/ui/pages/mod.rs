@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use self::links::Links;
+use self::links::{DaemonLogs, Links};
 use crate::conf::{Conf, ConfError, keys};
 
 /// What pages show of the UI's own conf.
@@ -41,13 +41,13 @@ pub(super) struct Site {
 // === impl Site ===
 
 impl Site {
-    pub fn new(conf: &Conf) -> Result<Self, ConfError> {
+    pub fn new(conf: &Conf, daemons: DaemonLogs) -> Result<Self, ConfError> {
         let shown = |key| conf.get(key).cloned().unwrap_or(Value::Null);
         let port = conf.port(keys::NIMBUS_THRIFT_PORT)?;
         let seeds = conf.texts(keys::NIMBUS_SEEDS)?.into_iter();
         let others = seeds.filter(|seed| !is_this_machine(seed));
         Ok(Site {
-            links: Links::new(conf)?,
+            links: Links::new(conf, daemons)?,
             display_resource: shown(keys::SCHEDULER_DISPLAY_RESOURCE),
             bugtracker: shown(keys::UI_PROJECT_BUGTRACKER_URL),
             central_log: shown(keys::UI_CENTRAL_LOGGING_URL),

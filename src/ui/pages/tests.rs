@@ -24,7 +24,7 @@ fn site() -> Site {
     let conf = Conf::defaults()
         .with(keys::NIMBUS_SEEDS, vec!["localhost", "n1", "n2"])
         .with(keys::UI_PROJECT_BUGTRACKER_URL, "http://bugs");
-    Site::new(&conf).expect("a conf")
+    Site::new(&conf, DaemonLogs::OfEach).expect("a conf")
 }
 
 fn view() -> View<'static> {
