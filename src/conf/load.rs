@@ -165,7 +165,7 @@ fn check(conf: &Conf, origin: impl Fn(&str) -> String) -> Result<(), ConfError> 
             return Err(ConfError::Invalid {
                 origin: origin(key),
                 key: key.to_owned(),
-                reason: violation.to_string(),
+                reason: violation.to_string().trim_end_matches('.').to_owned(),
                 meaning: known.meaning.trim(),
             });
         }
@@ -250,6 +250,7 @@ mod tests {
             "{wrong}"
         );
         assert!(wrong.contains("Correct the value"), "{wrong}");
+        assert!(wrong.contains("within type range. Its meaning"), "{wrong}");
         let broken = failure(b"a: 1\nb: [1\n");
         assert!(broken.starts_with("storm.yaml: line "), "{broken}");
         assert!(failure(b"a: 1\nb: \xff\n").starts_with("storm.yaml: line 2, "));

@@ -37,10 +37,18 @@ pub fn map(text: &str) -> Result<Map<String, Value>, YamlError> {
 
 /// What the text holds, whatever `T` takes. How deep it is, and how much, is bounded.
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, YamlError> {
-    serde_saphyr::from_str_with_options(text, options()).map_err(|error| YamlError {
-        line: error.location().map_or(0, |location| location.line()),
-        column: error.location().map_or(0, |location| location.column()),
-        reason: error.without_snippet().to_string(),
+    serde_saphyr::from_str_with_options(text, options()).map_err(|error| {
+        let line = error.location().map_or(0, |location| location.line());
+        let column = error.location().map_or(0, |location| location.column());
+        let told = error.without_snippet().to_string();
+        // Whoever shows this says the place first, and once.
+        let place = format!(" at line {line}, column {column}");
+        let reason = told.strip_suffix(&place).unwrap_or(&told).to_owned();
+        YamlError {
+            line,
+            column,
+            reason,
+        }
     })
 }
 
@@ -129,6 +137,9 @@ mod tests {
         assert!(map("just text").is_err());
         let error = map("a: 1\nb: [1, 2\nc: 3\n").expect_err("the list is not closed");
         assert!(error.line >= 2, "{error}");
+        let error = map("a: [1\nb: 2").expect_err("the list is not closed");
+        let place = "line 2, column 2: illegal placement of ':' indicator";
+        assert_eq!(error.to_string(), place);
     }
 
     #[test]

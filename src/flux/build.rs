@@ -133,7 +133,9 @@ fn conf(document: &Document) -> Result<Conf, FluxError> {
         let checked = validate::topology(&Conf::new().with(key, value.clone()));
         checked.map_err(|violation| {
             // What a placeholder that nothing filled has become is seen nowhere else.
-            let what = format!("{violation}; it is {}", short(&value));
+            let violation = violation.to_string();
+            let reason = violation.trim_end_matches('.');
+            let what = format!("{reason}; it is {}", short(&value));
             let (line, place) = (entry.node.line, format!("config: {key}"));
             DefinitionError { line, place, what }.of(&entry.origin)
         })?;

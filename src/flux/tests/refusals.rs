@@ -172,7 +172,7 @@ fn settings_are_checked() {
         "workers: 2",
         "workers: \"${n}\"",
         "line 3: config: topology.workers: Field TOPOLOGY_WORKERS must be an Integer within type \
-         range.; it is \"${n}\"",
+         range; it is \"${n}\"",
     );
     check(
         "parallelism: 3",
