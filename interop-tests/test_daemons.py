@@ -35,6 +35,16 @@ def daemons(own_cluster):
     return nimbus, supervisors
 
 
+def test_a_nimbus_that_cannot_have_its_directory_says_what_to_set(tmp_path):
+    (tmp_path / "file").write_text("")
+    with Cluster(tmp_path / "one", command="nimbus") as first:
+        for directory, why in [(first.local, "another Nimbus"), (tmp_path / "file", "Not a dir")]:
+            settings = {"storm.local.dir": str(directory)}
+            with pytest.raises(DaemonEndedError) as ended:
+                Cluster(tmp_path / "two", command="nimbus", settings=settings).start()
+            assert why in str(ended.value) and "storm.local.dir" in str(ended.value)
+
+
 def workers(supervisors):
     return sorted(worker for supervisor in supervisors for worker in supervisor.workers())
 

@@ -93,7 +93,7 @@ pub enum StartError {
     Class(#[from] ClassError),
     #[error(transparent)]
     Scheduler(#[from] ChoiceError),
-    #[error(transparent)]
+    #[error("{0}{remedy}", remedy = remedy(.0))]
     Open(#[from] OpenError),
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -109,6 +109,20 @@ pub enum StartError {
     Links(#[from] LinkConfError),
     #[error(transparent)]
     Packing(#[from] PackingError),
+}
+
+/// What makes a store open.
+fn remedy(error: &OpenError) -> String {
+    let directory = keys::STORM_LOCAL_DIR;
+    match error {
+        OpenError::InUse { .. } => {
+            format!("; end that one, or give this one a {directory} of its own")
+        }
+        OpenError::Io { .. } => {
+            format!("; set {directory} to a directory that this user may write")
+        }
+        OpenError::Damaged { .. } | OpenError::Newer { .. } => String::new(),
+    }
 }
 
 /// The inbox of uploads cannot be used.
