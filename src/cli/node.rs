@@ -6,6 +6,7 @@ use super::ConfArgs;
 use super::client::block_on;
 use super::daemon::say;
 use super::shape::told;
+use crate::conf::keys;
 use crate::supervisor::{self, health::Checks};
 
 /// `stormwire node-health-check`: runs the health scripts once; 1 where the machine is not fit.
@@ -31,14 +32,19 @@ pub fn health_check(args: &ConfArgs) -> Result<i32> {
 /// `stormwire kill_workers`: ends the workers of the supervisor that has this `storm.local.dir`. A
 /// supervisor that still runs starts them again.
 pub fn kill_workers(args: &ConfArgs) -> Result<i32> {
-    let ended = supervisor::end_workers(&args.conf()?)?;
+    let conf = args.conf()?;
+    let ended = supervisor::end_workers(&conf)?;
     for (port, topology) in &ended {
         say(format_args!(
             "killed the worker of {topology} on port {port}"
         ));
     }
     if ended.is_empty() {
-        say("no workers run here");
+        let (key, directory) = (keys::STORM_LOCAL_DIR, conf.local_dir()?);
+        say(format_args!(
+            "no workers run here: the supervisor of {} ({key}) has none",
+            directory.display()
+        ));
     }
     Ok(0)
 }
