@@ -590,6 +590,7 @@ def test_admin(own, storm, peer, nimbus, tmp_path):
     with running(peer, nimbus, "looked-at", pulse(Builder(peer.types), out), pulse_files()) as id:
         eventually("it is placed", lambda: own.workers(id))
         assert "pulse.py" in storm("admin", "print_topo", id).stdout
+        assert "shows the ids" in storm("admin", "print_topo", "looked-at", code=3).stderr
         (supervisor,) = nimbus.getClusterInfo().supervisors
         assert supervisor.supervisor_id in storm("admin", "print_super").stdout
         assert storm("admin", "print_super", "nobody").stdout == ""

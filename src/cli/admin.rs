@@ -10,7 +10,7 @@ use super::client::{self, Nimbus, refused};
 use super::daemon::{complain, say};
 use super::shape::{Causes, told};
 use super::{ClientArgs, absent::AnyArgs};
-use crate::wire::storm::nimbus::GetBlobMetaError;
+use crate::wire::storm::nimbus::{GetBlobMetaError, GetUserTopologyError};
 use crate::wire::storm::{KillOptions, StormTopology};
 use crate::wire::{self, stored};
 
@@ -132,7 +132,13 @@ fn fetch(args: &NamesArgs, id: &str) -> Result<StormTopology> {
     client::block_on(async {
         let mut nimbus = client::connect(&args.client).await?;
         let topology = nimbus.get_user_topology(Some(id)).await;
-        topology.map_err(|e| refused(&format!("fetch {id}"), e))
+        topology.map_err(|error| match error {
+            GetUserTopologyError::NotAlive(_) => anyhow::anyhow!(
+                "there is no file {id}, and no topology with this id (NotAliveException); `list` \
+                 shows the ids of those that run"
+            ),
+            error => refused(&format!("fetch {id}"), error),
+        })
     })
 }
 
