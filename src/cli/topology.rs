@@ -13,6 +13,7 @@ use super::daemon::say;
 use super::flow;
 use super::shape::Shape;
 use super::table::{span, table};
+use crate::clock;
 use crate::wire::messages::{TaskMetric, metric_reader, topology_flows};
 use crate::wire::storm::{
     ErrorInfo, ExecutorSpecificStats, ExecutorSummary, GlobalStreamId, TopologyInfo,
@@ -131,20 +132,23 @@ pub fn info(args: &NameArgs) -> Result<i32> {
     }
     parts.extend(flow::links(&flows));
     parts.extend(flow::waits(&flows, &info.executors));
+    let now_secs = clock::wall_secs_i32();
     for (component, errors) in &info.errors {
-        parts.extend(errors.iter().map(|error| error_line(component, error)));
+        let errors = errors.iter();
+        parts.extend(errors.map(|error| error_line(component, error, now_secs)));
     }
     say(parts.join("\n\n"));
     Ok(0)
 }
 
-fn error_line(component: &str, error: &ErrorInfo) -> String {
+fn error_line(component: &str, error: &ErrorInfo, now_secs: i32) -> String {
     let place = match (&error.host, error.port) {
         (Some(host), Some(port)) => format!(" on {host}:{port}"),
         (Some(host), None) => format!(" on {host}"),
         _ => String::new(),
     };
-    format!("{component}{place}: {}", error.error.trim_end())
+    let age = span(now_secs.saturating_sub(error.error_time_secs));
+    format!("{component}{place}, {age} ago: {}", error.error.trim_end())
 }
 
 /// What tasks report of themselves in numbers.
@@ -282,3 +286,35 @@ fn inputs(counts: Option<&BTreeMap<GlobalStreamId, i64>>) -> i64 {
 const RULE_COLUMNS: usize = 88;
 /// The window since the start, as Storm spells it.
 pub const ALL_TIME: &str = ":all-time";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_where_it_was_and_how_long_ago() {
+        let check = |host: Option<&str>, port, error_time_secs, expected: &str| {
+            let error = ErrorInfo {
+                error: "no such word\n".to_owned(),
+                error_time_secs,
+                host: host.map(str::to_owned),
+                port,
+            };
+            assert_eq!(error_line("split", &error, 4000), expected);
+        };
+        check(
+            Some("h"),
+            Some(6700),
+            3997,
+            "split on h:6700, 3s ago: no such word",
+        );
+        check(
+            Some("h"),
+            None,
+            340,
+            "split on h, 1h 1m 0s ago: no such word",
+        );
+        // A supervisor's clock that is ahead.
+        check(None, None, 4002, "split, 0s ago: no such word");
+    }
+}
