@@ -124,6 +124,17 @@ def test_refusals_are_one_line_and_exit_code_1(cluster):
     assert "/nowhere/topology.yaml" in told
 
 
+def test_a_port_of_another_service_is_told_as_that(cluster):
+    for service in ("coordination", "drpc", "supervisor"):
+        address = "{}:{}".format(*cluster.addresses[service][:2])
+        ran = subprocess.run(
+            [PROGRAM, "list", "--nimbus", address], capture_output=True, text=True, timeout=60
+        )
+        assert ran.returncode == 1, ran
+        (line,) = ran.stderr.splitlines()
+        assert "Invalid method name" in line and line.endswith("check the port"), line
+
+
 def test_no_nimbus_is_said_at_once(tmp_path):
     (port,) = free_ports(1)
     started = time.monotonic()

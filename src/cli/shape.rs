@@ -36,10 +36,17 @@ fn in_brackets(exception: &Option<&'static str>) -> String {
 /// What was answered, for a person: what was tried, then the words of the answer, then the name of
 /// the exception.
 pub fn refused(what: &str, error: impl Refusal) -> anyhow::Error {
+    let mut reason = error.to_string();
+    if reason.starts_with(UNKNOWN_METHOD) {
+        reason.push_str(
+            "; another service listens at this address, or a version without this call: check the \
+             port",
+        );
+    }
     let refused = Refused {
         what: what.to_owned(),
         exception: error.exception(),
-        reason: error.to_string(),
+        reason,
     };
     refused.into()
 }
@@ -134,9 +141,18 @@ impl Shape {
     }
 }
 
+/// How the answer begins of a service without the call: `rpc::Failure::UnknownMethod`.
+const UNKNOWN_METHOD: &str = "Invalid method name: ";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_service_without_the_call_is_taken_for_another_one() {
+        let failure = crate::rpc::Failure::UnknownMethod("getLeader".to_owned());
+        assert!(failure.to_string().starts_with(UNKNOWN_METHOD), "{failure}");
+    }
 
     #[test]
     fn a_cause_that_an_error_names_itself_is_said_once() {
