@@ -82,6 +82,16 @@ def shown(text):
     return re.search(r'<pre id="logContent">(.*)</pre>', text, re.DOTALL).group(1)
 
 
+def test_a_log_that_is_elsewhere_says_where_it_was_looked_for(site, viewer):
+    ghost, there = file(site, "ghost.log"), file(site, "worker.log")
+    assert "storm.log.dir of this log viewer" in page(viewer, f"log?file={part(ghost)}", 404)
+    assert ask(viewer, f"/api/v1/search?file={part(there)}").status == 400
+    ask(site.addresses["ui"], "/api/v1/topology/ghost-1-1")
+    told = [line for line in site.log.read_text().splitlines() if "a request was" in line]
+    for asked in (f"/log?file={part(ghost)}", f"/search?file={part(there)}", "/topology/ghost-1-1"):
+        assert [line for line in told if f"asked={asked} " in line], (asked, told)
+
+
 def test_the_uis_links_lead_to_logs(site, viewer):
     """What the REST API links to is there."""
     links = get(site.addresses["ui"], f"topology/{site.topology}")["workers"]

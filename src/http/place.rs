@@ -34,6 +34,12 @@ impl Place {
     }
 }
 
+/// What a request asks for, for a line of the log.
+pub(crate) fn shown(uri: &Uri) -> String {
+    let asked = uri.path_and_query().map_or("", |asked| asked.as_str());
+    asked.chars().take(SHOWN_MAX).collect()
+}
+
 /// The routes, which then also answer where an address ends with a slash too many, as Storm's do.
 pub(crate) fn with_or_without_slash(routes: Router) -> Router {
     Router::new()
@@ -62,6 +68,9 @@ fn without_last_slash(uri: &Uri) -> Option<Uri> {
     parts.path_and_query = Some(place.parse().ok()?);
     Uri::from_parts(parts).ok()
 }
+
+/// How much of an address a line of the log has: room for a log file with its topology.
+const SHOWN_MAX: usize = 500;
 
 #[cfg(test)]
 mod tests {

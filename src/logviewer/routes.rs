@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use super::access::Reader;
 use super::handlers::{Trouble, Viewer, WhichLog};
 use super::page;
-use crate::http::place::{Place, RawPlace, with_or_without_slash};
+use crate::conf::keys;
+use crate::http::place::{self, Place, RawPlace, with_or_without_slash};
 use crate::http::query::Query;
 use crate::http::reply;
 use crate::rpc::Caller;
@@ -85,13 +86,22 @@ where
                     Extension(caller): Extension<Caller>,
                     path: RawPlace,
                     request: Request| {
+            let place = place::shown(request.uri());
             let outcome = match Asked::new(viewer, caller, path, request).await {
                 Ok((asked, _)) => answer(asked).await,
                 Err(trouble) => Err(trouble),
             };
             outcome.unwrap_or_else(|trouble| {
-                tracing::info!(%trouble, "a request was refused or failed");
-                page::refusal(trouble.status(), &trouble.to_string())
+                tracing::info!(asked = %place, %trouble, "a request was refused or failed");
+                let mut text = trouble.to_string();
+                if let Trouble::NotFound = trouble {
+                    text.push_str(&format!(
+                        " It is looked for in {} of this log viewer, which has to be that of the \
+                         worker's supervisor.",
+                        keys::STORM_LOG_DIR
+                    ));
+                }
+                page::refusal(trouble.status(), &text)
             })
         },
     )
@@ -108,12 +118,13 @@ where
                     path: RawPlace,
                     request: Request| {
             let sharing = Sharing::of(&viewer, request.headers());
+            let place = place::shown(request.uri());
             match Asked::new(viewer, caller, path, request).await {
                 Ok((asked, callback)) => {
                     let outcome = answer(asked).await;
-                    sharing.respond(outcome, callback.as_deref())
+                    sharing.respond(outcome, &place, callback.as_deref())
                 }
-                Err(trouble) => sharing.respond(Err(trouble), None),
+                Err(trouble) => sharing.respond(Err(trouble), &place, None),
             }
         },
     )
@@ -129,7 +140,12 @@ impl Sharing {
         Sharing(origin.filter(|_| viewer.origins.is_known(headers)).cloned())
     }
 
-    fn respond(self, outcome: Result<Value, Trouble>, callback: Option<&str>) -> Response {
+    fn respond(
+        self,
+        outcome: Result<Value, Trouble>,
+        place: &str,
+        callback: Option<&str>,
+    ) -> Response {
         let mut response = match outcome {
             Ok(value) => reply::json(StatusCode::OK, &value, callback),
             Err(trouble @ Trouble::NotFound) => {
@@ -137,7 +153,7 @@ impl Sharing {
                 reply::json(trouble.status(), &body, callback)
             }
             Err(trouble) => {
-                tracing::info!(%trouble, "a request was refused or failed");
+                tracing::info!(asked = %place, %trouble, "a request was refused or failed");
                 reply::failure(trouble.status(), &trouble.to_string(), callback)
             }
         };

@@ -13,7 +13,7 @@ use super::ask::{About, Ask, Order, Profile, Shown};
 use super::front;
 use super::pages::ALL_TIME;
 use super::trouble::Trouble;
-use crate::http::place::{Place, RawPlace, with_or_without_slash};
+use crate::http::place::{self, Place, RawPlace, with_or_without_slash};
 use crate::http::query::Query;
 use crate::http::reply;
 use crate::rpc::Caller;
@@ -196,6 +196,7 @@ async fn serve(
     (read, request): (Read, Request),
 ) -> Response {
     let callback = given.query.get("callback");
+    let asked = place::shown(request.uri());
     let outcome = match read(&given) {
         Ok(ask) => ui.hear(&ask, caller, request).await,
         Err(trouble) => Err(trouble),
@@ -204,7 +205,7 @@ async fn serve(
         Ok(answer) => reply::json(StatusCode::OK, &answer, callback),
         Err(trouble) => {
             let status = trouble.status();
-            tracing::info!(%status, %trouble, "a request was refused or failed");
+            tracing::info!(%asked, %status, %trouble, "a request was refused or failed");
             reply::failure(status, &trouble.to_string(), callback)
         }
     }
