@@ -20,7 +20,7 @@ import pytest
 
 import peers
 import secured
-from cluster import eventually
+from cluster import ROOT, eventually, free_ports
 from topologies import Builder, running
 
 HERE = Path(__file__).resolve().parent
@@ -357,6 +357,20 @@ def test_what_a_lost_spouts_peer_had_pending_fails(cluster, nimbus):
         assert any("`peer of in` of component in is lost" in text for text in told), told
         assert any(f"{n} tuples of task" in text for text in told), told
         holder.close()
+
+
+def test_the_examples_say_what_they_wait_for(cluster, tmp_path):
+    (closed,) = free_ports(1)
+    for port, told in [(closed, f"Nimbus at ('127.0.0.1', {closed})"), (cluster.nimbus[1], "ghost")]:
+        program = ROOT / "examples/gateway/lines.py"
+        command = [sys.executable, "-u", program, f"127.0.0.1:{port}", "ghost", "lines", __file__]
+        log = tmp_path / f"{told}.log"
+        process = subprocess.Popen(command, stdout=log.open("wb"))
+        try:
+            eventually(f"{told} is named", lambda: told in log.read_text(), 10)
+        finally:
+            process.kill()
+            process.wait()
 
 
 def test_a_component_without_a_peer_says_so_and_goes_on_with_the_first_that_comes(

@@ -39,13 +39,21 @@ def serve(nimbus, topology, role, component, work, **wishes):
     """
     threads = {}
     finished = set()
+    told = None
     while True:
+        waits = None
         try:
             finder = connect(messages.GatewayFinder, *nimbus)
             places = finder.findGateways(topology, component)
             finder.close()
-        except (OSError, TException):
+            if not places:
+                waits = f"no worker of {topology} waits for {component} yet"
+        except (OSError, TException) as error:
             places = []
+            waits = f"Nimbus at {nimbus}: {error!r}"
+        if waits and waits != told:
+            print(waits, flush=True)  # once: it goes on looking
+        told = waits
         for place in {(each.host, each.port) for each in places} - finished:
             if place not in threads or not threads[place].is_alive():
                 request = messages.GatewayOpen(component=component, role=role, **wishes)
