@@ -68,6 +68,7 @@ def weather(site):
 
 def picture(browser, name, **options):
     if folder := os.environ.get("STORMWIRE_PICTURES"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
         browser.picture(Path(folder) / f"{name}.png", **options)
 
 
