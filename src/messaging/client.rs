@@ -258,6 +258,7 @@ impl Peer {
             .generation
             .is_some_and(|known| known != welcome.generation)
         {
+            // The series that it was greeted with is the first that it knows, and goes on.
             self.lose(known);
         }
         *known = Known {
@@ -268,7 +269,7 @@ impl Peer {
         match resumed {
             Ok(freed) => self.freed(freed),
             Err(BadGrant) => {
-                self.lose(known);
+                self.lose_and_begin_anew(known);
                 return Err(LinkError::BadGrant);
             }
         }
@@ -293,14 +294,19 @@ impl Peer {
             .lost_at
             .map_or(Duration::ZERO, |at| Instant::now().duration_since(at));
         if is_known && (error.is_gone() || silence >= limits::LINK_RESUME_MAX) {
-            self.lose(known);
+            self.lose_and_begin_anew(known);
         }
+    }
+
+    /// For a process that may yet turn out to live: it is not to count on from where it was.
+    fn lose_and_begin_anew(&self, known: &mut Known) {
+        self.session.store(next_session(), Ordering::SeqCst);
+        self.lose(known);
     }
 
     /// The process is gone, or cannot be told from one that is.
     fn lose(&self, known: &mut Known) {
         *known = Known::default();
-        self.session.store(next_session(), Ordering::SeqCst);
         self.n_gone.fetch_add(1, Ordering::SeqCst);
         let mut lost = Vec::new();
         let (ack_frames, freed) = {

@@ -544,6 +544,84 @@ async fn a_process_that_goes_fails_what_it_had_and_the_next_one_gets_the_rest() 
     next.end().await;
 }
 
+/// A way to whichever process is there, which can be cut.
+struct Road {
+    address: String,
+    to: Arc<Mutex<String>>,
+    cut: watch::Sender<u32>,
+}
+
+// === impl Road ===
+
+impl Road {
+    async fn to(address: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let own = listener.local_addr().unwrap().to_string();
+        let to = Arc::new(Mutex::new(address.to_owned()));
+        let (cut, cuts) = watch::channel(0);
+        let there = to.clone();
+        tokio::spawn(async move {
+            while let Ok((mut from, _)) = listener.accept().await {
+                let mut cuts = cuts.clone();
+                cuts.mark_unchanged();
+                let address = there.lock().unwrap().clone();
+                let mut to = TcpStream::connect(&address).await.unwrap();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut from, &mut to) => {}
+                        _ = cuts.changed() => {}
+                    }
+                });
+            }
+        });
+        Road {
+            address: own,
+            to,
+            cut,
+        }
+    }
+
+    fn cut(&self) {
+        self.cut.send_modify(|n_cuts| *n_cuts += 1);
+    }
+}
+
+/// Its successor was there before anybody saw the place empty.
+#[tokio::test]
+async fn a_connection_to_a_successor_that_breaks_brings_nothing_twice() {
+    let first = Server::start_at("127.0.0.1:0", 1).await;
+    let next = Server::start_at("127.0.0.1:0", 2).await;
+    next.basket.slow.lock().unwrap().insert(EXECUTOR);
+    let road = Road::to(&first.address).await;
+    let client = Client::start(&road.address);
+    client.push(&numbered(0..2));
+    let is_there = |basket: &Basket| basket.n_rows() == 2;
+    first
+        .basket
+        .until("what the first one gets", is_there)
+        .await;
+    *road.to.lock().unwrap() = next.address.clone();
+    road.cut();
+    let has_lost = || client.fate.n_gone.load(Ordering::SeqCst) == 1;
+    until(&client.fate.changed, "the loss", has_lost).await;
+    client.push(&numbered(2..4));
+    client.peer.extend_acks(&[record(1)]);
+    let is_there = |basket: &Basket| basket.n_rows() == 2 && basket.n_records() == 1;
+    next.basket.until("what the next one gets", is_there).await;
+    road.cut();
+    let is_back = || client.peer.counters().n_connects() == 3;
+    until(&client.fate.changed, "a new connection", is_back).await;
+    client.push(&numbered(4..6));
+    client.peer.extend_acks(&[record(2)]);
+    let is_there = |basket: &Basket| basket.n_rows() >= 4 && basket.n_records() >= 2;
+    next.basket.until("all of it", is_there).await;
+    assert_eq!(next.basket.sequences(), [2, 3, 4, 5]);
+    assert_eq!(*next.basket.records.lock().unwrap(), [record(1), record(2)]);
+    assert_eq!(client.fate.n_gone.load(Ordering::SeqCst), 1);
+    first.end().await;
+    next.end().await;
+}
+
 /// Looks as dead as a process that is gone: it was welcomed once, and hears nobody any more.
 #[tokio::test]
 async fn acks_that_a_silent_peer_may_not_have_got_are_said_again_where_that_does_no_harm() {
