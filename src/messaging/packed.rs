@@ -284,8 +284,13 @@ fn put_nested(value: &Value, depth: usize, out: &mut Vec<u8>) -> Result<(), Pack
 }
 
 fn put_tagged(value: &Value, depth: usize, out: &mut Vec<u8>) -> Result<(), PackedError> {
-    out.push(tag_of(value.as_ref()));
-    put_nested(value, depth + 1, out)
+    let tag = tag_of(value.as_ref());
+    out.push(tag);
+    // What is flat nests nothing: it may stand in the deepest list.
+    match tag < tag::LIST {
+        true => put_value(value.as_ref(), out),
+        false => put_nested(value, depth + 1, out),
+    }
 }
 
 /// The types of values, by the ids of their variants in `Value` of messages.thrift.

@@ -5,8 +5,9 @@ use proptest::prelude::*;
 
 use super::{EXECUTOR, Row, batch, simple, streams};
 use crate::id::TaskId;
+use crate::limits;
 use crate::messaging::acks::{self, AckKind, AckRecord};
-use crate::messaging::codec::{self, BatchHead};
+use crate::messaging::codec::{self, BatchHead, EncodeError};
 use crate::messaging::decode::{DecodeError, Incoming};
 use crate::messaging::packed::PackedError;
 use crate::tuple::{Anchor, StreamNumber, TupleBatch, TupleError, TupleHead, Value};
@@ -242,6 +243,24 @@ fn an_ordinary_tuple_is_small() {
     let (bytes, _) = encoded(&batch(&streams(), &simple(512)));
     let n_bytes = bytes.len() as f64 / 512.0;
     assert!(n_bytes < 13.0, "{n_bytes} bytes a tuple");
+}
+
+#[test]
+fn values_travel_nested_as_deep_as_emits_take_them() {
+    let nest = |depth| (0..depth).fold(Value::Long(1), |inner, _| Value::List(vec![inner]));
+    let with = |value| {
+        let mut rows = simple(1);
+        rows[0].values[0] = value;
+        rows
+    };
+    let deepest = with(nest(limits::VALUE_DEPTH_MAX));
+    let (_, message) = encoded(&batch(&streams(), &deepest));
+    assert_eq!(decoded(&message), Ok(deepest));
+    let deeper = batch(&streams(), &with(nest(limits::VALUE_DEPTH_MAX + 1)));
+    assert_eq!(
+        codec::write_frame(&deeper, 0..1, &mut Vec::new()),
+        Err(EncodeError::Value(PackedError::TooDeep))
+    );
 }
 
 #[test]
