@@ -198,10 +198,12 @@ impl DataOutbox {
         self.outbox.sending().buffer()
     }
 
-    /// Queues a frame.
-    pub fn push(&self, frame: DataFrame) {
-        self.outbox.sending().push(self.line, frame);
+    /// Queues a frame. False, and it is lost, where the worker is wanted no more.
+    #[must_use]
+    pub fn push(&self, frame: DataFrame) -> bool {
+        let is_taken = self.outbox.sending().push(self.line, frame);
         self.outbox.ring();
+        is_taken
     }
 
     /// Whether far too much waits: an edge that waits for room never gets there.

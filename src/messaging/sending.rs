@@ -60,6 +60,8 @@ pub struct Sending {
     spare: Spare,
     /// Of ack frames, which have other sizes.
     spare_acks: Spare,
+    /// The worker is wanted no more: nobody will take anything.
+    is_over: bool,
 }
 
 /// Frames' memory to be used again.
@@ -136,6 +138,7 @@ impl Sending {
                 n_bytes_min: acks::FRAME_BYTES_MAX,
                 ..Spare::default()
             },
+            is_over: false,
         }
     }
 
@@ -153,16 +156,18 @@ impl Sending {
         })
     }
 
-    /// Queues a frame for the executor of a line.
-    pub fn push(&mut self, line: usize, frame: DataFrame) {
-        let Some(to) = self.lines.get_mut(line) else {
-            return;
+    /// Queues a frame for the executor of a line. False, and it is lost, after the end.
+    #[must_use]
+    pub fn push(&mut self, line: usize, frame: DataFrame) -> bool {
+        let Some(to) = self.lines.get_mut(line).filter(|_| !self.is_over) else {
+            return false;
         };
         let n_bytes = frame.charge();
         to.gauge.add(n_bytes);
         to.n_waiting_bytes += n_bytes;
         to.waiting.push_back(frame);
         self.make_ready(line);
+        true
     }
 
     /// Whether more waits for the executor of a line than may, which only edges that do not look
@@ -320,8 +325,9 @@ impl Sending {
         freed
     }
 
-    /// The worker is wanted no more: takes out all frames.
+    /// The worker is wanted no more: takes out all frames, and takes no further ones.
     pub fn end(&mut self, lost: &mut Vec<DataFrame>) -> Freed {
+        self.is_over = true;
         let mut freed = self.abandon(lost);
         for line in &mut self.lines {
             line.n_waiting_bytes = 0;

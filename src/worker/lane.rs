@@ -412,7 +412,7 @@ mod tests {
         let mut lane = Lane::new(Destination::Peer(lines[0].clone()));
         let bytes = Arc::new(vec![0; limits::LOOSE_BYTES_MAX]);
         assert!(lane.is_open());
-        lines[0].push(DataFrame { bytes, n_tuples: 1 });
+        assert!(lines[0].push(DataFrame { bytes, n_tuples: 1 }));
         assert!(lane.is_open() && lane.is_full());
         lane.blocks = false;
         assert!(!lane.is_open() && !lane.is_full());

@@ -42,7 +42,10 @@ fn send_rows(
         Ok(()) => {
             let n_tuples = rows.len();
             counters.n_sent.fetch_add(n_tuples as u64, Ordering::SeqCst);
-            outbox.push(DataFrame { bytes, n_tuples });
+            if !outbox.push(DataFrame { bytes, n_tuples }) {
+                // The assignment changed, and this thread still follows the old one.
+                fail(batch, rows, failed);
+            }
         }
         // Too much for one frame, or one tuple of them cannot be written: the halves find out.
         Err(_) if rows.len() > 1 => {
@@ -186,5 +189,27 @@ mod tests {
         let (frames, failed) = sent(&batch);
         assert_eq!(failed, [73]);
         assert_eq!(frames.concat(), [0, 1, 2, 4]);
+    }
+
+    /// Its link has ended, and this thread does not follow the new routes yet.
+    #[test]
+    fn what_is_for_a_worker_that_is_not_wanted_any_more_fails() {
+        let mut batch = TupleBatch::new(streams());
+        for sequence in 0..3 {
+            let anchor = Anchor {
+                root: 70 + sequence,
+                edge: 1,
+            };
+            batch
+                .push(head(sequence), &[anchor], &values!["x"])
+                .unwrap();
+        }
+        let (outbox, lines) = Outbox::new(&[EXECUTOR], 1000);
+        outbox.sending().end(&mut Vec::new());
+        let mut failed = Vec::new();
+        send(&lines[0], &batch, &WorkerCounters::default(), &mut failed);
+        let roots: Vec<u64> = failed.iter().map(|record| record.root).collect();
+        assert_eq!(roots, [70, 71, 72]);
+        assert!(outbox.is_empty());
     }
 }

@@ -97,7 +97,7 @@ impl Model {
             Event::Push(line, n_bytes) => {
                 let bytes = self.frame(*line, usize::from(*n_bytes));
                 let frame = DataFrame { bytes, n_tuples: 1 };
-                self.sending.push(*line, frame);
+                assert!(self.sending.push(*line, frame));
             }
             Event::Ack => {
                 let bytes = self.frame(2, 10);
@@ -194,7 +194,7 @@ proptest! {
 fn push(sending: &mut Sending, line: usize, n_bytes: usize) {
     // As many as it takes of a window.
     let bytes = Arc::new(vec![0; n_bytes - charge(0, 3)]);
-    sending.push(line, DataFrame { bytes, n_tuples: 3 });
+    assert!(sending.push(line, DataFrame { bytes, n_tuples: 3 }));
 }
 
 fn take(sending: &mut Sending) -> usize {

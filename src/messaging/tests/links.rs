@@ -270,7 +270,7 @@ impl Client {
         let mut bytes = outbox.buffer();
         codec::write_frame(&batch, 0..batch.len(), Arc::make_mut(&mut bytes)).unwrap();
         let n_tuples = batch.len();
-        outbox.push(DataFrame { bytes, n_tuples });
+        assert!(outbox.push(DataFrame { bytes, n_tuples }));
     }
 
     fn is_full(&self, executor: ExecutorId) -> bool {
