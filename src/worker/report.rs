@@ -19,7 +19,7 @@ use crate::limits;
 pub struct ReportedError {
     pub component: ComponentId,
     pub task: TaskId,
-    /// Message and causes, a line each.
+    /// Message and causes, a line each; the rest of what is too long is cut off.
     pub text: String,
     /// Wall seconds.
     pub at_secs: i64,
@@ -117,10 +117,13 @@ impl Reporter {
         }
         let (component, n_untold) = (&self.component, std::mem::take(&mut self.n_untold));
         error!(%component, %task, error = %failure, n_untold, "error in a component");
+        let mut text = failure.detail();
+        // A child may say what no report to Nimbus has room for: it would be refused for ever.
+        text.truncate(text.floor_char_boundary(limits::REPORTED_ERROR_BYTES_MAX));
         self.log.push(ReportedError {
             component: component.clone(),
             task,
-            text: failure.detail(),
+            text,
             at_secs: clock::wall_secs(),
         });
     }
@@ -169,6 +172,18 @@ mod tests {
         }
         assert_eq!((log.take().len(), log.n_errors()), (2, 5));
         assert_eq!(reporter.n_untold, 3);
+    }
+
+    #[test]
+    fn a_text_has_no_more_than_nimbus_keeps() {
+        let log = Arc::new(ErrorLog::default());
+        let mut reporter = Reporter::new(log.clone(), "split".into(), Throttle::new(1, 1));
+        // No character ends where the text has to.
+        let long = "\u{20ac}".repeat(limits::REPORTED_ERROR_BYTES_MAX);
+        reporter.report(TaskId(1), &ComponentFailure::new(long.clone()));
+        let text = &log.take()[0].text;
+        assert_eq!(text.len(), limits::REPORTED_ERROR_BYTES_MAX / 3 * 3);
+        assert!(long.starts_with(text));
     }
 
     #[test]
