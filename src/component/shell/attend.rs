@@ -75,7 +75,11 @@ async fn attended(attendance: &Attendance, mut started: Started, link: &Arc<Link
     started.clean_up();
     let status = match status {
         Some(status) => Some(status),
-        None => started.child.wait().await.ok(),
+        None => {
+            // Of one that left its group nothing has ended yet.
+            let _ = started.child.start_kill();
+            started.child.wait().await.ok()
+        }
     };
     // A process that left the group may still hold the pipe.
     let _ = timeout(DRAIN_PATIENCE, &mut stderr).await;

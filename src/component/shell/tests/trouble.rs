@@ -106,6 +106,18 @@ read()
     );
 }
 
+/// What ends its group does not reach it then.
+#[test]
+fn a_child_that_left_its_group_is_ended_too() {
+    let body = r#"
+os.setpgid(0, os.getpgid(os.getppid()))
+sys.stdout.write("no message\nend\n")
+sys.stdout.flush()
+__import__("signal").pause()
+"#;
+    check_trouble(body, Conf::new(), &["was ended: ", "no message"]);
+}
+
 #[test]
 fn a_child_that_closes_its_input_and_talks_on_is_ended() {
     let mut rig = Rig::bolt(
