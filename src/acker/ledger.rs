@@ -100,18 +100,6 @@ impl AckLedger {
         notice
     }
 
-    /// Takes many records and appends what comes of them.
-    pub fn handle_all(
-        &mut self,
-        records: impl IntoIterator<Item = LedgerRecord>,
-        now_ms: i64,
-        notices: &mut Vec<Notice>,
-    ) {
-        for record in records {
-            notices.extend(self.handle(record, now_ms));
-        }
-    }
-
     /// Once each message timeout: forgets trees that began three of them ago, longer than any spout
     /// waits. Fails and resets count as beginnings; inits and acks do not.
     pub fn handle_tick(&mut self) {

@@ -5,12 +5,10 @@
 
 mod ledger;
 mod pending;
-mod rotating;
 mod trees;
 
 pub use ledger::{AckLedger, LedgerRecord, Notice, Outcome};
 pub use pending::{Pending, PendingTable};
-pub use rotating::{Disposition, RotatingMap};
 
 #[cfg(test)]
 mod tests;

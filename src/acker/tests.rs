@@ -1,4 +1,4 @@
-//! The ledger, the pending table and the rotating map: Storm's recorded runs and simple models.
+//! The ledger and the pending table: Storm's recorded runs and simple models.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -79,42 +79,6 @@ fn the_ledger_answers_as_storms_acker_does() {
     tally.finish(0);
 }
 
-#[test]
-fn the_rotating_map_forgets_as_storms_does() {
-    let mut tally = fixtures::Tally::new("acker/rotating-map.jsonl");
-    for line in fixtures::lines("acker/rotating-map.jsonl") {
-        let mut map = RotatingMap::new(line["buckets"].as_u64().unwrap());
-        let is_equal = line["steps"].as_array().unwrap().iter().all(|step| {
-            let key = step["key"].as_str().unwrap_or_default().to_owned();
-            let result = match step["op"].as_str().unwrap() {
-                "put" => {
-                    map.put(key, integer(&step["value"]));
-                    None
-                }
-                "get" => Some(json!(map.get(&key))),
-                "remove" => Some(json!(map.remove(&key))),
-                "contains" => Some(json!(map.contains(&key))),
-                "rotate" => {
-                    let mut dropped = BTreeMap::new();
-                    map.rotate(|key, value| assert!(dropped.insert(key, value).is_none()));
-                    let callback = step["callback"].as_array().unwrap();
-                    let callback: BTreeMap<_, _> = callback
-                        .iter()
-                        .map(|pair| (pair[0].as_str().unwrap().to_owned(), integer(&pair[1])))
-                        .collect();
-                    return json!(dropped) == step["dropped"]
-                        && dropped == callback
-                        && json!(map.len()) == step["size"];
-                }
-                other => panic!("unknown step {other}"),
-            };
-            result.is_none_or(|result| result == step["result"]) && json!(map.len()) == step["size"]
-        });
-        tally.case(is_equal, || line.to_string());
-    }
-    tally.finish(0);
-}
-
 fn pending(n: i64) -> Pending {
     Pending {
         task: TaskId(1),
@@ -179,7 +143,11 @@ fn acking_allocates_nothing_once_warm() {
             });
         }
         records.reverse();
-        ledger.handle_all(records.iter().copied(), 1, &mut notices);
+        notices.extend(
+            records
+                .iter()
+                .filter_map(|record| ledger.handle(*record, 1)),
+        );
         notices
             .drain(..)
             .filter_map(|n| done(&mut table, n.root, n.outcome))

@@ -65,11 +65,9 @@ pub trait Intakes: Send + Sync + 'static {
     fn intake(&self) -> Self::Intake;
 }
 
-/// What came in. Only grows.
+/// What was turned away. Only grows.
 #[derive(Debug, Default)]
 pub struct ServerCounters {
-    /// Links that were welcomed.
-    n_links: AtomicU64,
     /// Connections whose greeting did not fit.
     n_refused: AtomicU64,
     /// Links that were closed for what they sent.
@@ -155,14 +153,12 @@ impl Outcome {
                 warn!(%from, reason, "refused a link");
                 &counters.n_refused
             }
-            Outcome::Ended => &counters.n_links,
+            Outcome::Ended => return,
             Outcome::Broken(Misbehaviour::Session(error @ SessionError::Superseded)) => {
-                debug!(%from, %error, "a link ended");
-                &counters.n_links
+                return debug!(%from, %error, "a link ended");
             }
             Outcome::Broken(Misbehaviour::Frame(FrameError::Io(error))) => {
-                debug!(%from, %error, "a link broke");
-                &counters.n_links
+                return debug!(%from, %error, "a link broke");
             }
             Outcome::Broken(misbehaviour) => {
                 warn!(%from, error = %misbehaviour, "closed a link");
