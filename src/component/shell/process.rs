@@ -140,7 +140,7 @@ impl Program {
 // === impl Started ===
 
 impl Started {
-    /// Ends what is left of the group and forgets it: once the child is reaped.
+    /// Ends what is left of the group, be it the child itself, and forgets it.
     pub fn clean_up(&self) {
         crate::process::kill_group(self.process);
         for path in [&self.pid_file, &self.record] {
