@@ -367,9 +367,16 @@ impl Link {
     /// executor has to hear of it.
     pub fn end_turn(&self) -> Option<Event> {
         let mut outbox = self.outbox();
+        let had_nexts = outbox.turns.n_nexts() > 0;
         let step = outbox.turns.handle_sync();
+        let is_unasked = had_nexts && outbox.turns.n_nexts() == 0;
         self.open_turn(&mut outbox, step.command);
         self.pump(&mut outbox);
+        drop(outbox);
+        if is_unasked {
+            // Who looked before, at the emit of this turn, saw no room for another one.
+            self.waker.wake();
+        }
         step.had_nothing.then_some(Event::HadNothing)
     }
 
@@ -412,6 +419,7 @@ impl Link {
 #[cfg(test)]
 mod tests {
     use std::os::fd::OwnedFd;
+    use std::sync::Arc;
 
     use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
@@ -423,6 +431,26 @@ mod tests {
 
     fn said(text: &str) -> FromChild {
         FromChild::read(Serializer::Json, text.as_bytes()).expect("a message")
+    }
+
+    /// With room for one, that is taken until its turn ends: an emit alone wakes too early.
+    #[test]
+    fn the_end_of_the_last_turn_wakes_the_executor() {
+        let n_wakes = Arc::new(AtomicUsize::new(0));
+        let count = n_wakes.clone();
+        let waker = Waker::new(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        let link = Link::new(waker, Vec::new(), Serializer::Json).expect("a descriptor");
+        link.grant(2, b"next".to_vec());
+        let mut events = Vec::new();
+        for n_expected in [0, 1] {
+            let emit = r#"{"command": "emit", "tuple": [1], "need_task_ids": false}"#;
+            link.heard(said(emit), &mut events);
+            link.heard(said(r#"{"command": "sync"}"#), &mut events);
+            assert_eq!(n_wakes.load(Ordering::Relaxed), n_expected);
+        }
+        assert_eq!((link.n_nexts(), events.len()), (0, 2));
     }
 
     /// Else a spout is asked for more than may be pending.
