@@ -497,6 +497,20 @@ def test_slow_and_huge_requests_are_cut_off(ui, words):
         idler.close()
 
 
+def test_bodies_that_do_not_come_hold_nobody_up(ui, words):
+    """Many more of them than the UI has connections to Nimbus."""
+    head = f"POST /api/v1/topology/{words}/logconfig HTTP/1.1\r\nHost: localhost\r\n"
+    request = f"{head}Content-Length: 100\r\nExpect: 100-continue\r\n\r\n{{".encode()
+    senders = [socket.create_connection(ui, timeout=15) for _ in range(40)]
+    for sender in senders:
+        sender.sendall(request)
+    for sender in senders:
+        assert sender.recv(100).startswith(b"HTTP/1.1 100 "), "each body is waited for"
+    assert get(ui, "cluster/summary", timeout=15)["supervisors"] == 1
+    for sender in senders:
+        sender.close()
+
+
 def test_a_topology_is_killed(ui, site, peer):
     made = Builder(peer.types)
     made.spout("pulse", made.python("pulse.py"), {"default": ["n"]})

@@ -14,7 +14,7 @@ use super::trouble::Trouble;
 use crate::auth::{Gate, Operation, Target};
 use crate::clock;
 use crate::conf::{Conf, keys};
-use crate::http::body::Bodies;
+use crate::http::body::{Bodies, Read};
 use crate::http::origin::Origins;
 use crate::http::visitor::Visitors;
 use crate::rpc::Caller;
@@ -42,6 +42,8 @@ pub(super) struct Ui {
 impl Ui {
     /// The answer to a visitor who has a name, or is nobody.
     pub async fn answer(&self, ask: &Ask, who: &Caller, body: Body) -> Result<Value, Trouble> {
+        // First, since connections to Nimbus are few: who sends slowly must not hold one.
+        let body = self.body(ask, body).await?;
         let mut nimbus = self.nimbus.lend().await?;
         let (operation, topology) = ask.needs();
         self.permit(&mut nimbus, who, operation, topology).await?;
@@ -87,7 +89,12 @@ impl Ui {
                 pages::topologies::summary(&nimbus.get_topology_summaries().await?, site)
             }
             Ask::Topology(id, About::Order(order)) => {
-                self.order(&mut nimbus, (id, order), body).await?
+                let means = Means {
+                    links: &site.links,
+                    may_profile: self.may_profile,
+                    body: body.as_ref().map_or(&[], |body| &body.bytes),
+                };
+                orders::carry_out(&mut nimbus, (id, order), means).await?
             }
             Ask::Topology(id, about) => self.about(&mut nimbus, (id, about), user).await?,
         })
@@ -151,22 +158,14 @@ impl Ui {
         })
     }
 
-    async fn order(
-        &self,
-        nimbus: &mut Lent<'_>,
-        (id, order): (&str, &Order),
-        body: Body,
-    ) -> Result<Value, Trouble> {
-        let read = match order {
-            Order::LogConfig => Some(self.bodies.read(body).await?),
-            _ => None,
-        };
-        let means = Means {
-            links: &self.site.links,
-            may_profile: self.may_profile,
-            body: read.as_ref().map_or(&[], |read| &read.bytes),
-        };
-        orders::carry_out(nimbus, (id, order), means).await
+    /// Of an order that has one.
+    async fn body(&self, ask: &Ask, body: Body) -> Result<Option<Read<'_>>, Trouble> {
+        match ask {
+            Ask::Topology(_, About::Order(Order::LogConfig)) => {
+                Ok(Some(self.bodies.read(body).await?))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Nimbus sees the UI, which may all that its visitors may: what each of them may is held here,
