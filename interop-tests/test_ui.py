@@ -381,6 +381,21 @@ def test_errors_name_what_is_wrong(ui, words):
     assert get(ui, f"topology/{words}")["status"] == "ACTIVE"
 
 
+def test_no_visitor_writes_lines_of_the_log(ui, site, words):
+    forged = "\n2026-01-01T00:00:00.000000Z ERROR forged: \x1b[31mall is lost"
+    level = json.dumps({"namedLoggerLevels": {forged: {"target_level": 5}}})
+    for path, body in [
+        (f"topology/nobody{part(forged)}", None),
+        (f"topology/{words}?window={part(forged)}", None),
+        (f"topology/{words}/logconfig", level.encode()),
+    ]:
+        reply = ask(ui, f"/api/v1/{path}", "POST" if body else "GET", body=body)
+        assert reply.status == 500 and "forged" in reply.json["errorMessage"], path
+    lines = [line for line in site.log.read_text().splitlines() if "forged" in line]
+    assert len(lines) == 3 and all("stormwire::ui" in line for line in lines), lines
+    assert "\x1b" not in "".join(lines)
+
+
 def test_headers_and_callbacks(ui):
     plain = ask(ui, "/api/v1/cluster/summary")
     assert plain.headers["content-type"] == "application/json;charset=utf-8"

@@ -205,8 +205,10 @@ async fn serve(
         Ok(answer) => reply::json(StatusCode::OK, &answer, callback),
         Err(trouble) => {
             let status = trouble.status();
-            tracing::info!(%asked, %status, %trouble, "a request was refused or failed");
-            reply::failure(status, &trouble.to_string(), callback)
+            let text = trouble.to_string();
+            // Quoted: an address holds what a visitor likes, ends of lines included.
+            tracing::info!(%asked, %status, trouble = ?text, "a request was refused or failed");
+            reply::failure(status, &text, callback)
         }
     }
 }
