@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import re
+import shutil
 import socket
 import time
 
@@ -205,6 +206,19 @@ def test_deep_search(site, viewer):
     assert get(viewer, f"{path}&port=1") == []
     assert get(viewer, "deepSearch/nobody-1-1?search-string=x") == []
     assert get(viewer, f"deepSearch/{part('../..')}?search-string=x") == []
+
+
+def test_matches_are_bounded_over_all_slots(site, viewer):
+    """However many there are: an answer is made in memory."""
+    topology = site.slot.parent.parent / "many-1-1"
+    for port in range(1, 6):
+        (topology / str(port)).mkdir(parents=True)
+        (topology / str(port) / "worker.log").write_text("needle\n" * 6_000)
+    path = "deepSearch/many-1-1?search-string=needle&num-matches=6000"
+    slots = get(viewer, path)
+    found = [match for slot in slots for file in slot["matches"] for match in file["matches"]]
+    assert (len(slots), len(found)) == (5, 10_000)
+    shutil.rmtree(topology)
 
 
 def test_downloads(site, viewer):

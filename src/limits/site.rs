@@ -24,7 +24,8 @@ pub const LOG_SEARCH_BYTES_MAX: u64 = 256 << 20;
 /// Longest text that is looked for, in bytes: Storm's.
 pub const LOG_SEARCH_TEXT_BYTES_MAX: usize = 1024;
 
-/// Matches of one search: each has its surroundings in the answer.
+/// Matches of one search, through all files of a topology as well: each has its surroundings in the
+/// answer, some KB in all.
 pub const LOG_MATCHES_MAX: usize = 10_000;
 
 /// Pages and searches that read logs at once: more wait, so that readers leave the machine to its

@@ -244,12 +244,12 @@ impl Viewer {
 
     /// Places in the logs of all slots.
     fn look_everywhere(&self, asked: &Asked, deep: &Deep<'_>) -> Result<Value, Trouble> {
-        let mut budget = limits::LOG_SEARCH_BYTES_MAX;
+        let mut left = Left::default();
         let mut all = Vec::new();
         for slot in self.roots.slots(Some(asked.part("topology")), None) {
             let files = self.searched(&slot, &asked.reader, deep.with_archived);
             if !files.is_empty() {
-                all.push(self.look_deep(&files, (0, 0), deep, &mut budget)?);
+                all.push(self.look_deep(&files, (0, 0), deep, &mut left)?);
             }
         }
         Ok(json!(all))
@@ -274,8 +274,7 @@ impl Viewer {
             true => usize::try_from(from_file).unwrap_or(usize::MAX),
             false => 0,
         };
-        let mut budget = limits::LOG_SEARCH_BYTES_MAX;
-        self.look_deep(&files, (from_file, start), deep, &mut budget)
+        self.look_deep(&files, (from_file, start), deep, &mut Left::default())
     }
 
     /// A worker's dumps and profiles, as a list.
@@ -429,35 +428,37 @@ impl Viewer {
         files: &[WorkerFile],
         (from_file, start): (usize, u64),
         deep: &Deep<'_>,
-        budget: &mut u64,
+        left: &mut Left,
     ) -> Result<Value, Trouble> {
         let (mut offset, mut start, mut n_found) = (from_file, start, 0);
         let mut matches = Vec::new();
         while let Some(file) = files.get(offset) {
-            if *budget == 0 || deep.over.load(Ordering::Relaxed) {
+            let n_max = left.n_matches.min(deep.n_max - n_found);
+            if n_max == 0 || left.bytes == 0 || deep.over.load(Ordering::Relaxed) {
                 break;
             }
             let name = file.to_string();
             let wanted = Wanted {
                 text: deep.text.as_bytes(),
-                n_max: deep.n_max - n_found,
+                n_max,
                 start,
-                bytes_max: *budget,
+                bytes_max: left.bytes,
             };
             let opened = self.roots.open_worker_file(file)?;
             let looked = opened
                 .map(|opened| self.look((WhichLog::Worker, &name), opened, wanted, deep.over));
             // One that is gone, or no archive, hides nothing of the others.
             if let Some(Ok((mut answer, bytes_read))) = looked {
-                *budget = budget.saturating_sub(bytes_read);
+                left.bytes = left.bytes.saturating_sub(bytes_read);
                 let n_here = answer["matches"].as_array().map_or(0, Vec::len);
+                left.n_matches = left.n_matches.saturating_sub(n_here);
                 n_found += n_here;
                 if n_here > 0 {
                     answer["fileName"] = json!(name);
                     answer["port"] = json!(file.slot.port.to_string());
                     matches.push(answer);
                 }
-                if n_found >= deep.n_max {
+                if n_here == n_max {
                     break;
                 }
             }
@@ -494,6 +495,12 @@ struct Deep<'a> {
     over: &'a AtomicBool,
 }
 
+/// What a search through many files may still take, over all of them.
+struct Left {
+    bytes: u64,
+    n_matches: usize,
+}
+
 fn matches_max(asked: Option<u64>, default: usize) -> usize {
     let asked = asked.map_or(default, |n| usize::try_from(n).unwrap_or(usize::MAX));
     asked.clamp(1, limits::LOG_MATCHES_MAX)
@@ -505,6 +512,17 @@ fn is_dump(name: &str) -> bool {
         .iter()
         .any(|kind| name.starts_with(kind));
     is_ours && name.ends_with(".txt")
+}
+
+// === impl Left ===
+
+impl Default for Left {
+    fn default() -> Self {
+        Left {
+            bytes: limits::LOG_SEARCH_BYTES_MAX,
+            n_matches: limits::LOG_MATCHES_MAX,
+        }
+    }
 }
 
 // === impl Over ===
