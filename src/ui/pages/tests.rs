@@ -655,6 +655,37 @@ fn a_drawing() {
 }
 
 #[test]
+fn streams_are_named_in_drawings_as_by_storm() {
+    let view = visualization::View {
+        window: "600",
+        system: SystemParts::Hidden,
+    };
+    for (stream, name) in [
+        ("a:b", "a:b"),
+        ("a b/c", "a_b_c"),
+        ("1-st.X", "_s_-st.X"),
+        ("\u{e9}t\u{e9}", "_s_t_"),
+    ] {
+        let (_, mut topology) = drawn();
+        for bolt in topology.bolts.values_mut() {
+            let inputs = std::mem::take(&mut bolt.common.inputs).into_iter();
+            let inputs = inputs.map(|(source, grouping)| {
+                let stream_id = stream.to_owned();
+                let source = GlobalStreamId {
+                    stream_id,
+                    ..source
+                };
+                (source, grouping)
+            });
+            bolt.common.inputs = inputs.collect();
+        }
+        let table = visualization::streams(&topology, view);
+        let shown = &table["visualizationTable"][0][0]["sani-stream"];
+        assert_eq!(shown, name, "{stream}");
+    }
+}
+
+#[test]
 fn levels_of_loggers() {
     let level = LogLevel {
         target_log_level: Some("DEBUG".to_owned()),

@@ -166,15 +166,15 @@ fn weighted<K: Ord>(
     }))
 }
 
-/// A stream's id as part of a name in a page: what is neither letter nor one of `_-.` becomes `_`.
+/// A stream's id as part of a name in a page: what is neither letter nor one of `_-:.` becomes `_`.
 fn plain(stream: &str) -> String {
-    let is_kept = |c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '-' | '.');
+    let is_kept = |c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '-' | ':' | '.');
     let replaced: String = stream
         .chars()
         .map(|c| if is_kept(c) { c } else { '_' })
         .collect();
     match stream.chars().next() {
-        Some(first) if first.is_alphabetic() => replaced,
+        Some(first) if first.is_ascii_alphabetic() => replaced,
         _ => format!("_s{replaced}"),
     }
 }
