@@ -208,6 +208,16 @@ def test_deep_search(site, viewer):
     assert get(viewer, f"deepSearch/{part('../..')}?search-string=x") == []
 
 
+def test_dumps_of_a_topology_with_a_blank_in_its_name(site, viewer):
+    slot = site.slot.parent.parent / "two+words-1-1" / site.slot.name
+    slot.mkdir(parents=True)
+    (slot / "jstack-1.txt").write_text("a dump")
+    listed = page(viewer, f"dumps/two%20words-1-1/h:{slot.name}")
+    (link,) = re.findall('href="([^"]*)"', listed)
+    assert ask(viewer, link).body == b"a dump", link
+    shutil.rmtree(slot.parent)
+
+
 def test_matches_are_bounded_over_all_slots(site, viewer):
     """However many there are: an answer is made in memory."""
     topology = site.slot.parent.parent / "many-1-1"

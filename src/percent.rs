@@ -7,6 +7,11 @@ pub(crate) fn encode(text: &str) -> String {
     encoded(text, OF_JAVA)
 }
 
+/// As one part of a path, where a `+` is no blank.
+pub(crate) fn encode_part(text: &str) -> String {
+    encode(text).replace('+', "%20")
+}
+
 /// As Python's `quote_plus`: letters, digits and `.-~_` stand for themselves.
 pub(crate) fn quote_plus(text: &str) -> String {
     encoded(text, OF_PYTHON)

@@ -10,7 +10,7 @@ use axum::response::Response;
 
 use super::text::Part;
 use crate::http::page::{self, escape};
-use crate::percent::encode;
+use crate::percent::{encode, encode_part};
 
 /// What a page about a log shows.
 pub(super) struct LogPage<'a> {
@@ -115,7 +115,7 @@ pub(super) fn dumps(topology: &str, worker: &str, files: &[String]) -> Response 
     let title = format!("Dumps of {worker}, {topology}");
     let mut body = "<ul>".to_owned();
     for file in files {
-        let address = [topology, worker, file].map(encode).join("/");
+        let address = [topology, worker, file].map(encode_part).join("/");
         let _ = write!(
             body,
             "<li><a href=\"/api/v1/dumps/{address}\">{}</a></li>",

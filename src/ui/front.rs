@@ -13,7 +13,7 @@ use axum::routing::get;
 use super::answer::Ui;
 use crate::http::page;
 use crate::http::query::Query;
-use crate::percent::encode;
+use crate::percent::encode_part;
 
 /// `/`, `/index.html`, and Storm's pages, to which its API and people's bookmarks lead.
 pub(super) fn router() -> Router<Arc<Ui>> {
@@ -37,8 +37,7 @@ async fn elsewhere(address: Uri) -> Response {
 /// The place that stands for one of Storm's pages; supervisors have none but the front.
 fn place(address: &Uri) -> String {
     let query = Query::new(address.query());
-    // Places are read as browsers write them: a blank is `%20` there.
-    let part = |name| query.get(name).map(|text| encode(text).replace('+', "%20"));
+    let part = |name| query.get(name).map(encode_part);
     let id = part("id");
     let parts = match address.path() {
         "/component.html" => part("topology_id").zip(id.map(Some)),

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::conf::{Conf, ConfError, keys};
-use crate::percent::encode;
+use crate::percent::{encode, encode_part};
 
 /// Where the daemons of a cluster log to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +76,9 @@ impl Links {
 
     /// A worker's dumps and profiles.
     pub fn dumps(&self, host: &str, port: &str, topology: &str) -> Option<String> {
-        let worker = encode(&format!("{host}:{port}"));
-        self.address(host, &format!("dumps/{}/{worker}", encode(topology)))
+        let worker = encode_part(&format!("{host}:{port}"));
+        let topology = encode_part(topology);
+        self.address(host, &format!("dumps/{topology}/{worker}"))
     }
 
     fn log(&self, host: &str, file: &str) -> Option<String> {

@@ -482,7 +482,7 @@ fn a_spout() {
     );
     assert_eq!(page["outputStats"][0]["completeLatency"], "1.063");
     assert_eq!(page["profilerActive"][0]["timestamp"], 6000);
-    let link = "http://h1:8000/api/v1/dumps/t+1/h1%3A6700";
+    let link = "http://h1:8000/api/v1/dumps/t%201/h1%3A6700";
     assert_eq!(page["profilerActive"][0]["dumplink"], link);
     assert_eq!(
         (&page["id"], &page["encodedId"]),
