@@ -218,6 +218,22 @@ def test_dumps_of_a_topology_with_a_blank_in_its_name(site, viewer):
     shutil.rmtree(slot.parent)
 
 
+def test_a_deep_search_goes_on_where_it_ended(site, viewer):
+    """A quarter of a gigabyte is looked through at once; nothing behind it is left out."""
+    slot = site.slot.parent.parent / "long-1-1" / site.slot.name
+    slot.mkdir(parents=True)
+    (slot / "worker.log.1.gz").write_bytes(gzip.compress(b"." * (300 << 20) + b"needle", 1))
+    path = f"deepSearch/long-1-1?search-string=needle&port={slot.name}&search-archived=true"
+    first = get(viewer, path, timeout=120)
+    (cut,) = first["matches"]
+    assert (first["fileOffset"], cut["matches"]) == (0, [])
+    path += f"&start-file-offset=0&start-byte-offset={cut['nextByteOffset']}"
+    rest = get(viewer, path, timeout=120)
+    (found,) = rest["matches"]
+    assert [match["byteOffset"] for match in found["matches"]] == [300 << 20]
+    shutil.rmtree(slot.parent)
+
+
 def test_matches_are_bounded_over_all_slots(site, viewer):
     """However many there are: an answer is made in memory."""
     topology = site.slot.parent.parent / "many-1-1"

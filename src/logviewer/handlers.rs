@@ -453,12 +453,14 @@ impl Viewer {
                 let n_here = answer["matches"].as_array().map_or(0, Vec::len);
                 left.n_matches = left.n_matches.saturating_sub(n_here);
                 n_found += n_here;
-                if n_here > 0 {
+                // The rest of it is for the next search, which is told where that begins.
+                let is_cut = left.bytes == 0 && answer.get("nextByteOffset").is_some();
+                if n_here > 0 || is_cut {
                     answer["fileName"] = json!(name);
                     answer["port"] = json!(file.slot.port.to_string());
                     matches.push(answer);
                 }
-                if n_here == n_max {
+                if is_cut || n_here == n_max {
                     break;
                 }
             }
