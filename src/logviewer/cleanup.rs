@@ -90,7 +90,8 @@ impl Cleanup {
                 each.remove();
                 all_bytes -= each.bytes;
             } else if each.bytes > self.slot_bytes_max {
-                all_bytes -= each.trim(self.slot_bytes_max);
+                // They may have grown since they were counted.
+                all_bytes = all_bytes.saturating_sub(each.trim(self.slot_bytes_max));
             }
         }
     }
@@ -154,7 +155,7 @@ impl Dead {
         files.sort_by_key(|(_, modified, _)| *modified);
         let mut gone = 0;
         for (path, _, bytes) in files {
-            if self.bytes - gone <= bytes_max {
+            if self.bytes.saturating_sub(gone) <= bytes_max {
                 break;
             }
             match fs::remove_file(&path) {
@@ -260,6 +261,22 @@ mod tests {
         fs::write(record, "no record").expect("room");
         place.clean(&place.conf, 90);
         assert!(dead.exists());
+    }
+
+    #[test]
+    fn what_grew_since_it_was_counted_takes_no_other_file_along() {
+        let place = Place::new();
+        let slot = place.slot("dead-1-1", 10);
+        let dead = Dead::look(slot.clone());
+        fs::write(slot.join("worker.log"), vec![b'x'; 1000]).expect("room");
+        fs::write(slot.join("worker.log.err"), "kept").expect("room");
+        let young = SystemTime::now() + Duration::from_secs(60);
+        let err = fs::File::options()
+            .append(true)
+            .open(slot.join("worker.log.err"));
+        err.and_then(|err| err.set_modified(young)).expect("ours");
+        assert_eq!(dead.trim(5), 1000);
+        assert!(slot.join("worker.log.err").exists() && !slot.join("worker.log").exists());
     }
 
     #[test]
