@@ -1,7 +1,8 @@
 //! Replies that wait for their clients to take them: bounded all together, so that clients who read
 //! slowly or not at all cost a server no more memory than that.
 //!
-//! Knows not what a reply says. What is read from a file as it goes out (`Streamed`) waits nowhere.
+//! Knows not what a reply says. What is read from a file as it goes out (`Streamed`) counts as what
+//! its buffers hold.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub(super) struct Waiting {
     ordinary: Arc<Semaphore>,
     /// Few of these fill their room; then only they are refused.
     large: Arc<Semaphore>,
+    streamed: Arc<Semaphore>,
 }
 
 /// Marks a response, as an extension, whose body is not in memory.
@@ -44,18 +46,18 @@ impl Waiting {
         Waiting {
             ordinary: room(),
             large: room(),
+            streamed: room(),
         }
     }
 
     /// The response, or word that too many are on their way.
     pub fn admit(&self, response: Response) -> Response {
-        let n_bytes = response.body().size_hint().lower();
-        if n_bytes == 0 || response.extensions().get::<Streamed>().is_some() {
-            return response;
-        }
-        let room = match n_bytes > limits::HTTP_LARGE_REPLY_BYTES {
-            true => &self.large,
-            false => &self.ordinary,
+        let is_streamed = response.extensions().get::<Streamed>().is_some();
+        let (room, n_bytes) = match response.body().size_hint().lower() {
+            0 => return response,
+            _ if is_streamed => (&self.streamed, limits::HTTP_STREAMED_REPLY_BYTES),
+            n_bytes if n_bytes > limits::HTTP_LARGE_REPLY_BYTES => (&self.large, n_bytes),
+            n_bytes => (&self.ordinary, n_bytes),
         };
         let n_bytes = u32::try_from(n_bytes).unwrap_or(u32::MAX);
         match Arc::clone(room).try_acquire_many_owned(n_bytes) {
@@ -146,5 +148,23 @@ mod tests {
         assert_eq!(reply().status(), StatusCode::OK);
         drop(second);
         assert_eq!(reply().status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn what_streams_counts_as_its_buffers() {
+        let waiting = Waiting::new();
+        let download = || {
+            let mut response = "a file".into_response();
+            response.extensions_mut().insert(Streamed);
+            waiting.admit(response)
+        };
+        let n_bytes = usize::try_from(limits::HTTP_STREAMED_REPLY_BYTES).expect("few");
+        let n_max = limits::HTTP_WAITING_BYTES_MAX / n_bytes;
+        let mut downloads: Vec<_> = (0..n_max).map(|_| download()).collect();
+        assert!(downloads.iter().all(|each| each.status() == StatusCode::OK));
+        assert_eq!(download().status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(waiting.admit("x".into_response()).status(), StatusCode::OK);
+        downloads.pop();
+        assert_eq!(download().status(), StatusCode::OK);
     }
 }

@@ -42,8 +42,13 @@ pub const LOG_DOWNLOAD_CHUNK_BYTES: usize = 64 << 10;
 pub const LOG_READERS_FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Bytes of replies of a server that wait for their clients to take them: so many of ordinary size,
-/// and as many of large ones. A page of a log may have 50 MB.
+/// as many of large ones, and as many of those that are read from files. A page of a log may have
+/// 50 MB.
 pub const HTTP_WAITING_BYTES_MAX: usize = 128 << 20;
 
 /// A reply with more bytes is a large one.
 pub const HTTP_LARGE_REPLY_BYTES: u64 = 1 << 20;
+
+/// Bytes that a reply holds while it is read from a file: a few chunks on their way, whatever its
+/// client takes. There is room for some four hundred.
+pub const HTTP_STREAMED_REPLY_BYTES: u64 = 5 * LOG_DOWNLOAD_CHUNK_BYTES as u64;
