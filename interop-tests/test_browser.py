@@ -6,6 +6,7 @@ STORMWIRE_PICTURES names a folder for pictures of the pages.
 
 import http.server
 import os
+import socket
 import threading
 from pathlib import Path
 
@@ -126,8 +127,9 @@ def test_from_the_cluster_to_a_component_and_every_order(site, weather, browser)
     assert get(ui, "topology/summary")["topologies"] == []
     assert browser.text("#alarm") == ""
     # The page may have looked at it once more before it went on, and was told that it is gone.
-    gone = f"/api/v1/topology/{weather}?"
-    assert [each for each in browser.complaints if gone not in each] == []
+    gone = [f"/api/v1/topology/{weather}{rest}?" for rest in ("", "/component/__system")]
+    said = [each for each in browser.complaints if not any(path in each for path in gone)]
+    assert said == []
 
 
 def order(browser, name, wait=None):
@@ -137,6 +139,28 @@ def order(browser, name, wait=None):
     if wait is not None:
         browser.type("dialog input", wait)
     browser.click(name, "dialog button")
+
+
+def test_why_no_worker_starts_stands_on_the_topologys_page(tmp_path, browser):
+    """No component is to blame: the worker's port is taken, and what it says of that is shown."""
+    peer = peers.ThriftPy2()
+    made = Builder(peer.types)
+    made.spout("words", made.native("org.apache.storm.testing.TestWordSpout"), {"default": ["w"]})
+    with Cluster(tmp_path / "own", slots=1) as own, socket.socket() as taken:
+        (slot,) = own.slots
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", slot))
+        taken.listen()
+        with peer.connect(own.nimbus) as nimbus, running(peer, nimbus, "held", made, {}) as id:
+            (ui, port) = own.addresses["ui"]
+            errors = f"topology/{id}/component/__system?sys=true"
+            told = eventually("an error", lambda: get((ui, port), errors)["componentErrors"])[0]
+            assert told["errorPort"] == slot and f"%2F{slot}%2F" in told["errorWorkerLogLink"]
+            browser.open(f"http://{ui}:{port}/#/topology/{id}")
+            browser.sees(f"exit status: 1: cannot listen on 127.0.0.1:{slot}", "main")
+            browser.sees("supervisor.slots.ports", "main .error")
+            browser.sees(f"localhost:{slot}", "main .error span a")
+        own.stop()
 
 
 def test_an_operator_reads_what_is_wrong(site, browser):

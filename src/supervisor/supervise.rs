@@ -5,6 +5,7 @@
 //! process) runs in tasks of its own and comes back as an event.
 
 mod blobs;
+mod ending;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -335,7 +336,7 @@ impl Core {
                 "assigned to port {port}, which is no slot of node {} (supervisor.slots.ports)",
                 self.node
             );
-            self.report_error(&topology, reason);
+            self.report_error(&topology, None, reason);
         }
         self.want(wanted);
         self.sweep_launches(&directive);
@@ -375,15 +376,13 @@ impl Core {
         });
         let events = self.events.clone();
         let (id, mut child) = (started.id.clone(), started.child);
+        let failure = self
+            .settings
+            .layout
+            .worker(&id.0)
+            .join(worker::FAILURE_FILE);
         self.tasks.spawn(async move {
-            let how = match child.wait().await {
-                Ok(status) if status.code() == Some(worker::EXIT_RESTART) => None,
-                Ok(status) if status.code() == Some(worker::EXIT_PAUSED) => {
-                    Some(format!("{status}: {PAUSED}"))
-                }
-                Ok(status) => Some(status.to_string()),
-                Err(error) => Some(format!("its end could not be waited for: {error}")),
-            };
+            let how = ending::how(child.wait().await, &failure).await;
             // The core outlives this task unless it is stopping.
             let _ = events.send(Event::Exited { port, id, how }).await;
         });
@@ -452,7 +451,9 @@ impl Core {
                     Order::Terminate(id) => self.signal(port, &id, nix::sys::signal::SIGTERM),
                     Order::Kill(id) => self.signal(port, &id, nix::sys::signal::SIGKILL),
                     Order::CleanUp(id) => self.clean_up(&id),
-                    Order::Report { topology, reason } => self.report_error(&topology, reason),
+                    Order::Report { topology, reason } => {
+                        self.report_error(&topology, Some(port), reason);
+                    }
                 }
             }
         }
@@ -503,8 +504,13 @@ impl Core {
         adopt::clean_up(&dir);
     }
 
-    fn report_error(&mut self, topology: &TopologyId, reason: String) {
-        tracing::warn!(topology = topology.as_str(), reason, "a worker failed");
+    fn report_error(&mut self, topology: &TopologyId, port: Option<u16>, reason: String) {
+        tracing::warn!(
+            topology = topology.as_str(),
+            port,
+            reason,
+            "a worker failed"
+        );
         if self.errors.len() >= COMPONENT_ERRORS_HELD_MAX {
             // The newest say most about what is wrong now.
             self.forget_errors(1);
@@ -516,7 +522,7 @@ impl Core {
                 error: reason,
                 error_time_secs: clock::wall_secs_i32(),
                 host: Some(self.settings.host.clone()),
-                port: None,
+                port: port.map(i32::from),
             },
         });
     }
@@ -586,9 +592,6 @@ impl Core {
 
 /// Where a worker's death is shown: no component of the topology is to blame for it.
 const SYSTEM_COMPONENT: &str = "__system";
-
-/// What a worker means by `EXIT_PAUSED`.
-const PAUSED: &str = "it was paused for longer than Nimbus waits for a worker";
 
 /// How often heartbeats are looked at and time-outs judged.
 const TICK: Duration = Duration::from_millis(200);

@@ -49,7 +49,7 @@ pub mod whereabouts;
 pub mod wiring;
 
 pub use lease::EXIT_PAUSED;
-pub use process::{EXIT_RESTART, run};
+pub use process::{EXIT_RESTART, FAILURE_FILE, run};
 
 #[cfg(test)]
 pub(crate) mod harness;

@@ -52,7 +52,12 @@ pub enum WorkerError {
     Unreadable { path: PathBuf, source: StoredError },
     #[error("port {port} is none")]
     BadPort { port: i32 },
-    #[error("cannot listen on {address}: {source}")]
+    #[error(
+        "cannot listen on {address}: {source}; another process has the port ({}), or the \
+         machine no such address ({})",
+        keys::SUPERVISOR_SLOTS_PORTS,
+        keys::STORMWIRE_BIND_ADDRESS
+    )]
     Listen { address: String, source: io::Error },
     #[error("cannot prepare {}: {source}", path.display())]
     Prepare { path: PathBuf, source: io::Error },
@@ -118,6 +123,8 @@ pub fn run(launch: WorkerLaunch, dir: &Path, factory: Arc<dyn Factory>, levels: 
             Ok(worker) => worker.run().await,
             Err(error) => {
                 error!(%error, "the worker cannot start");
+                // Only to say more than the exit code does: who starts it shows this to people.
+                let _ = std::fs::write(dir.join(FAILURE_FILE), error.to_string());
                 EXIT_FAILED
             }
         }
@@ -482,6 +489,8 @@ const SUPERVISOR_WAIT: Duration = Duration::from_secs(1);
 
 /// Somebody asked for a new process; its supervisor starts one.
 pub const EXIT_RESTART: i32 = 64;
+/// In a worker's directory: why it could not start.
+pub const FAILURE_FILE: &str = "failure";
 /// It did what it was told.
 const EXIT_DONE: i32 = 0;
 /// It could not start, or broke.

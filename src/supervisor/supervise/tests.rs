@@ -74,7 +74,7 @@ fn only_delivered_errors_are_forgotten() {
         });
     };
     for reason in ["0", "1", "2"] {
-        core.report_error(&id, reason.to_owned());
+        core.report_error(&id, None, reason.to_owned());
     }
     heard(&mut core, 2);
     heard(&mut core, 2);
@@ -84,7 +84,7 @@ fn only_delivered_errors_are_forgotten() {
     );
     // A full list drops its oldest: what is delivered after that is told by position all the same.
     for n in 3..=2 + COMPONENT_ERRORS_HELD_MAX {
-        core.report_error(&id, n.to_string());
+        core.report_error(&id, None, n.to_string());
     }
     assert_eq!((reasons(&core)[0].as_str(), core.first_error), ("3", 3));
     heard(&mut core, 3);
