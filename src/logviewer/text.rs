@@ -81,10 +81,10 @@ impl Log {
             is_packed,
             length,
         } = self;
-        if start > length {
-            return Err(TextError::PastEnd);
-        }
         if !is_packed {
+            if start > length {
+                return Err(TextError::PastEnd);
+            }
             file.seek(SeekFrom::Start(start))?;
             return Ok(Box::new(file));
         }
@@ -92,7 +92,10 @@ impl Log {
             return Err(TextError::TooFar);
         }
         let mut unpacked = MultiGzDecoder::new(file);
-        io::copy(&mut unpacked.by_ref().take(start), &mut io::sink())?;
+        // What it says of its length is less than there is where it has several members.
+        if io::copy(&mut unpacked.by_ref().take(start), &mut io::sink())? < start {
+            return Err(TextError::PastEnd);
+        }
         Ok(Box::new(unpacked))
     }
 }
@@ -141,6 +144,19 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn an_archive_of_several_is_read_to_its_end() {
+        let mut packed = Vec::new();
+        for text in ["0123456789", "abc"] {
+            let mut member = GzEncoder::new(&mut packed, Compression::fast());
+            member.write_all(text.as_bytes()).expect("memory");
+            member.finish().expect("memory");
+        }
+        let part = |start| log(&packed, "worker.log.1.gz").part(Some(start), 9);
+        assert_eq!(part(8).expect("there").text, "89abc");
+        assert!(matches!(part(14), Err(TextError::PastEnd)));
     }
 
     #[test]
