@@ -34,10 +34,12 @@ impl Place {
     }
 }
 
-/// What a request asks for, for a line of the log.
+/// What a request asks for, for a line of the log. An address may hold letters beyond ASCII, among
+/// them controls that terminals obey: escaped.
 pub(crate) fn shown(uri: &Uri) -> String {
     let asked = uri.path_and_query().map_or("", |asked| asked.as_str());
-    asked.chars().take(SHOWN_MAX).collect()
+    let letters = asked.chars().take(SHOWN_MAX);
+    letters.flat_map(char::escape_debug).collect()
 }
 
 /// The routes, which then also answer where an address ends with a slash too many, as Storm's do.
@@ -75,6 +77,12 @@ const SHOWN_MAX: usize = 500;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_in_the_log_moves_no_terminal() {
+        let uri: Uri = "/log?file=a%0Ab\u{9b}2J".parse().expect("an address");
+        assert_eq!(shown(&uri), "/log?file=a%0Ab\\u{9b}2J");
+    }
 
     #[test]
     fn one_slash_behind_an_address_is_no_other_address() {
