@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::id::{ExecutorId, Slot, TopologyId};
+use crate::id::{ExecutorId, NodeId, Slot, TopologyId};
 use crate::partition::shares;
 
 use super::even::DefaultScheduler;
@@ -98,20 +98,34 @@ impl Scheduler for IsolationScheduler {
 /// Keeps machines that run just what they should, and frees what isolated topologies run elsewhere.
 fn settle(cluster: &mut Cluster, wanted: &mut [Wanted], reserved: &mut BTreeSet<String>) {
     for (host, workers) in workers_by_host(cluster) {
-        let owner = &workers[0].topology;
-        let mine = wanted.iter_mut().find(|wanted| wanted.id == *owner);
-        if let Some(wanted) = mine
-            && workers.iter().all(|worker| worker.topology == wanted.id)
-            && !reserved.contains(&host)
-            && wanted.accept(&workers)
-        {
+        if !reserved.contains(&host) && is_as_wanted(wanted, &workers) {
             reserved.insert(host);
-            continue;
+        } else {
+            free(cluster, wanted, workers);
         }
-        for worker in workers {
-            if wanted.iter().any(|wanted| wanted.id == worker.topology) {
-                cluster.vacate(&worker.topology, &BTreeSet::from([worker.slot]));
-            }
+    }
+    // Workers outlive their supervisor: what they run has its place, and must not get another.
+    for workers in orphans(cluster).into_values() {
+        if !is_as_wanted(wanted, &workers) {
+            free(cluster, wanted, workers);
+        }
+    }
+}
+
+/// Whether a machine runs one isolated topology, and of that just what it should.
+fn is_as_wanted(wanted: &mut [Wanted], workers: &[Worker]) -> bool {
+    let owner = &workers[0].topology;
+    let mine = wanted.iter_mut().find(|wanted| wanted.id == *owner);
+    mine.is_some_and(|wanted| {
+        workers.iter().all(|worker| worker.topology == wanted.id) && wanted.accept(workers)
+    })
+}
+
+/// Takes isolated topologies off a machine.
+fn free(cluster: &mut Cluster, wanted: &[Wanted], workers: Vec<Worker>) {
+    for worker in workers {
+        if wanted.iter().any(|wanted| wanted.id == worker.topology) {
+            cluster.vacate(&worker.topology, &BTreeSet::from([worker.slot]));
         }
     }
 }
@@ -167,21 +181,35 @@ fn clear(cluster: &mut Cluster, slots: &[Slot]) {
 
 /// Workers of topologies of this round on hosts that are there.
 fn workers_by_host(cluster: &Cluster) -> BTreeMap<String, Vec<Worker>> {
-    let mut by_host: BTreeMap<String, Vec<Worker>> = BTreeMap::new();
+    workers_by(cluster, |node| {
+        Some(cluster.supervisors().get(node)?.host.clone())
+    })
+}
+
+/// Workers of topologies of this round whose supervisors are gone, by those.
+fn orphans(cluster: &Cluster) -> BTreeMap<NodeId, Vec<Worker>> {
+    let is_gone = |node: &NodeId| !cluster.supervisors().contains_key(node);
+    workers_by(cluster, |node| is_gone(node).then(|| node.clone()))
+}
+
+fn workers_by<K: Ord>(
+    cluster: &Cluster,
+    machine: impl Fn(&NodeId) -> Option<K>,
+) -> BTreeMap<K, Vec<Worker>> {
+    let mut workers: BTreeMap<K, Vec<Worker>> = BTreeMap::new();
     for topology in cluster.topologies() {
         for (slot, executors) in cluster.slots(&topology.id) {
-            let Some(supervisor) = cluster.supervisors().get(&slot.node) else {
+            let Some(machine) = machine(&slot.node) else {
                 continue;
             };
-            let host = supervisor.host.clone();
-            by_host.entry(host).or_default().push(Worker {
+            workers.entry(machine).or_default().push(Worker {
                 slot,
                 topology: topology.id.clone(),
                 executors: executors.into_iter().collect(),
             });
         }
     }
-    by_host
+    workers
 }
 
 /// Hosts that may be given, with their slots: most slots first, then most that are free.

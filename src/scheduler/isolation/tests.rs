@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::id::{ComponentId, NodeId, TaskId};
+use crate::id::{ComponentId, TaskId};
 use crate::scheduler::{Placement, Standing, Supervisor};
 
 fn nodes(sizes: &[u16]) -> BTreeMap<NodeId, Supervisor> {
@@ -99,6 +99,30 @@ fn without_machines_everything_waits_and_says_why() {
     let status = |name: &str| cluster.statuses()[&TopologyId::from(format!("{name}-1-1"))].clone();
     assert!(status("alone").starts_with("Not isolated"));
     assert!(status("many").starts_with("Waiting"));
+}
+
+#[test]
+fn workers_that_outlive_their_supervisor_stay_or_make_room() {
+    let alone = topology("alone", 2, 2);
+    let mut cluster = Cluster::new(nodes(&[2, 2, 2]), vec![alone.clone()], none());
+    scheduler().schedule(&mut cluster);
+    let standings = cluster.into_standings();
+    let slots = Vec::from_iter(standings[&alone.id].slots.iter().cloned());
+    let mut left = nodes(&[2, 2, 2]);
+    left.remove(&slots[0].node);
+    let mut cluster = Cluster::new(left.clone(), vec![alone.clone()], standings.clone());
+    scheduler().schedule(&mut cluster);
+    assert_eq!(cluster.into_standings(), standings);
+    // Both on one machine, where each should have its own.
+    let together = standings[&alone.id].placement.keys().zip([6700, 6701]);
+    let together = together.map(|(executor, port)| {
+        let node = slots[0].node.clone();
+        (*executor, Slot { node, port })
+    });
+    let together = BTreeMap::from([(alone.id.clone(), Placement::from_iter(together))]);
+    let mut cluster = Cluster::new(left, vec![alone], together);
+    scheduler().schedule(&mut cluster);
+    assert_eq!(hosts(&cluster, "alone").len(), 2);
 }
 
 #[test]
