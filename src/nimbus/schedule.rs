@@ -14,6 +14,7 @@ use super::resources;
 use super::settings::{self, Settings};
 use super::state::{Assigned, State, Topology, executor_key, node_info};
 use crate::clock;
+use crate::cluster::StoreError;
 use crate::conf::{Conf, keys};
 use crate::id::{ExecutorId, NodeId, Slot, TopologyId};
 use crate::scheduler::blacklist::Blacklist;
@@ -74,6 +75,7 @@ pub(crate) enum Phase {
 }
 
 /// What is to be of a topology, as it was seen.
+#[derive(Clone)]
 pub(crate) struct Decision {
     pub seen: Arc<Topology>,
     /// None: it stays where it is, and only something else is told of it.
@@ -447,12 +449,36 @@ async fn round(
     for decision in &decisions {
         log(decision, snapshot.dead.get(&decision.seen.id));
     }
-    let overtaken = leader.change(|state| publish(state, decisions)).await?;
+    let overtaken = save(leader, decisions).await?;
     if overtaken {
         leader.schedule_soon.notify_one();
     }
     pushes.push(leader, &snapshot.supervisors, &nodes);
     Ok(())
+}
+
+/// Makes decisions true, all at once; whether one came too late for what its topology is now.
+///
+/// Where one commit does not take them all, each gets its own: what none takes, be it for the size
+/// of its conf, must not keep the other topologies from being placed.
+pub(super) async fn save(leader: &Leader, decisions: Vec<Decision>) -> Result<bool, ChangeError> {
+    let all = decisions.clone();
+    match leader.change(|state| publish(state, all)).await {
+        Err(ChangeError::Store(StoreError::TooLarge { .. })) => {}
+        outcome => return outcome,
+    }
+    let mut overtaken = false;
+    for decision in decisions {
+        let topology = decision.seen.id.clone();
+        let saved = leader.change(|state| publish(state, vec![decision]));
+        match saved.await {
+            Err(ChangeError::Store(error @ StoreError::TooLarge { .. })) => {
+                tracing::error!(%topology, %error, "a topology cannot be placed");
+            }
+            outcome => overtaken |= outcome?,
+        }
+    }
+    Ok(overtaken)
 }
 
 /// The edit that makes decisions true, and whether one came too late for what its topology is now.

@@ -1,8 +1,13 @@
 //! What supervisors and workers see of Nimbus.
 
+use std::sync::Arc;
+
 use super::*;
-use crate::wire::messages::{ComponentError, WorkerOrder};
-use crate::wire::storm::{ErrorInfo, SupervisorWorkerHeartbeat};
+use crate::limits;
+use crate::nimbus::schedule::{self, Decision};
+use crate::nimbus::state::Assigned;
+use crate::wire::messages::{AssignmentRecord, ComponentError, WorkerOrder};
+use crate::wire::storm::{Assignment, ErrorInfo, SupervisorWorkerHeartbeat};
 
 #[tokio::test]
 async fn a_worker_runs_where_it_belongs_and_stops_elsewhere() {
@@ -87,6 +92,52 @@ async fn errors_of_components_are_shown_and_survive() {
         fixture.restart().await;
         client = fixture.client().await;
     }
+}
+
+#[tokio::test]
+async fn a_placement_that_no_commit_takes_holds_up_no_other() {
+    let fixture = Fixture::new().await;
+    let mut client = fixture.client().await;
+    let leader = &fixture.nimbus().leader;
+    for name in ["large", "small"] {
+        submit(&mut client, name, &words(1)).await;
+        eventually("a round", async || {
+            let state = leader.state();
+            state.by_name(name)?.assigned.is_some().then_some(())
+        })
+        .await;
+    }
+    let state = leader.state();
+    let decision = |name: &str, n_bytes: usize| {
+        let assignment = Assignment {
+            master_code_dir: "x".repeat(n_bytes),
+            ..Assignment::default()
+        };
+        let record = AssignmentRecord {
+            assignment,
+            epoch: 77,
+            ..AssignmentRecord::default()
+        };
+        Decision {
+            seen: Arc::clone(state.by_name(name).expect("alive")),
+            assigned: Some(Arc::new(Assigned::new(record, 0))),
+            sched_status: None,
+            next: None,
+        }
+    };
+    let n_most = limits::STORE_COMMIT_BYTES_MAX;
+    let decisions = vec![decision("large", n_most), decision("small", 1)];
+    let saved = schedule::save(leader, decisions).await;
+    assert!(!saved.expect("the small one"));
+    let state = leader.state();
+    let epoch = |name: &str| {
+        state
+            .by_name(name)?
+            .assigned
+            .as_ref()
+            .map(|at| at.record.epoch)
+    };
+    assert_eq!((epoch("large"), epoch("small")), (Some(1), Some(77)));
 }
 
 #[tokio::test]
