@@ -32,7 +32,7 @@ use crate::auth::door::Key;
 use crate::backoff::Backoff;
 use crate::blob::{BlobError, LocalBlobs};
 use crate::clock;
-use crate::cluster::{Batch, ClusterState, StoreError, Stored, StoredTopology};
+use crate::cluster::{Batch, ClusterState, StoreError, Stored, StoredKey, StoredTopology};
 use crate::conf::Conf;
 use crate::id::{NodeId, TopologyId};
 use crate::limits;
@@ -90,6 +90,8 @@ pub(crate) struct Edit {
     pub redo: Vec<(TopologyId, RedoRecord)>,
     /// Entries of `batch` that the history gains.
     pub history: Vec<LSTopoHistory>,
+    /// Keys of workers in `batch`: in force before anybody sees the change.
+    pub keys: Vec<StoredKey>,
 }
 
 /// Why a change was not made.
@@ -221,6 +223,7 @@ impl Leader {
             let committed = self.cluster.commit(edit.batch).await;
             committed.map_err(ChangeError::Store)?;
         }
+        self.tokens.take_up(edit.keys);
         if !edit.redo.is_empty() {
             self.redo(edit.redo).await;
         }

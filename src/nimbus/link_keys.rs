@@ -58,31 +58,35 @@ impl LinkAuthorities {
         }
     }
 
-    /// Draws an authority for a topology that needs one and has none, into the batch.
+    /// Draws an authority for a topology that needs one and has none, into the batch; it is
+    /// `restore`d once it is on disk.
     pub fn draw(
         &self,
         (id, plan): (&TopologyId, Option<&Plan>),
         batch: &mut Batch,
-    ) -> Result<(), WireError> {
+    ) -> Result<Option<StoredKey>, WireError> {
         if !is_wanted(plan) || self.lock().contains_key(id) {
-            return Ok(());
+            return Ok(None);
         }
-        let drawn = LinkAuthority::new_key().and_then(|key| Ok((Held::new(id, &key)?, key)));
-        let (held, key) = match drawn {
-            Ok(drawn) => drawn,
+        let key = match LinkAuthority::new_key() {
+            Ok(key) => key,
             Err(error) => {
                 tracing::error!(topology = %id, %error, "its links cannot be encrypted");
-                return Ok(());
+                return Ok(None);
             }
         };
-        let record = PrivateWorkerKey {
+        let key = PrivateWorkerKey {
             key: key.into(),
             user_name: String::new(),
             expiration_time_millis: i64::MAX,
         };
-        batch.secret_key(LINK_AUTHORITY, id, FIRST_VERSION, &record)?;
-        self.lock().insert(id.clone(), held);
-        Ok(())
+        batch.secret_key(LINK_AUTHORITY, id, FIRST_VERSION, &key)?;
+        Ok(Some(StoredKey {
+            service: LINK_AUTHORITY.to_owned(),
+            topology: id.clone(),
+            version: FIRST_VERSION,
+            key,
+        }))
     }
 
     pub fn removed(&self, id: &TopologyId) {

@@ -93,7 +93,6 @@ pub(crate) async fn submit(leader: Arc<Leader>, submission: Submission) -> Resul
         // the next start.
         Err(fault @ Fault::Undecided(_)) => return Err(fault),
         Err(fault) => {
-            leader.tokens.removed(&id);
             let removing = Arc::clone(&leader);
             tokio::task::spawn_blocking(move || remove_blobs(&removing, &id)).await?;
             return Err(fault);
@@ -298,7 +297,7 @@ pub(crate) fn remove_blobs(leader: &Leader, id: &TopologyId) {
 
 fn add(tokens: &Tokens, topology: Topology) -> Result<(Edit, ()), Fault> {
     let mut edit = Edit::default();
-    let drawn = tokens.draw(&topology, &mut edit.batch);
+    let drawn = tokens.draw(&topology, &mut edit);
     drawn.map_err(ChangeError::Record)?;
     edit.batch
         .base(&topology.id, &topology.base)

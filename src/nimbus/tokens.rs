@@ -94,13 +94,22 @@ impl Tokens {
         }
     }
 
-    /// Draws a key for each service and writes it into the batch; none where nobody logs in. It is
-    /// in force before it is on disk, since with the commit workers hear of it; nobody has a token
-    /// of it if the commit fails.
-    pub fn draw(&self, topology: &Topology, batch: &mut Batch) -> Result<(), WireError> {
+    /// Takes keys up that were just committed, before any worker hears of them.
+    pub fn take_up(&self, drawn: Vec<StoredKey>) {
+        if !drawn.is_empty() {
+            self.restore(drawn);
+            self.tell();
+        }
+    }
+
+    /// Draws a key for each service into an edit; none where nobody logs in. It is in force once it
+    /// is on disk: a token of another would be good until Nimbus starts anew, and then no more.
+    pub fn draw(&self, topology: &Topology, edit: &mut Edit) -> Result<(), WireError> {
         let now_ms = clock::wall_millis();
         let id = &topology.id;
-        self.links.draw((id, topology.plan.as_deref()), batch)?;
+        let batch = &mut edit.batch;
+        let authority = self.links.draw((id, topology.plan.as_deref()), batch)?;
+        edit.keys.extend(authority);
         let user = owner(&topology.base);
         for (service, keys) in self.on() {
             let version = keys.newest(id.as_str()).map_or(0, |(version, _)| version) + 1;
@@ -110,9 +119,13 @@ impl Tokens {
                 continue;
             };
             batch.secret_key(path_name(*service), id, version, &key)?;
-            keys.insert(id.as_str(), version, key);
+            edit.keys.push(StoredKey {
+                service: path_name(*service).to_owned(),
+                topology: id.clone(),
+                version,
+                key,
+            });
         }
-        self.tell();
         Ok(())
     }
 
@@ -204,7 +217,7 @@ pub(crate) async fn renew(leader: &Leader) {
             let Some(topology) = state.topologies.get(id) else {
                 return Ok((edit, ()));
             };
-            tokens.draw(topology, &mut edit.batch)?;
+            tokens.draw(topology, &mut edit)?;
             // Unchanged, but its workers have to hear of the new token and certificates.
             edit.topologies
                 .push((id.clone(), Some(Arc::clone(topology))));

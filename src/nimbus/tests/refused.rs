@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::wire::storm::nimbus::SubmitTopologyError;
-use crate::wire::storm::{JavaObject, StormTopology};
+use crate::wire::storm::{JavaObject, StormTopology, WorkerTokenServiceType};
 use As::{Denied, Internal, InvalidTopology};
 
 /// What a refusal came as.
@@ -313,6 +313,39 @@ async fn a_store_that_fails_refuses_and_nothing_half_made_remains() {
         (n_all, n_all),
         "code and conf, but no jar was given"
     );
+    handle.shutdown().await;
+}
+
+#[tokio::test]
+async fn keys_of_workers_that_the_store_did_not_take_are_not_in_force() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let digest = "org.apache.storm.security.auth.digest.DigestSaslTransportPlugin";
+    let conf = Conf::defaults()
+        .with(
+            keys::STORM_LOCAL_DIR,
+            directory.path().to_string_lossy().as_ref(),
+        )
+        .with(keys::DRPC_THRIFT_TRANSPORT_PLUGIN, digest)
+        .with(keys::NIMBUS_THRIFT_PORT, 0)
+        .with(keys::STORMWIRE_COORDINATION_PORT, 0);
+    let store = crate::cluster::MemoryStore::new();
+    let on = std::sync::Arc::new(store.clone());
+    let handle = Nimbus::start_on(on, conf, |_| false)
+        .await
+        .expect("a free directory");
+    let mut client = nimbus::Client::new(connect(handle.address().port()).await);
+    submit(&mut client, "words", &words(1)).await;
+    let (tokens, drpc) = (&handle.leader.tokens, WorkerTokenServiceType::Drpc);
+    let n_known = || tokens.of_service(drpc).keys.len();
+    assert_eq!(n_known(), 1);
+    let state = handle.leader.state();
+    tokens.removed(state.topologies.keys().next().expect("words"));
+    store.fail_commits(Some("no space"));
+    crate::nimbus::tokens::renew(&handle.leader).await;
+    assert_eq!(n_known(), 0, "the next Nimbus would not know it");
+    store.fail_commits(None);
+    crate::nimbus::tokens::renew(&handle.leader).await;
+    assert_eq!(n_known(), 1);
     handle.shutdown().await;
 }
 
