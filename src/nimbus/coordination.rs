@@ -259,10 +259,11 @@ impl Coordination {
         {
             let id = TopologyId::from(topology_id.as_str());
             let component = ComponentId::from(component_id.as_str());
-            let plan = state
-                .topologies
-                .get(&id)
-                .and_then(|topology| topology.plan.as_ref());
+            // What were kept of a topology that is gone, nobody would ever forget.
+            let Some(topology) = state.topologies.get(&id) else {
+                continue;
+            };
+            let plan = topology.plan.as_ref();
             let is_known = component_id == topology::SYSTEM
                 || plan.is_some_and(|plan| plan.request(&component).is_some());
             if is_known {

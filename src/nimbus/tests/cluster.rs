@@ -141,6 +141,25 @@ async fn a_placement_that_no_commit_takes_holds_up_no_other() {
 }
 
 #[tokio::test]
+async fn errors_of_topologies_that_are_gone_are_not_kept() {
+    let fixture = Fixture::new().await;
+    let lost = ComponentError {
+        topology_id: "gone-1-1".to_owned(),
+        component_id: "__system".to_owned(),
+        error: ErrorInfo::default(),
+    };
+    let report = SupervisorReport {
+        errors: vec![lost],
+        ..report("node", 6700..6704, 0)
+    };
+    let synced = fixture.line().await.sync_supervisor(Some(&report)).await;
+    synced.expect("a directive");
+    let errors = fixture.nimbus().leader.errors();
+    let kept = errors.of(&"gone-1-1".into(), &"__system".into());
+    assert!(kept.is_empty(), "{kept:?}");
+}
+
+#[tokio::test]
 async fn storms_own_heartbeats_count() {
     let fixture = Fixture::new().await;
     let (mut client, mut line) = (fixture.client().await, fixture.line().await);
