@@ -74,7 +74,7 @@ impl Coordination {
                 return Err(Fault::Denied(format!("there are {n} supervisors already")));
             }
         }
-        self.errors(&report.errors);
+        self.errors(report.errors.iter());
         let node = NodeId::from(report.node.as_str());
         let known = report.known_version;
         self.park(Topic::Node(&node), known, report.wait_ms).await;
@@ -124,7 +124,9 @@ impl Coordination {
             let now_ms = clock::monotonic_millis();
             self.leader.beats().worker(&report, slot, now_ms);
             self.leader.stillness().heard(&report, slot, now_ms);
-            self.errors(&report.errors);
+            // It was let in as a worker of this topology, and speaks for no other.
+            let own = |error: &&ComponentError| error.topology_id == report.topology_id;
+            self.errors(report.errors.iter().filter(own));
             if report.profiled.is_some() {
                 let (leader, report) = (Arc::clone(&self.leader), report.clone());
                 let done = detached(async move { profiler::done(&leader, &report).await });
@@ -249,7 +251,7 @@ impl Coordination {
             .await;
     }
 
-    fn errors(&self, reported: &[ComponentError]) {
+    fn errors<'r>(&self, reported: impl Iterator<Item = &'r ComponentError>) {
         let state = self.leader.state();
         for ComponentError {
             topology_id,

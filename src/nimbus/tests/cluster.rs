@@ -160,6 +160,31 @@ async fn errors_of_topologies_that_are_gone_are_not_kept() {
 }
 
 #[tokio::test]
+async fn a_worker_reports_no_errors_of_other_topologies() {
+    let fixture = Fixture::new().await;
+    let (mut client, mut line) = (fixture.client().await, fixture.line().await);
+    submit(&mut client, "words", &words(1)).await;
+    let directive = work(&mut line, "node").await;
+    submit(&mut client, "others", &words(1)).await;
+    let others = client.get_topology_summary_by_name(Some("others")).await;
+    let others = others.expect("alive").id;
+    let own = worker_report(&directive, "node", 1);
+    let error = |id: &str| ComponentError {
+        topology_id: id.to_owned(),
+        component_id: "bolt".to_owned(),
+        error: ErrorInfo::default(),
+    };
+    let report = WorkerReport {
+        errors: vec![error(&others), error(&own.topology_id)],
+        ..own.clone()
+    };
+    sync_worker(&mut line, &report).await;
+    let errors = fixture.nimbus().leader.errors();
+    let n_kept = |id: &str| errors.of(&id.into(), &"bolt".into()).len();
+    assert_eq!((n_kept(&others), n_kept(&own.topology_id)), (0, 1));
+}
+
+#[tokio::test]
 async fn storms_own_heartbeats_count() {
     let fixture = Fixture::new().await;
     let (mut client, mut line) = (fixture.client().await, fixture.line().await);
