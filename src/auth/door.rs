@@ -112,7 +112,8 @@ pub enum DoorError {
 pub enum LoginFailure {
     #[error("no login: {0}")]
     Message(#[from] MessageError),
-    #[error("login refused: {0}")]
+    /// Quotes the client: a mechanism may be called anything.
+    #[error("login refused: {0:?}")]
     Refused(String),
     #[error("no random numbers for a login")]
     NoRandomness,
@@ -555,6 +556,25 @@ mod tests {
                 .expect_err("no file")
                 .to_string()
                 .contains("StormClient")
+        );
+    }
+    #[tokio::test]
+    async fn who_is_refused_writes_no_lines_of_a_log() {
+        let door = SaslDoor {
+            accounts: Arc::new(Accounts::new(Default::default(), None)),
+            mechanisms: Mechanisms::Digest,
+        };
+        let (mut client, mut server) = tokio::io::duplex(1024);
+        let start = Message::new(
+            crate::auth::sasl::Status::Start,
+            "X\n2026-01-01 ERROR \u{1b}[31m",
+        );
+        send(&mut client, &start).await.expect("room");
+        let refused = door.log_in(&mut server).await.expect_err("no mechanism");
+        let text = refused.to_string();
+        assert!(
+            text.contains("2026") && !text.contains(char::is_control),
+            "{text:?}"
         );
     }
 }
