@@ -22,7 +22,7 @@ pub struct BlobKey(String);
 
 /// A text that is no key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{key}` is not a valid blob key: {reason}")]
+#[error("{key:?} is not a valid blob key: {reason}")]
 pub struct BlobKeyError {
     pub key: String,
     pub reason: &'static str,
@@ -59,5 +59,17 @@ impl BlobKey {
 impl std::fmt::Display for BlobKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_key_writes_no_lines_of_a_log() {
+        let forged = "a\n2026-01-01T00:00:00Z ERROR all is lost \u{1b}[31m";
+        let error = BlobKey::new(forged).expect_err("no key").to_string();
+        assert!(!error.contains(char::is_control), "{error:?}");
     }
 }
