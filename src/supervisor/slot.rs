@@ -158,9 +158,11 @@ impl Slot {
 
     /// The topology whose files this slot needs now or soon.
     pub fn topologies(&self) -> impl Iterator<Item = &TopologyId> {
-        let running = self.worker().map(|(_, runs)| &runs.topology);
-        running
-            .into_iter()
+        let busy = match &self.state {
+            State::Launching { for_work } => Some(&for_work.topology),
+            _ => self.worker().map(|(_, runs)| &runs.topology),
+        };
+        busy.into_iter()
             .chain(self.desired.as_ref().map(|desired| &desired.topology))
     }
 

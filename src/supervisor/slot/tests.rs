@@ -73,6 +73,16 @@ fn an_assignment_is_localised_launched_and_runs() {
 }
 
 #[test]
+fn the_files_of_a_worker_that_is_being_started_are_needed() {
+    let mut slot = slot();
+    slot.handle_desired(Some(desired("t", 1)), 0);
+    slot.handle_localized(&"t".into(), 0, Ok(()), 10);
+    slot.handle_desired(Some(desired("u", 1)), 20);
+    let needed: Vec<&str> = slot.topologies().map(TopologyId::as_str).collect();
+    assert_eq!(needed, ["t", "u"]);
+}
+
+#[test]
 fn the_same_assignment_in_a_newer_epoch_leaves_the_worker_alone() {
     let mut slot = running(0);
     let mut newer = desired("t", 1);
