@@ -198,11 +198,7 @@ impl BlobCache {
     /// Makes sure that a version is here, unpacked where it is to be.
     async fn fetch(&self, item: &Item, remote: Remote) -> Result<(), LocalizeError> {
         let place = self.place(item);
-        let turn = Arc::clone(
-            lock(&self.shared.fetching)
-                .entry(place.current())
-                .or_default(),
-        );
+        let turn = self.turn(&place);
         let _turn = turn.lock().await;
         let _permit = self.shared.downloads.acquire().await;
         let target = place.version(remote.version);
@@ -252,6 +248,13 @@ impl BlobCache {
         let synced = File::open(unpacked).and_then(|file| Ok(nix::unistd::syncfs(&file)?));
         synced.map_err(write_error(unpacked))?;
         fs::rename(unpacked, target).map_err(write_error(target))
+    }
+
+    /// Whoever has it locked fetches the blob.
+    fn turn(&self, place: &Place) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = lock(&self.shared.fetching);
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        Arc::clone(turns.entry(place.current()).or_default())
     }
 
     fn source<'a>(&'a self, item: &'a Item) -> Source<'a> {

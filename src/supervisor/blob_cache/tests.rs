@@ -121,3 +121,18 @@ fn users_do_not_share_and_no_name_leads_out() {
         );
     }
 }
+
+#[test]
+fn turns_that_nobody_takes_are_forgotten() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let cache = cache(directory.path(), 0);
+    let held = cache.turn(&place(&cache, "user", "held"));
+    for n in 0..10 {
+        cache.turn(&place(&cache, "user", &format!("dep-{n}.jar")));
+    }
+    assert_eq!(lock(&cache.shared.fetching).len(), 2);
+    assert!(Arc::ptr_eq(
+        &held,
+        &cache.turn(&place(&cache, "user", "held"))
+    ));
+}
