@@ -21,6 +21,7 @@ use crate::clock;
 use crate::component::factory;
 use crate::conf::{Conf, ConfError, keys, validate};
 use crate::id::TopologyId;
+use crate::limits;
 use crate::topology::{self, InvalidTopology};
 use crate::wire::messages::RedoRecord;
 use crate::wire::storm::{ErrorInfo, RebalanceOptions, StormTopology, TopologyActionOptions};
@@ -289,6 +290,7 @@ fn next_plan(
     if let Some(overrides) = overrides {
         conf = conf.overlay(&Conf::from_json(overrides)?);
         topology::normalise::hold(daemon, &mut conf)?;
+        check_size(&conf)?;
         redo.conf = Some(stored::pack_conf(&conf));
     }
     let mut user = plan.user.clone();
@@ -299,6 +301,19 @@ fn next_plan(
     let plan = Plan::new(user, conf, daemon)?;
     topology::validate::sizes(&plan.user, &plan.conf, daemon)?;
     Ok(Some((plan, redo)))
+}
+
+/// A conf grows with each rebalance, and what does not unpack again is no conf any more.
+fn check_size(conf: &Conf) -> Result<(), InvalidTopology> {
+    let n_bytes = conf.to_json().len();
+    if n_bytes > limits::STORED_BYTES_MAX {
+        let most = limits::STORED_BYTES_MAX;
+        return Err(InvalidTopology::Refused(format!(
+            "The topology's conf would have {n_bytes} bytes, more than {most} (limit \
+             STORED_BYTES_MAX)"
+        )));
+    }
+    Ok(())
 }
 
 /// Puts resources into the confs of the components that they are for. Components that do not exist
@@ -375,3 +390,28 @@ const OWN_RESOURCES: [(&str, &str); 3] = [
         keys::TOPOLOGY_COMPONENT_CPU_PCORE_PERCENT,
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nimbus::tests::words;
+
+    #[test]
+    fn a_conf_does_not_outgrow_what_can_be_read_again() {
+        let daemon = Conf::defaults();
+        let user = topology::normalise::topology(&words(1), &daemon).expect("sound");
+        let large = "x".repeat(limits::STORED_BYTES_MAX);
+        let next = |conf: Conf| {
+            let plan = Plan::new(user.clone(), conf, &daemon).expect("sound");
+            let options = RebalanceOptions {
+                topology_conf_overrides: Some(Conf::new().with("more", 1).to_json()),
+                ..RebalanceOptions::default()
+            };
+            next_plan(&plan, &options, &daemon).map(drop)
+        };
+        next(daemon.clone()).expect("room");
+        let refused = next(daemon.clone().with("large", large));
+        let refused = refused.expect_err("no room").to_string();
+        assert!(refused.contains("STORED_BYTES_MAX"), "{refused}");
+    }
+}
