@@ -366,7 +366,11 @@ impl PeerVerifier {
             return Ok(());
         }
         let foreign = Foreign {
-            theirs: theirs.map_or("no topology".to_owned(), |id| format!("topology {id}")),
+            // Nobody has vouched for it yet: it may hold ends of lines.
+            theirs: match theirs {
+                Some(id) => format!("topology {}", id.escape_debug()),
+                None => "no topology".to_owned(),
+            },
             ours: ours.clone(),
         };
         let foreign = CertificateError::Other(OtherError(Arc::new(foreign)));
@@ -461,5 +465,37 @@ impl ClientCertVerifier for PeerVerifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.clients.supported_verify_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::link_authority::LinkAuthority;
+
+    /// It is told before anybody looks at who signed it.
+    #[test]
+    fn whose_certificate_is_foreign_writes_no_lines_of_a_log() {
+        let key = LinkAuthority::new_key().expect("a key");
+        let named = "theirs\n2026-01-01 ERROR \u{1b}[31m";
+        let authority = LinkAuthority::new(named, &key).expect("an authority");
+        let certificate = CertificateDer::from(authority.certificate().to_vec());
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.clone()).expect("a root");
+        let (roots, provider) = (Arc::new(roots), Arc::new(ring::default_provider()));
+        let clients = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone());
+        let verifier = PeerVerifier {
+            admits: Admits::Workers,
+            roots,
+            clients: clients.build().expect("a verifier"),
+            topology: Some("ours".to_owned()),
+            provider,
+        };
+        let refused = verifier.check_topology(&certificate);
+        let text = refused.expect_err("foreign").to_string();
+        assert!(
+            text.contains("topology theirs") && !text.contains(char::is_control),
+            "{text:?}"
+        );
     }
 }
