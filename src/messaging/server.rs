@@ -161,7 +161,9 @@ impl Outcome {
                 return debug!(%from, %error, "a link broke");
             }
             Outcome::Broken(misbehaviour) => {
-                warn!(%from, error = %misbehaviour, "closed a link");
+                // Quoted: it may hold what a stranger sent, ends of lines included.
+                let error = misbehaviour.to_string();
+                warn!(%from, error, "closed a link");
                 &counters.n_broken
             }
         };
@@ -399,5 +401,31 @@ impl ServerCounters {
 
     pub fn n_broken(&self) -> u64 {
         self.n_broken.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::log::Log;
+    use crate::wire::WireError;
+
+    #[test]
+    fn who_breaks_a_link_writes_no_lines_of_the_log() {
+        let log = Log::default();
+        let logging = log.of_this_thread();
+        let sent = WireError::RequiredFieldMissing {
+            field: "node",
+            shown: "Hello(node:null, id:\n2026-01-01 ERROR forged)".to_owned(),
+        };
+        let broken = Outcome::Broken(FrameError::from(sent).into());
+        broken.count(
+            &ServerCounters::default(),
+            SocketAddr::from(([127, 0, 0, 1], 1)),
+        );
+        drop(logging);
+        let log = log.text();
+        assert!(log.contains("forged"), "{log}");
+        assert_eq!(log.lines().count(), 1, "{log}");
     }
 }

@@ -14,6 +14,8 @@ pub mod allocations;
 #[cfg(test)]
 pub mod fixtures;
 #[cfg(test)]
+pub mod log;
+#[cfg(test)]
 pub mod replay;
 #[cfg(test)]
 pub mod thrift_json;
