@@ -442,7 +442,7 @@ struct DrpcFetch {
   4: required i32 wait_ms
   /** Counts the calls of the session, from 1, over all its connections. */
   5: required i64 call
-  /** The last call whose reply arrived: what was given to a later one goes back to its queue. */
+  /** The last call whose reply arrived: what was given to another one since goes back to its queue. */
   6: required i64 answered
 }
 

@@ -83,7 +83,7 @@ pub struct Caller<'a> {
     pub wait_us: u64,
     /// Counts the calls of the session.
     pub call: i64,
-    /// The last call whose reply reached it: what was given to a later one, it never saw.
+    /// The last call whose reply reached it: what was given to another one since, it never saw.
     pub answered: i64,
 }
 
@@ -152,9 +152,8 @@ struct Holder {
 #[derive(Debug)]
 struct Session {
     held: BTreeSet<u64>,
-    /// Of these, what its last call was given: its next one says whether that arrived.
-    unconfirmed: Vec<u64>,
-    unconfirmed_call: i64,
+    /// Of these, what a call was given, and its number: the next call says whether that arrived.
+    unconfirmed: Vec<(u64, i64)>,
     peer: Option<SocketAddr>,
     /// When it counts as lost unless it calls.
     until_us: u64,
@@ -267,21 +266,18 @@ impl<C, F> Requests<C, F> {
         };
         session.until_us = holder.until_us;
         session.peer = caller.peer;
-        let has_arrived = caller.answered >= session.unconfirmed_call;
-        let given = std::mem::take(&mut session.unconfirmed);
-        if !has_arrived {
-            return Ok(given
-                .into_iter()
-                .filter_map(|id| self.put_back(id))
-                .collect());
-        }
-        for id in given {
-            if let Some(request) = self.open.get_mut(&id) {
+        let mut given_again = Vec::new();
+        for (id, call) in std::mem::take(&mut session.unconfirmed) {
+            // By its very number: a fetch that its spout gave up may still be parked on a dead
+            // connection, and be given something after a later one was answered.
+            if call != caller.answered {
+                given_again.extend(self.put_back(id));
+            } else if let Some(request) = self.open.get_mut(&id) {
                 self.n_bytes -= request.args.len();
                 request.args = String::new();
             }
         }
-        Ok(Vec::new())
+        Ok(given_again)
     }
 
     /// Parks a fetch of a function in which nothing waits; gives the number to unpark it by.
@@ -464,13 +460,11 @@ impl<C, F> Requests<C, F> {
         let session = self.sessions.entry(Arc::clone(name)).or_insert(Session {
             held: BTreeSet::new(),
             unconfirmed: Vec::new(),
-            unconfirmed_call: holder.call,
             peer: holder.peer,
             until_us: holder.until_us,
         });
         session.held.insert(id);
-        session.unconfirmed.push(id);
-        session.unconfirmed_call = holder.call;
+        session.unconfirmed.push((id, holder.call));
         request.state = State::Fetched(Some(Arc::clone(name)));
     }
 
@@ -480,7 +474,7 @@ impl<C, F> Requests<C, F> {
         };
         if let Some(session) = self.sessions.get_mut(name) {
             session.held.remove(&id);
-            session.unconfirmed.retain(|given| *given != id);
+            session.unconfirmed.retain(|(given, _)| *given != id);
             if session.held.is_empty() {
                 self.sessions.remove(name);
             }

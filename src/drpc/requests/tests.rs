@@ -203,6 +203,32 @@ fn a_reply_that_was_lost_is_given_again_and_one_that_arrived_is_not() {
     check_empty(&requests);
 }
 
+/// As where the network swallowed the end of its connection: the server still parks it.
+#[test]
+fn what_a_fetch_gets_that_its_spout_gave_up_is_given_again() {
+    let mut requests = requests();
+    let of = |call, answered| Caller {
+        call,
+        answered,
+        ..caller("s", 1)
+    };
+    requests.park("f", of(1, 0), "given up", 0);
+    let second = requests.park("f", of(2, 0), "second", 0);
+    let opened = requests.execute("f", "x".to_owned(), "client", 0);
+    let (id, hand_over) = opened.expect("admitted");
+    assert_eq!(hand_over.expect("a fetch is parked").fetch, "given up");
+    assert_eq!(requests.unpark("f", second), Some("second"));
+    let mut fetch = |caller: Caller<'_>| {
+        assert_eq!(requests.heard(caller, 0).expect("a name").len(), 0);
+        let taken = requests.fetch("f", Fetcher::Session(caller), 1, 0);
+        taken.into_iter().map(|taken| taken.id).collect::<Vec<_>>()
+    };
+    assert_eq!(fetch(of(3, 2)), [id], "only the second call was answered");
+    assert_eq!(fetch(of(4, 3)), [0; 0], "now it has arrived");
+    requests.close(id);
+    check_empty(&requests);
+}
+
 #[test]
 fn a_lost_reply_goes_to_a_spout_that_is_parked() {
     let mut requests = requests();
@@ -367,8 +393,10 @@ proptest! {
         let port = |session: usize| u16::try_from(session).expect("few") + 1;
         let mut requests: Requests<u64, u64> = Requests::new(BOUNDS, 0);
         let (mut now, mut n_opened, mut n_ended) = (0, 0_u64, 0_u64);
-        // Parked calls are number 1: every later one has seen their reply.
-        let mut calls = 1;
+        // Of each session, the number of its last call, and where that is parked: the next one
+        // comes when it has its reply.
+        let mut calls = [0; 3];
+        let mut parked = [None; 3];
         let mut taken = BTreeSet::new();
         for step in steps {
             match step {
@@ -388,26 +416,27 @@ proptest! {
                         prop_assert!(taken.insert(one.id));
                     }
                 }
-                Step::Take(f, s) => {
-                    calls += 1;
+                Step::Take(f, s) | Step::Park(f, s) => {
+                    if let Some((function, number)) = parked[s].take() {
+                        requests.unpark(function, number);
+                    }
                     let caller = Caller {
-                        call: calls,
-                        answered: calls - 1,
+                        call: calls[s] + 1,
+                        answered: calls[s],
                         ..caller(sessions[s], port(s))
                     };
-                    requests.heard(caller, now).expect("a name");
+                    calls[s] += 1;
+                    prop_assert!(requests.heard(caller, now).expect("a name").is_empty());
+                    let max = if matches!(step, Step::Take(..)) { 2 } else { 0 };
                     let fetcher = Fetcher::Session(caller);
-                    for one in requests.fetch(functions[f], fetcher, 2, now) {
+                    for one in requests.fetch(functions[f], fetcher, max, now) {
                         prop_assert!(taken.insert(one.id));
                     }
-                }
-                Step::Park(f, s) => {
-                    let caller = caller(sessions[s], port(s));
-                    if requests.fetch(functions[f], Fetcher::Session(caller), 0, now).is_empty()
-                        && requests.functions.get(functions[f])
-                            .is_none_or(|of| of.waiting.is_empty())
-                    {
-                        requests.park(functions[f], caller, 0, now);
+                    let has_none = requests.functions.get(functions[f])
+                        .is_none_or(|of| of.waiting.is_empty());
+                    if max == 0 && has_none {
+                        let number = requests.park(functions[f], caller, 0, now);
+                        parked[s] = Some((functions[f], number));
                     }
                 }
                 Step::HangUp(s) => drop(requests.hung_up(peer(port(s)), now)),
