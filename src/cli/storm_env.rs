@@ -117,6 +117,9 @@ fn read(text: &str) -> Result<Vec<(String, String)>> {
         if name.is_empty() || name.contains('\0') || value.contains('\0') {
             bail!("line {number} names no variable");
         }
+        if variables.iter().any(|(known, _)| *known == name) {
+            bail!("line {number} names {name} again");
+        }
         variables.push((name, value));
     }
     if !has_environment {
@@ -190,6 +193,8 @@ mod tests {
             ("[environment\nA: b", "line 1"),
             ("[environment]\nwhat\n", "line 2"),
             ("[environment]\n: value\n", "line 2"),
+            // Two values can never both be set, so that the program would start itself for ever.
+            ("[environment]\nA: 1\nA: 2\n", "line 3 names A again"),
             ("[environment]\nA: %(B)s\n", "the value of A"),
             ("[environment]\nA: 5%\n", "the value of A"),
         ] {
