@@ -151,9 +151,14 @@ impl Reader<'_> {
         if !paired || !matches!(ahead.next(), Some((_, 'u'))) {
             return Ok(char::REPLACEMENT_CHARACTER);
         }
-        self.rest = ahead;
+        let behind_high = std::mem::replace(&mut self.rest, ahead);
         let low = self.code_unit()?;
-        let code = 0x1_0000 + ((high - 0xD800) << 10) + (low.wrapping_sub(0xDC00) & 0x3FF);
+        if !(0xDC00..0xE000).contains(&low) {
+            // No other half: it stands for itself.
+            self.rest = behind_high;
+            return Ok(char::REPLACEMENT_CHARACTER);
+        }
+        let code = 0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00);
         Ok(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER))
     }
 
@@ -246,6 +251,10 @@ mod tests {
         check(
             "[\"\\ud83d\\ude00\\ud83d!\"]",
             json!(["\u{1F600}\u{FFFD}!"]),
+        );
+        check(
+            "[\"\\ud83d\\u0041\", \"\\ud83d\\ud83d\\ude00\", \"\\ude00\"]",
+            json!(["\u{FFFD}A", "\u{FFFD}\u{1F600}", "\u{FFFD}"]),
         );
     }
 
