@@ -87,9 +87,32 @@ fn leader_options(conf: &Conf) -> Result<LeaderOptions> {
     })
 }
 
-/// The address that an option gives.
+/// The address that an option gives; one of IPv6 stands in brackets.
 pub fn parse(option: &str, address: &str) -> Result<Address> {
     let split = address.rsplit_once(':');
-    let parsed = split.and_then(|(host, port)| Some(Address::new(host, port.parse().ok()?)));
+    let parsed = split.and_then(|(host, port)| {
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
+        Some(Address::new(bare.unwrap_or(host), port.parse().ok()?))
+    });
     parsed.with_context(|| format!("{option} {address}: not HOST:PORT, as in localhost:6627"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_as_it_is_shown() {
+        for text in ["localhost:6627", "10.0.0.1:1", "[::1]:6627"] {
+            let address = parse("--nimbus", text).expect("an address");
+            assert_eq!(address.to_string(), text);
+            assert!(!address.host.contains('['), "{address:?}");
+        }
+        for text in ["localhost", "localhost:", ":x", "h:65536"] {
+            let error = parse("--nimbus", text).expect_err(text).to_string();
+            assert!(error.contains("not HOST:PORT"), "{error}");
+        }
+    }
 }
