@@ -65,8 +65,14 @@ pub async fn to_address(address: &Address, conf: &Conf) -> Result<Nimbus> {
 /// By TLS or with a login, as Storm's keys say: `nimbus.thrift.client.use.tls`,
 /// `nimbus.thrift.transport`, `storm.thrift.transport`.
 fn client_options(conf: &Conf) -> Result<ClientOptions> {
+    let key = Key::new(conf, Service::Nimbus)?;
+    let wait = match key.tls {
+        Some(_) => keys::STORM_THRIFT_TLS_SOCKET_TIMEOUT_MS,
+        None => keys::STORM_THRIFT_SOCKET_TIMEOUT_MS,
+    };
     Ok(ClientOptions {
-        key: Key::new(conf, Service::Nimbus)?,
+        call_wait_max: conf.reply_wait(wait)?,
+        key,
         ..ClientOptions::default()
     })
 }
@@ -101,6 +107,8 @@ pub fn parse(option: &str, address: &str) -> Result<Address> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -114,5 +122,20 @@ mod tests {
             let error = parse("--nimbus", text).expect_err(text).to_string();
             assert!(error.contains("not HOST:PORT"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_reply_is_waited_for_as_long_as_the_conf_says() {
+        let wait = |ms: i64| {
+            let conf = Conf::defaults().with(keys::STORM_THRIFT_SOCKET_TIMEOUT_MS, ms);
+            client_options(&conf).expect("options").call_wait_max
+        };
+        assert_eq!(wait(1500), Duration::from_millis(1500));
+        assert!(
+            wait(0) > Duration::from_secs(1 << 30),
+            "for ever, as in Java"
+        );
+        let default = client_options(&Conf::defaults()).expect("options");
+        assert_eq!(default.call_wait_max, Duration::from_secs(600));
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Prints each result as Storm does; the first failure ends it.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
@@ -68,10 +70,7 @@ async fn connect(args: &ClientArgs) -> Result<Client<Connection>> {
         None => configured(&conf)?,
     };
     fastrand::shuffle(&mut addresses);
-    let options = ClientOptions {
-        key: Key::new(&conf, Service::Drpc)?,
-        ..ClientOptions::default()
-    };
+    let options = options(&conf)?;
     let mut failure = None;
     for address in &addresses {
         match Connection::open(address, &options).await {
@@ -80,6 +79,15 @@ async fn connect(args: &ClientArgs) -> Result<Client<Connection>> {
         }
     }
     Err(failure.map_or_else(|| anyhow::anyhow!("no server"), Into::into))
+}
+
+fn options(conf: &Conf) -> Result<ClientOptions> {
+    Ok(ClientOptions {
+        key: Key::new(conf, Service::Drpc)?,
+        // As Storm's client: the server ends what takes too long, by `drpc.request.timeout.secs`.
+        call_wait_max: Duration::MAX,
+        ..ClientOptions::default()
+    })
 }
 
 fn configured(conf: &Conf) -> Result<Vec<Address>> {
@@ -108,6 +116,13 @@ mod tests {
             function: function.map(str::to_owned),
             words: words.iter().map(|word| (*word).to_owned()).collect(),
         }
+    }
+
+    #[test]
+    fn the_server_says_when_a_call_took_too_long() {
+        let conf = Conf::defaults().with(keys::DRPC_REQUEST_TIMEOUT_SECS, 1_000_000);
+        let options = options(&conf).expect("options");
+        assert!(options.call_wait_max > Duration::from_secs(1_000_000));
     }
 
     #[test]

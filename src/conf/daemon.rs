@@ -43,6 +43,16 @@ impl Conf {
         Ok(Duration::from_secs(u64::try_from(secs).unwrap_or(0)))
     }
 
+    /// How long a client waits for a reply, in milliseconds, by a key of Storm's such as
+    /// `storm.thrift.socket.timeout.ms`; 0 is for ever, as it is to Java's sockets.
+    pub fn reply_wait(&self, key: &str) -> Result<Duration, ConfError> {
+        let ms = u64::try_from(self.int_or(key, 600_000)?).unwrap_or(0);
+        Ok(match ms {
+            0 => Duration::MAX,
+            ms => Duration::from_millis(ms),
+        })
+    }
+
     /// A map of texts; values of other kinds are taken as their text.
     pub fn text_map(&self, key: &str) -> Result<BTreeMap<String, String>, ConfError> {
         let entries = self.map(key).into_iter().flatten();

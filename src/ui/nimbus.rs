@@ -4,7 +4,6 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
@@ -40,8 +39,7 @@ pub(super) struct Lent<'a> {
 impl Pool {
     /// Connects with the first call.
     pub fn new(conf: &Conf) -> Result<Self, StartError> {
-        let call_wait_ms = conf.int_or(keys::STORM_THRIFT_SOCKET_TIMEOUT_MS, 600_000)?;
-        let call_wait = Duration::from_millis(u64::try_from(call_wait_ms).unwrap_or(0));
+        let call_wait = conf.reply_wait(keys::STORM_THRIFT_SOCKET_TIMEOUT_MS)?;
         let options = LeaderOptions {
             seeds: conf.texts(keys::NIMBUS_SEEDS)?,
             port: conf.port(keys::NIMBUS_THRIFT_PORT)?,
@@ -126,5 +124,17 @@ impl Drop for Lent<'_> {
         // A call that was dropped half-way took its connection with it: the next one opens another.
         let used = Client::new(self.channel());
         self.pool.idle().push(used);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_bound_of_the_conf_is_no_wait_of_nothing() {
+        let conf = Conf::defaults().with(keys::STORM_THRIFT_SOCKET_TIMEOUT_MS, 0);
+        let pool = Pool::new(&conf).expect("a pool");
+        assert_eq!(pool.options.client.call_wait_max, limits::UI_CALL_WAIT_MAX);
     }
 }
