@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import zipfile
 
@@ -230,6 +231,21 @@ streams:
     assert "source: pulse:" in told and "[0]" in told, told
     assert "COMPONENT" in shown and "pulse" in shown, shown
     assert not list(tmp_path.glob("stormwire-*")), "its directory is gone"
+
+
+def test_who_ends_a_run_while_it_starts_leaves_nothing_behind(tmp_path):
+    (tmp_path / "words.yaml").write_text(words_yaml("early", tmp_path / "totals", tmp_path / "done"))
+    environment = {**os.environ, "STORM_CONF_DIR": str(tmp_path), "TMPDIR": str(tmp_path)}
+    command = [PROGRAM, "flux", "--local", "words.yaml"]
+    running = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    while not list(tmp_path.glob("stormwire-local-*")):
+        assert running.poll() is None, running.communicate()
+    running.send_signal(signal.SIGINT)
+    told = running.communicate(timeout=60)[1]
+    assert running.returncode == 0, (running.returncode, told)
+    assert not list(tmp_path.glob("stormwire-local-*")), told
 
 
 def test_arguments_environment_and_directory_reach_the_child(cluster, peer, tmp_path):

@@ -7,13 +7,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Map, json};
 
 use super::client::{self, Nimbus, refused};
-use super::daemon::{Cluster, complain, runtime, stopped};
+use super::daemon::{Cluster, complain, runtime, stopped, told_to_stop};
 use super::output::Output;
 use super::submit::{self, Submission};
 use super::topology::components;
@@ -42,10 +43,16 @@ pub struct LocalRun<'r> {
 impl LocalRun<'_> {
     /// Runs it to its end; returns the exit code.
     pub fn run(self) -> Result<i32> {
+        let runtime = runtime()?;
+        // Before there is anything that a signal would leave behind.
+        let told_to_stop = {
+            let _within = runtime.enter();
+            told_to_stop()?
+        };
         let dir = format!("stormwire-local-{}", uuid::Uuid::new_v4());
         let dir = std::env::temp_dir().join(dir);
         fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        let done = runtime()?.block_on(self.run_in(&dir));
+        let done = runtime.block_on(self.run_in(&dir, told_to_stop));
         // Only what a worker wrote tells more than the error.
         if done.is_err() && dir.join(LOGS).exists() {
             return done
@@ -58,7 +65,8 @@ impl LocalRun<'_> {
         Ok(0)
     }
 
-    async fn run_in(mut self, dir: &Path) -> Result<()> {
+    async fn run_in(mut self, dir: &Path, told_to_stop: impl Future<Output = ()>) -> Result<()> {
+        let mut told_to_stop = pin!(told_to_stop);
         let conf = std::mem::take(&mut self.submission.conf).overlay(&self.settings);
         // Every tuple counts in a table that somebody compares with what was printed.
         let conf = Conf::new()
@@ -75,17 +83,24 @@ impl LocalRun<'_> {
             _ => "until Ctrl-C".to_owned(),
         };
         complain(format_args!("{} runs {end}; nimbus {address}", self.name));
-        let watched = async {
+        let begun = async {
             let mut nimbus = client::to_address(&address, &of_cluster).await?;
             submit::hand_in(&mut nimbus, &self.submission).await?;
+            anyhow::Ok(nimbus)
+        };
+        let watched = async {
+            let mut nimbus = tokio::select! {
+                begun = begun => begun?,
+                () = &mut told_to_stop => return Ok(None),
+            };
             tokio::select! {
                 watched = watch(&mut nimbus, self.name, &mut output) => watched?,
-                signalled = stopped() => signalled?,
+                () = &mut told_to_stop => {}
                 () = sleep(self.span) => {}
             }
             // What the workers counted up to now reaches Nimbus with their next report.
             tokio::time::sleep(LAST_REPORT).await;
-            look(&mut nimbus, self.name).await
+            look(&mut nimbus, self.name).await.map(Some)
         };
         let watched = watched.await;
         tokio::select! {
@@ -95,7 +110,9 @@ impl LocalRun<'_> {
         }
         // Components that end may have last words.
         output.show_rest();
-        complain(format_args!("\n{}", components(&watched?)));
+        if let Some(info) = watched? {
+            complain(format_args!("\n{}", components(&info)));
+        }
         Ok(())
     }
 }
