@@ -196,7 +196,8 @@ pub async fn upload(nimbus: &mut Nimbus, jar: &[u8]) -> Result<String> {
     Ok(location)
 }
 
-/// What `-c` and `--config` add to the topology's conf; the cluster's own defaults stay out of it.
+/// What `-c` adds to the topology's conf; what is the cluster's, by default or by `--config`, stays
+/// out of it.
 pub fn settings(args: &ConfArgs) -> Result<Conf> {
     let with = args.conf()?;
     let without = ConfArgs {
