@@ -403,10 +403,6 @@ pub(crate) async fn run(leader: Arc<Leader>, rounds: Rounds) {
         if let Err(error) = round(&leader, &mut rounds, &mut pushes).await {
             tracing::error!(%error, "a scheduling round could not be saved");
         }
-        if rounds.is_none() {
-            tracing::error!("the scheduler is gone: nothing is placed until Nimbus starts anew");
-            return;
-        }
         tokio::select! {
             _ = stop.wait_for(|stopped| *stopped) => return,
             () = leader.schedule_soon.notified() => {}
@@ -415,14 +411,21 @@ pub(crate) async fn run(leader: Arc<Leader>, rounds: Rounds) {
     }
 }
 
+/// Leaves no `rounds` where the scheduler panicked.
 async fn round(
     leader: &Arc<Leader>,
     rounds: &mut Option<Rounds>,
     pushes: &mut Pushes,
 ) -> Result<(), ChangeError> {
     let snapshot = Snapshot::take(leader, clock::monotonic_millis());
-    let Some(mut taken) = rounds.take() else {
-        return Ok(());
+    // After a panic what the scheduler remembered is not to be trusted: it begins anew.
+    let anew = || Rounds::new(&leader.conf, &leader.settings);
+    let mut taken = match rounds.take().map_or_else(anew, Ok) {
+        Ok(taken) => taken,
+        Err(error) => {
+            tracing::error!(%error, "nothing is placed: there is no scheduler");
+            return Ok(());
+        }
     };
     // A search for room may take a processor for a while.
     let searched = tokio::task::spawn_blocking(move || {
@@ -432,7 +435,7 @@ async fn round(
     let (snapshot, taken, decisions) = match searched.await {
         Ok(done) => done,
         Err(failure) => {
-            tracing::error!(%failure, "a scheduling round failed");
+            tracing::error!(%failure, "a scheduling round failed, the next one begins anew");
             return Ok(());
         }
     };

@@ -27,7 +27,7 @@ use crate::wire::storm::{
 use super::{Handle, Nimbus};
 
 /// A Nimbus on a directory of its own.
-struct Fixture {
+pub(super) struct Fixture {
     directory: tempfile::TempDir,
     conf: Conf,
     nimbus: Option<Handle>,
@@ -39,7 +39,7 @@ type Line = coordination::Client<Connection>;
 // === impl Fixture ===
 
 impl Fixture {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::with(Conf::new()).await
     }
 
@@ -61,7 +61,7 @@ impl Fixture {
         }
     }
 
-    fn nimbus(&self) -> &Handle {
+    pub(super) fn nimbus(&self) -> &Handle {
         self.nimbus.as_ref().expect("running")
     }
 

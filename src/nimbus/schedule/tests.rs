@@ -1,6 +1,6 @@
 //! Rounds over simulated time: a cluster of reports, no sockets and no sleeping.
 
-use super::super::tests::words;
+use super::super::tests::{Fixture, words};
 use super::super::transition::Lifecycle;
 use super::*;
 use crate::conf::Conf;
@@ -359,3 +359,27 @@ const TIMEOUTS: Timeouts = Timeouts {
     executor_ms: 30_000,
     launch_ms: 120_000,
 };
+
+/// A scheduler with a fault.
+struct Panics;
+
+impl Scheduler for Panics {
+    fn schedule(&mut self, _: &mut Cluster) {
+        panic!("no such slot");
+    }
+}
+
+#[tokio::test]
+async fn after_a_round_that_panics_there_are_others() {
+    let fixture = Fixture::new().await;
+    let leader = &fixture.nimbus().leader;
+    let mut taken = Some(Rounds {
+        scheduler: Box::new(Panics),
+        ..rounds()
+    });
+    let mut pushes = Pushes::default();
+    let outcome = round(leader, &mut taken, &mut pushes).await;
+    assert!(outcome.is_ok() && taken.is_none());
+    let outcome = round(leader, &mut taken, &mut pushes).await;
+    assert!(outcome.is_ok() && taken.is_some());
+}
